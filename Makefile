@@ -1,0 +1,54 @@
+# make sweep ARGS="search.samples=2 training.epochs=2 --out /tmp/sweep"
+# make test
+# make check
+
+PYTHON ?= python3
+TORCH ?= 2.13.0
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+PACKAGES := spaces models trainables search results
+REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
+
+.PHONY: sweep test check lint types doc-tests
+.DELETE_ON_ERROR:
+
+sweep: $(VENV)/installed
+	$(BIN)/glosstune sweep $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+check: lint types doc-tests
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Type checkers do not follow the editable install, so they see the root as glosstune through a link.
+types: $(VENV)/installed-dev
+	mkdir -p .types
+	ln -sfn .. .types/glosstune
+	MYPYPATH=.types $(BIN)/python -m mypy $(PACKAGES:%=-p glosstune.%)
+
+doc-tests: $(VENV)/installed-dev
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A torch that is there stays, whatever its build: only where there is none is this one installed.
+$(VENV)/torch: | $(BIN)/python
+	$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' \
+		|| $(PIP) install -c constraints.txt torch==$(TORCH)
+	touch $@
+
+$(VENV)/installed: $(REQUIREMENTS) | $(VENV)/torch
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/installed-dev: $(REQUIREMENTS) | $(VENV)/torch
+	$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	touch $(VENV)/installed $@

@@ -1,0 +1,133 @@
+"""Epoch time inside a Ray trial against the bare PyTorch loop: python benchmarks/session_overhead.py [--short]
+
+Both train the same student on the same batches on one thread and score dev; the trial also keeps the
+record, writes checkpoints and hypotheses, and reports to Ray. They take turns; the ratio is the median
+over rounds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from glosstune.models import build_model
+from glosstune.search import load_sweep
+from glosstune.trainables import greedy_decode, word_error_rate
+from glosstune.trainables.batching import collate, shuffled_batches, sorted_batches
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.precision import autocast
+
+WARM_EPOCHS = 1
+
+
+def bare_epochs_s(overrides: list[str]) -> list[float]:
+    """Seconds of each epoch of a plain loop."""
+    torch.set_num_threads(1)
+    sweep = load_sweep(None, overrides)
+    corpus = pack_corpus(sweep.corpus)
+    conditioning = Conditioning.of(
+        corpus.statistics["mean"], corpus.statistics["deviation"], sweep.corpus.gains, sweep.corpus.noise_floor
+    )
+    model = build_model(
+        sweep.model.kind,
+        len(corpus.vocabulary),
+        width=sweep.model.width,
+        time_stride=4,
+        norm="group",
+        dropout=0.1,
+        seed=0,
+    )
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    precision = autocast(torch.device("cpu"), sweep.training.precision)
+    train, dev = corpus.rows("train"), corpus.rows("dev")
+    times = []
+    for epoch in range(sweep.training.epochs):
+        started = time.perf_counter()
+        generator = np.random.default_rng([0, epoch])
+        model.train()
+        for rows in shuffled_batches(
+            train, [corpus.length(row) for row in train], sweep.training.batch_size, generator
+        ):
+            batch = collate(corpus, rows, conditioning)
+            targets = [corpus.vocabulary.encode(corpus.glosses(row)) for row in rows]
+            with precision:
+                log_probs, lengths = model(batch.features, batch.lengths)
+            loss = nn.functional.ctc_loss(
+                log_probs.float(),
+                torch.tensor([label for target in targets for label in target]),
+                lengths,
+                torch.tensor([len(target) for target in targets]),
+                zero_infinity=True,
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+        model.eval()
+        references, hypotheses = [], []
+        with torch.no_grad():
+            for rows in sorted_batches(dev, [corpus.length(row) for row in dev], 32):
+                batch = collate(corpus, rows, conditioning)
+                with precision:
+                    log_probs, lengths = model(batch.features, batch.lengths)
+                hypotheses += [corpus.vocabulary.decode(classes) for classes in greedy_decode(log_probs, lengths)]
+                references += [corpus.glosses(row) for row in rows]
+        word_error_rate(references, hypotheses)
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def trial_epochs_s(overrides: list[str], folder: Path) -> list[float]:
+    """Seconds between the reports of one trial, as they reach the record."""
+    command = [str(Path(sys.executable).with_name("glosstune")), "sweep", *overrides, "--out", str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    events = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
+    moments = [datetime.fromisoformat(event["time"]) for event in events if event["event"] == "report"]
+    return [(after - before).total_seconds() for before, after in pairwise(moments)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="check that it runs")
+    parser.add_argument("--bare", help=argparse.SUPPRESS)  # a round of the bare loop, in a process of its own
+    options = parser.parse_args()
+    if options.bare:
+        print(json.dumps(bare_epochs_s(json.loads(options.bare))))
+        return
+    rounds, epochs = (1, 3) if options.short else (5, 5)
+    overrides = [f"training.epochs={epochs}", "search.samples=1", "space={learning_rate: 1e-3, dropout: 0.1}"]
+    overrides += ["model.width=0.25", "corpus.sentences=48"] if options.short else []
+    ratios = []
+    for number in range(rounds):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        answer = subprocess.run(
+            [sys.executable, __file__, "--bare", json.dumps(overrides)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        bare = statistics.median(json.loads(answer.stdout)[WARM_EPOCHS:])
+        with tempfile.TemporaryDirectory() as folder:
+            trial = statistics.median(trial_epochs_s(overrides, Path(folder) / "sweep"))
+        ratios.append(trial / bare)
+        print(
+            f"round {number + 1}: bare {bare:.2f} s, trial {trial:.2f} s an epoch, ratio {ratios[-1]:.3f}", flush=True
+        )
+    print(f"trial / bare: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+
+
+if __name__ == "__main__":
+    main()

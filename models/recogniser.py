@@ -1,0 +1,128 @@
+"""What teacher and student share: checked arguments, the recurrent head, and frozen layers that stay in eval mode."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glosstune.models.masking import NORMS, Frames, strided_lengths
+from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
+from glosstune.models.temporal import bidirectional
+from glosstune.spaces.errors import CorpusError, SettingError, shown
+
+TIME_STRIDES = (1, 2, 4, 8, 16)
+MAX_WIDTH = 4.0
+
+
+class Recogniser(nn.Module):
+    """A CTC recogniser whose ``layer_names`` are its top-level modules in the order data flows through them.
+
+    All but the last two map activations (batch, time, channel) and Frames to activations and have a
+    ``stride``; the last two are ``lstm`` and ``classifier``.
+
+    Raises:
+        SettingError: an argument is out of range.
+    """
+
+    layer_names: ClassVar[tuple[str, ...]]
+    layer_groups: ClassVar[tuple[tuple[str, ...], ...]]
+    lstm: nn.LSTM
+    classifier: nn.Linear
+
+    def __init__(self, vocabulary_size: int, width: float, time_stride: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        if vocabulary_size < 2:
+            rule = f"must count the blank and at least one gloss; got {shown(vocabulary_size)}"
+            raise SettingError(rule, key="vocabulary_size")
+        if not 0 < width <= MAX_WIDTH:
+            raise SettingError(f"must be above 0 and at most {MAX_WIDTH}; got {shown(width)}", key="model.width")
+        if time_stride not in TIME_STRIDES:
+            strides = ", ".join(map(str, TIME_STRIDES))
+            raise SettingError(f"must be one of {strides}; got {shown(time_stride)}", key="model.time_stride")
+        if norm not in NORMS:
+            rule = f"must be one of {', '.join(NORMS)}; got {shown(norm)}{likeliest(norm, NORMS)}"
+            raise SettingError(rule, key="model.norm")
+        if not 0 <= dropout < 1:
+            raise SettingError(f"must be at least 0 and below 1; got {shown(dropout)}", key="dropout")
+        self.time_stride = time_stride
+        self.dropout = dropout
+
+    def add_head(self, inputs: int, hidden: int, vocabulary_size: int) -> None:
+        """Add the last two layers; called last, so that state dicts are in the order data flows."""
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+        self.classifier = nn.Linear(2 * hidden, vocabulary_size)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of glosses over time, as CTC wants them.
+
+        Args:
+            features: (batch, time, 6516): pose 99 | hands 126 | face 1404 | temporal 4887.
+            lengths: int64 (batch,), on the CPU: real frames of each utterance; what lies behind them is not read.
+
+        Returns:
+            log_probs, float32 (time', batch, gloss), and their lengths, int64 (batch,) on the CPU.
+
+        Raises:
+            CorpusError: another number of features, or a length outside 1..time.
+        """
+        _check(features, lengths)
+        x, frames = self.encode(features, Frames.of(lengths, features.shape[1], features.device))
+        return self._read_out(x, frames), frames.lengths
+
+    def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
+        """What the LSTM reads, (batch, time', channel), and its frames."""
+        return self.chain(self.layer_names[:-2], features, frames)
+
+    def chain(self, names: Iterable[str], x: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
+        """Run layers one after the other."""
+        for name in names:
+            layer = self.get_submodule(name)
+            x, frames = layer(x, frames), frames.strided(layer.stride)  # type: ignore[arg-type]  # its own int
+        return x, frames
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Length of the log-probabilities for utterances of so many frames."""
+        return strided_lengths(lengths, self.time_stride)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, in which frozen modules stay in eval mode: neither dropout nor running statistics move."""
+        super().train(mode)
+        if mode:
+            for module in self.modules():
+                parameters = list(module.parameters())
+                if parameters and not any(parameter.requires_grad for parameter in parameters):
+                    module.eval()
+        return self
+
+    def _read_out(self, x: Tensor, frames: Frames) -> Tensor:
+        # Dropout belongs to the layer that reads its result and is off where that layer is frozen.
+        x = F.dropout(x, self.dropout, self.lstm.training)
+        x = bidirectional(self.lstm, x, frames)
+        x = F.dropout(x, self.dropout, self.classifier.training)
+        return self.classifier(x).float().log_softmax(-1).transpose(0, 1)  # type: ignore[no-any-return]
+
+
+def scaled(channels: float, width: float) -> int:
+    """Channels times the width multiplier, as a multiple of 8 that divides into heads and groups."""
+    return max(8, round(channels * width / 8) * 8)
+
+
+def likeliest(value: object, valid: Iterable[str]) -> str:
+    """A clause that asks for the valid spelling closest to a wrong one; empty where nothing is close."""
+    close = get_close_matches(str(value), list(valid), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _check(features: Tensor, lengths: Tensor) -> None:
+    if features.dim() != 3 or features.shape[2] != FEATURE_WIDTH:
+        parts = " | ".join(f"{name} {width}" for name, width in MODALITY_WIDTHS.items())
+        raise CorpusError(
+            f"features of shape {tuple(features.shape)}: must be (batch, time, {FEATURE_WIDTH}), a frame being {parts}"
+        )
+    if lengths.shape != features.shape[:1] or lengths.device.type != "cpu" or lengths.dtype != torch.int64:
+        raise CorpusError(f"lengths: must be int64 of shape ({features.shape[0]},) on the CPU")
+    if int(lengths.min()) < 1 or int(lengths.max()) > features.shape[1]:
+        raise CorpusError(f"lengths {lengths.tolist()}: must lie in 1..{features.shape[1]}")

@@ -1,0 +1,131 @@
+"""Draw how the trials of a sweep learned: WER, and how far the training loss got below the CTC floor."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from glosstune.results.loading import Results
+from glosstune.results.writing import write_beside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#24292f"
+MUTED = "#6b7580"
+GRID = "#e8ebee"
+OTHERS = "#8c96a0"
+TARGET = "#b42318"
+# Paul Tol's "bright" colours, which colour-blind readers tell apart too.
+PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#66ccee", "#aa3377")
+END_MARKERS = {"finished": "o", "stopped": "x", "failed": "v"}
+END_WORDS = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
+
+
+def draw_curves(results: Results, path: Path | str) -> None:
+    """Write a PNG of 1200 x 600 pixels with a line a trial, coloured by strategy where several were tried.
+
+    A FolderError if no trial has reported yet or the file cannot be written.
+    """
+    # Imported here, so that who only reads results does not wait for it; and no pyplot, which is global state.
+    from matplotlib.figure import Figure
+
+    best = results.best
+    colours = _choose_colours(results.trials)
+    figure = Figure(figsize=(8, 4), dpi=150, facecolor="white", layout="constrained")
+    wer_axes, loss_axes = figure.subplots(1, 2, width_ratios=(3, 2))
+    for axes, metric in ((wer_axes, "wer"), (loss_axes, "loss_below_floor")):
+        _style_axes(axes, last_epoch=int(results.epochs["epoch"].max()))
+        for _, trial in results.trials.iterrows():
+            _draw_trial(axes, results.epochs, trial, metric, colours, is_best=trial["trial"] == best["trial"])
+
+    # WER may exceed 1; far beyond it there is nothing to see.
+    wer_axes.set_ylim(0, min(1.6, max(1.05, 1.05 * results.epochs["wer"].max())))
+    wer_axes.set_title("WER on the dev set", loc="left", fontsize=9, color=INK)
+    if results.target is not None:
+        _draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET)
+    _label_best(wer_axes, best)
+    # Every trial shows its best; the first epochs lie so far below that they would flatten the rest.
+    lowest = results.epochs.groupby("trial")["loss_below_floor"].max().min()
+    loss_axes.set_ylim(min(-0.3, 1.1 * lowest), 1.02)
+    loss_axes.set_title("Training loss below the CTC floor", loc="left", fontsize=9, color=INK)
+    _draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED)
+
+    _explain_colours_and_ends(wer_axes, results.trials, colours)
+    if wer_axes.get_legend_handles_labels()[0]:
+        spacing = {"columnspacing": 1.3, "handlelength": 1.3, "handletextpad": 0.5}
+        figure.legend(loc="outside lower center", ncols=9, fontsize=7.5, frameon=False, labelcolor=INK, **spacing)
+    with write_beside(Path(path)) as partial:
+        figure.savefig(partial, format="png")
+
+
+def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
+    """Return a colour for each strategy; none where there is nothing to tell apart, or too much."""
+    strategies = sorted(trials["strategy"].dropna().unique()) if "strategy" in trials else []
+    return dict(zip(strategies, PALETTE, strict=False)) if 1 < len(strategies) <= len(PALETTE) else {}
+
+
+def _style_axes(axes: "Axes", last_epoch: int) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.tick_params(labelsize=8, colors=MUTED, length=0)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlim(0.8, last_epoch + 0.4)
+    axes.set_xlabel("epoch", fontsize=8, color=MUTED)
+    axes.locator_params(axis="x", integer=True)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+
+
+def _draw_trial(
+    axes: "Axes", epochs: pd.DataFrame, trial: pd.Series, metric: str, colours: dict[str, str], is_best: bool
+) -> None:
+    rows = epochs.loc[epochs["trial"] == trial["trial"], ["epoch", metric]].dropna()
+    if rows.empty:
+        return
+    colour = colours.get(str(trial.get("strategy")), PALETTE[0] if is_best else OTHERS)
+    width, alpha = (2.4, 1.0) if is_best else (1.1, 0.5)
+    axes.plot(rows["epoch"], rows[metric], color=colour, linewidth=width, alpha=alpha, zorder=3 + is_best)
+    marker = END_MARKERS.get(trial["status"])  # a running trial has none
+    axes.plot(rows["epoch"].iloc[-1], rows[metric].iloc[-1], color=colour, marker=marker, markersize=4, zorder=4)
+
+
+def _draw_level(axes: "Axes", level: float, label: str, colour: str) -> None:
+    axes.axhline(level, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
+    axes.annotate(
+        label,
+        (1, level),
+        (-2, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        fontsize=7.5,
+        color=colour,
+    )
+
+
+def _label_best(axes: "Axes", best: pd.Series) -> None:
+    epoch, wer = best["epoch_of_best"], best["wer_best"]
+    axes.plot(epoch, wer, marker="o", markersize=8, markerfacecolor="white", markeredgewidth=1.8, color=INK, zorder=5)
+    on_the_right = epoch > axes.get_xlim()[1] / 2
+    axes.annotate(
+        f"trial {best['trial']}: {wer:.1%} in epoch {epoch}",
+        (epoch, wer),
+        (0 if on_the_right else 8, 30),  # curves fall, so there is room above their ends
+        textcoords="offset points",
+        ha="right" if on_the_right else "left",
+        fontsize=8.5,
+        fontweight="bold",
+        color=INK,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "edgecolor": "none"},
+        zorder=6,
+    )
+
+
+def _explain_colours_and_ends(axes: "Axes", trials: pd.DataFrame, colours: dict[str, str]) -> None:
+    """Give the legend an entry for each colour and each kind of end that the picture has."""
+    for strategy, colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=2, label=strategy)
+    for status, marker in END_MARKERS.items():
+        if (trials["status"] == status).any():
+            axes.plot([], [], color=MUTED, marker=marker, markersize=4, linestyle="none", label=END_WORDS[status])

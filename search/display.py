@@ -1,0 +1,129 @@
+"""Show a running sweep: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from glosstune.search.progress import SweepProgress, TrialProgress
+
+SHOWN_TRIALS = 12
+PLAIN_INTERVAL_S = 15.0
+
+
+class Display:
+    """Draws a ``SweepProgress``; write-only, and picklable while it is closed (Ray pickles callbacks)."""
+
+    def __init__(self, progress: SweepProgress, console: Console) -> None:
+        self.progress = progress
+        self._terminal = console.is_terminal
+        self._console: Console | None = console
+        self._live: Live | None = None
+        self._started = time.monotonic()
+        self._printed = 0.0
+        self._announced: float | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_console": None, "_live": None}
+
+    def __enter__(self) -> "Display":
+        self._started = time.monotonic()
+        if self._terminal and self._console is not None:
+            self._live = Live(console=self._console, get_renderable=self.render, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def refresh(self) -> None:
+        """Called after every event: plain output prints a line where there is news; the live table redraws itself."""
+        best = self.progress.best
+        news = best is not None and best.best_wer != self._announced
+        now = time.monotonic()
+        if self._terminal or self._console is None or not (news or now - self._printed > PLAIN_INTERVAL_S):
+            return
+        self._printed = now
+        self._announced = best.best_wer if best else None
+        self._console.print(self._headline().plain, soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        """A line that stays: above the live table on a terminal."""
+        if self._console is not None:
+            self._console.print(line, soft_wrap=True, highlight=False)
+
+    def render(self) -> RenderableType:
+        """Headline, progress bar and the running and best trials."""
+        bar = ProgressBar(total=1.0, completed=self.progress.done, width=40)
+        line = Table.grid(padding=(0, 2))
+        line.add_row(bar, self._timing())
+        return Group(self._headline(timing=False), line, self._table())
+
+    def _headline(self, *, timing: bool = True) -> Text:
+        counts = self.progress.counts
+        states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        best = self.progress.best
+        parts = [f"{self.progress.name}: {states}"]
+        if best is not None and best.best_wer is not None:
+            verdict = "reached" if best.best_wer < self.progress.target else "ahead"
+            parts.append(f"best WER {_percent(best.best_wer)} (trial {best.number})")
+            parts.append(f"target {_percent(self.progress.target)} {verdict}")
+        if timing:
+            parts.append(self._timing().plain)
+        return Text("; ".join(parts))
+
+    def _timing(self) -> Text:
+        elapsed = time.monotonic() - self._started
+        remaining = self.progress.remaining_s(elapsed)
+        pace = self.progress.epochs_done / elapsed if elapsed else 0.0
+        left = "estimating" if remaining is None else f"{_clock(remaining)} left"
+        return Text(f"{self.progress.done:.0%}, {pace:.2f} epochs/s, {_clock(elapsed)} gone, {left}")
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("trial", "state", "epoch", "WER", "best", "below floor", "configuration"):
+            table.add_column(name, justify="left" if name in ("state", "configuration") else "right", no_wrap=True)
+        best = self.progress.best
+        for trial in _shown(self.progress):
+            table.add_row(
+                str(trial.number),
+                trial.status,
+                f"{trial.epoch}/{self.progress.epochs}",
+                _percent(trial.wer),
+                _percent(trial.best_wer),
+                _percent(trial.loss_below_floor),
+                describe(trial.configuration),
+                style="bold green" if trial is best else "" if trial.status == "running" else "dim",
+            )
+        return table
+
+
+def describe(configuration: Any) -> str:
+    """A configuration on one line."""
+    return " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in configuration.items()
+    )
+
+
+def _shown(progress: SweepProgress) -> list[TrialProgress]:
+    running = [trial for trial in progress.trials.values() if trial.status == "running"]
+    ended = [trial for trial in progress.trials.values() if trial.status != "running"]
+    ended.sort(key=lambda trial: trial.best_wer if trial.best_wer is not None else float("inf"))
+    return (running + ended)[:SHOWN_TRIALS]
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.1%}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

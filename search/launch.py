@@ -1,0 +1,92 @@
+"""From a sweep to its folder of results."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from glosstune.results import Results, load_results
+from glosstune.search.display import Display
+from glosstune.search.manifest import build_manifest
+from glosstune.search.progress import SweepProgress
+from glosstune.search.record import Record
+from glosstune.search.sweep import Sweep
+from glosstune.spaces.errors import FolderError
+from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.files import write_whole
+from glosstune.trainables.floor import corpus_floor
+
+
+def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = None) -> Results:
+    """Run a sweep and return its results.
+
+    Args:
+        sweep: what to search (see ``load_sweep``).
+        out: the sweep's folder; default ``<storage>/<name>-<date>``.
+        console: where progress is shown; default standard error.
+
+    Raises:
+        CorpusError: the corpus cannot be trained on.
+        SettingError: a trial asks for more CPUs or GPUs than there are.
+        FolderError: the folder exists already or cannot be written.
+    """
+    console = console or Console(stderr=True)
+    folder = (out or _dated_folder(sweep)).absolute()
+    if folder.exists():
+        raise FolderError(f"{folder}: exists already; choose another folder with --out or remove it")
+    # Whatever is wrong with the data shows here, before anything is written.
+    console.print(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})", highlight=False)
+    corpus = pack_corpus(sweep.corpus)
+    stride = sweep.model.time_stride
+    floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
+    console.print(_describe(corpus), highlight=False)
+    console.print(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})", highlight=False)
+
+    # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
+    from glosstune.search.tuning import check_resources, run_trials, start_ray  # importing Ray takes two seconds
+
+    start_ray()
+    check_resources(sweep)
+    record = Record(folder / "record.jsonl")
+    _write_folder(sweep, folder, corpus, floors)
+    epochs, target = sweep.training.epochs, sweep.search.target
+    record.sweep(samples=sweep.search.samples, epochs=epochs, metric=sweep.search.metric, target=target)
+    console.print(f"sweep folder: {folder}", highlight=False, soft_wrap=True)
+    budget_min = sweep.search.time_budget_min
+    budget_s = None if budget_min is None else budget_min * 60
+    progress = SweepProgress(sweep.name, sweep.search.samples, epochs, target, time_budget_s=budget_s)
+    with Display(progress, console) as display:
+        run_trials(sweep, folder, record, display)
+    return load_results(folder)
+
+
+def _dated_folder(sweep: Sweep) -> Path:
+    return sweep.storage / f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+
+
+def _write_folder(sweep: Sweep, folder: Path, corpus: PackedCorpus, floors: Mapping[Split, float]) -> None:
+    manifest = json.dumps(build_manifest(corpus, floors, sys.argv), indent=1)
+    resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
+    write_whole(folder / "manifest.json", lambda partial: partial.write_text(manifest, encoding="utf-8"))
+    write_whole(folder / "sweep.yaml", lambda partial: partial.write_text(resolved, encoding="utf-8"))
+
+
+def _describe(corpus: PackedCorpus) -> str:
+    table = corpus.table
+    counts = ", ".join(f"{len(corpus.rows(split))} {split}" for split in ("train", "dev", "test"))
+    unknown = sorted({g for row in corpus.rows("dev") for g in corpus.vocabulary.unknown(corpus.glosses(row))})
+    line = (
+        f"corpus: {counts} utterances, {len(corpus.vocabulary) - 1} glosses, {table['frames'].mean():.0f} frames each"
+    )
+    if unknown:
+        listed = ", ".join(unknown[:10]) + (", …" if len(unknown) > 10 else "")
+        line += f"\ndev: {len(unknown)} glosses do not occur in training and count as errors: {listed}"
+    return line

@@ -1,0 +1,81 @@
+"""Say what ran: versions, commit, data, machine, so that it can be repeated."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.corpora.utterance import SPLITS, Split
+
+PACKAGES = (
+    "glosstune",
+    "torch",
+    "ray",
+    "optuna",
+    "jiwer",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "spoken-to-signed",
+)
+
+
+def build_manifest(corpus: PackedCorpus, floors: Mapping[Split, float], command: list[str]) -> dict[str, Any]:
+    """Everything but the sweep itself, which lies beside it as ``sweep.yaml``; JSON-able, no secret."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "python": sys.version.split()[0],
+        "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "commit": _commit(),
+        "corpus": {
+            "key": corpus.key,
+            "folder": str(corpus.folder),
+            "utterances": {split: len(corpus.rows(split)) for split in SPLITS},
+            "ctc_floor": dict(floors),
+            "vocabulary_size": len(corpus.vocabulary),
+            "vocabulary_sha256": hashlib.sha256("\n".join(corpus.vocabulary.glosses).encode()).hexdigest(),
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cpus": os.cpu_count(),
+            "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that this package runs from; None for an installed copy or without git."""
+    folder = Path(__file__).parent
+    # A copy installed below somebody else's checkout is not tracked there, and their commit says nothing of ours.
+    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git(folder, "describe", "--always", "--dirty", "--abbrev=40")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,207 @@
+"""Run the trials of a sweep with Ray Tune, its OptunaSearch and its ASHA."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from glosstune.search.display import Display
+from glosstune.search.record import Record
+from glosstune.search.sweep import Sweep
+from glosstune.spaces import Choice, Float, Int, SettingError, Space
+from glosstune.trainables.session import METRICS
+from glosstune.trainables.trainable import CTCTrainable, TrialContext, trial_name
+
+STUDY = "study.journal"
+
+
+def run_trials(sweep: Sweep, folder: Path, record: Record, display: Display) -> None:
+    """Run every trial to its end; all that matters is in the record and in ``trials/`` afterwards.
+
+    Needs a Ray connection. Ctrl-C ends the trials and returns.
+    """
+    # Their lines would tear the live table, which tells of every failed trial itself.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    cpus, gpus = sweep.resources.cpu, sweep.resources.gpu
+    trainable = tune.with_parameters(
+        CTCTrainable,
+        context=TrialContext(
+            build=sweep.trial_settings, folder=folder, threads=max(1, int(cpus)), metric=sweep.search.metric
+        ),
+    )
+    epochs = sweep.training.epochs
+    budget_min = sweep.search.time_budget_min
+    relay = _Relay(record, display, epochs=epochs, time_budget_s=None if budget_min is None else budget_min * 60)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
+        tune_config=tune.TuneConfig(
+            metric="objective",
+            mode="min",
+            num_samples=sweep.search.samples,
+            search_alg=_NumberedSearch(sweep, folder / STUDY),
+            scheduler=AsyncHyperBandScheduler(
+                time_attr="training_iteration",
+                max_t=epochs,
+                grace_period=min(sweep.halving.min_epochs, epochs),
+                reduction_factor=sweep.halving.reduction,
+            ),
+            max_concurrent_trials=sweep.resources.concurrent,
+            time_budget_s=relay.time_budget_s,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_dirname,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[relay],
+            stop={"training_iteration": epochs},
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+        ),
+    )
+    tuner.fit()
+    relay.close()
+
+
+def start_ray() -> None:
+    """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays."""
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def check_resources(sweep: Sweep) -> None:
+    """Raise SettingError where a trial asks for more than there is: Ray would wait for it for ever."""
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
+        asked, most = getattr(sweep.resources, key), there.get(resource, 0.0)
+        if asked > most:
+            rule = f"a trial asks for {asked:g}, but there are {most:g}; set resources.{key} to at most {most:g}"
+            raise SettingError(rule, key=f"resources.{key}")
+
+
+class _NumberedSearch(OptunaSearch):
+    """OptunaSearch over a conditional Space that numbers its trials."""
+
+    def __init__(self, sweep: Sweep, study: Path) -> None:
+        # The default lock is a symbolic link, which Windows refuses to ordinary users.
+        backend = JournalFileBackend(str(study), lock_obj=JournalFileOpenLock(str(study)))
+        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=sweep.search.seed)
+        if sweep.search.sampler == "tpe":
+            startup = max(4, sweep.search.samples // 4)
+            sampler = optuna.samplers.TPESampler(seed=sweep.search.seed, n_startup_trials=startup)
+        super().__init__(
+            space=_Suggest(sweep.space),
+            metric="objective",
+            mode="min",
+            sampler=sampler,
+            study_name=sweep.name,
+            storage=JournalStorage(backend),
+        )
+        self._count = 0
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        drawn = super().suggest(trial_id)
+        if drawn is None:
+            return None
+        number, self._count = self._count, self._count + 1
+        return {"trial": number, **drawn["configuration"]}
+
+
+class _Suggest:
+    """Draws a configuration of a Space from an Optuna trial."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
+        def suggest(label: str, parameter: Float | Int | Choice) -> Any:
+            if isinstance(parameter, Float):
+                return trial.suggest_float(label, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+            if isinstance(parameter, Int):
+                return trial.suggest_int(label, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+            return trial.suggest_categorical(label, parameter.options)
+
+        return {"configuration": self._space.configuration(suggest)}
+
+
+class _Relay(tune.Callback):
+    """Carries Ray's events to the record and the display."""
+
+    def __init__(self, record: Record, display: Display, *, epochs: int, time_budget_s: float | None) -> None:
+        self.record = record
+        self.display = display
+        self.epochs = epochs
+        self.time_budget_s = time_budget_s
+        self._started = time.monotonic()
+        self._ended: set[int] = set()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        number, configuration = _number(trial), _configuration(trial)
+        if number not in self.display.progress.trials:  # Ray starts a trial again after a fault
+            self.record.trial(number, configuration)
+            self.display.progress.start(number, configuration)
+        self.display.refresh()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        metrics = {name: result[name] for name in METRICS}
+        self.record.report(_number(trial), int(result["epoch"]), metrics)
+        self.display.progress.report(_number(trial), result)
+        self.display.refresh()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._end(_number(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        number = _number(trial)
+        # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
+        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
+        message = lines[-1] if lines else "unknown"
+        self.display.note(f"trial {number} failed: {message} (trials/{trial_name(number)}/trial.log)")
+        self._write_end(number, "failed", "error", message)
+
+    def close(self) -> None:
+        """End in the record what Ray left running: it reports no end when a sweep is cut short."""
+        for number, trial in self.display.progress.trials.items():
+            if trial.status == "running":
+                self._end(number)
+
+    def _end(self, number: int) -> None:
+        epoch = self.display.progress.trials[number].epoch
+        elapsed_s = time.monotonic() - self._started
+        if epoch >= self.epochs:
+            self._write_end(number, "finished", f"all {self.epochs} epochs")
+        elif self.time_budget_s is not None and elapsed_s >= self.time_budget_s:
+            self._write_end(number, "stopped", f"time budget of {self.time_budget_s / 60:g} min used up")
+        else:
+            self._write_end(number, "stopped", f"halving at epoch {epoch}")
+
+    def _write_end(self, number: int, status: str, reason: str, error: str | None = None) -> None:
+        if number not in self._ended:
+            self._ended.add(number)
+            self.record.end(number, status=status, reason=reason, error=error)
+            self.display.progress.end(number, status)
+            self.display.refresh()
+
+
+def _number(trial: Trial) -> int:
+    return int(trial.config["trial"])
+
+
+def _configuration(trial: Trial) -> dict[str, Any]:
+    return {name: value for name, value in trial.config.items() if name != "trial"}
+
+
+def _trial_dirname(trial: Trial) -> str:
+    return trial_name(_number(trial))

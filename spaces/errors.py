@@ -1,0 +1,54 @@
+"""The errors that a user can cause, as one small tree.
+
+GlosstuneError
+├── SettingError      a key of a sweep file, an override or an argument
+├── CorpusError       a file of features or annotations, or a split
+├── CheckpointError   a file of weights
+└── FolderError       a sweep's folder or its disk
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GlosstuneError(Exception):
+    """Something a user can mend; the command line prints it without a traceback and exits with 2."""
+
+
+class SettingError(GlosstuneError):
+    """A setting that is unknown, of the wrong type or out of range.
+
+    ``key`` is the dotted name of the setting where there is one, ``rule`` the message without it.
+    """
+
+    def __init__(self, rule: str, *, key: str = "") -> None:
+        super().__init__(f"{key}: {rule}" if key else rule)
+        self.key = key
+        self.rule = rule
+
+
+class CorpusError(GlosstuneError):
+    """Features, annotations or splits that cannot be trained on as they are."""
+
+
+class CheckpointError(GlosstuneError):
+    """A checkpoint that does not fit or cannot be read."""
+
+
+class FolderError(GlosstuneError):
+    """A sweep folder that exists, is missing, or cannot be written."""
+
+
+def unknown_key(name: object, known: Iterable[str]) -> str:
+    """The rule for a key that is not among the known ones: the likeliest spelling, or all of them."""
+    names = list(known)
+    close = get_close_matches(str(name), names, n=1)
+    return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known keys: {', '.join(names)}"
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: spelled as in YAML where that is short, and never longer than a line."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

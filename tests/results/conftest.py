@@ -1,0 +1,71 @@
+"""A sweep folder, written line by line as a sweep writes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TIME = "2026-11-21T22:44:49+00:00"
+
+
+class SweepFolder:
+    """Writes the record and the files of a sweep into ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / "record.jsonl"
+        path.mkdir()
+        (path / "sweep.yaml").write_text("name: demo\n")
+        self.append(event="sweep", time=TIME, samples=4, epochs=6, metric="wer", target=0.3)
+
+    def append(self, **event: Any) -> None:
+        self.append_text(json.dumps(event) + "\n")
+
+    def append_text(self, text: str) -> None:
+        with self.record.open("a", encoding="utf-8") as record:
+            record.write(text)
+
+    def start(self, trial: int, /, **configuration: Any) -> None:
+        self.append(event="trial", trial=trial, time=TIME, configuration=configuration)
+
+    def report(self, trial: int, epoch: int, **metrics: Any) -> None:
+        self.append(event="report", trial=trial, epoch=epoch, time=TIME, metrics=metrics)
+
+    def end(self, trial: int, status: str, reason: str, error: str | None = None) -> None:
+        self.append(event="end", trial=trial, time=TIME, status=status, reason=reason, error=error)
+
+    def add_file(self, trial: int, name: str, content: bytes = b"") -> Path:
+        folder = self.path / "trials" / f"{trial:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        return folder / name
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepFolder:
+    """A sweep that has just begun."""
+    return SweepFolder(tmp_path / "demo")
+
+
+@pytest.fixture
+def four_trials(sweep: SweepFolder) -> SweepFolder:
+    """Four trials: finished, stopped, failed and running."""
+    sweep.start(0, strategy="baseline", learning_rate=1e-3, warmup_epochs=2, discriminative=True)
+    sweep.start(1, strategy="progressive", learning_rate=3e-4, unfreeze_stages=4)
+    for epoch in range(1, 7):
+        wer = (1.0, 0.9, 0.6, 0.28, 0.31, 0.29)[epoch - 1]
+        size = 100 if epoch < 4 else 200
+        sweep.report(0, epoch, wer=wer, train_loss=4.0 / epoch, epoch_s=2.5, trainable_params=size, nonfinite_steps=0)
+        if epoch < 3:
+            sweep.report(1, epoch, wer=1.0, train_loss=3.7, epoch_s=1.5, loss_below_floor=-0.02)
+    sweep.end(0, "finished", "all epochs")
+    sweep.end(1, "stopped", "below the best third at rung 2")
+    sweep.start(2, strategy="baseline", learning_rate=5e-3)
+    sweep.end(2, "failed", "out of memory", error="tried to allocate 2 GiB")
+    sweep.start(3, strategy="baseline", learning_rate=2e-3)
+    sweep.report(3, 1, wer=0.97)
+    sweep.add_file(0, "best.pt")
+    sweep.add_file(0, "last.pt")
+    sweep.add_file(1, "last.pt")
+    return sweep

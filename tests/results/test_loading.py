@@ -1,0 +1,279 @@
+"""What a sweep left in its folder is what the frames say."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from glosstune.results import load_results
+from glosstune.results.frames import EPOCH_COLUMNS, TRIAL_COLUMNS
+from glosstune.spaces.errors import FolderError, SettingError
+
+CONFIGURATION = {
+    "strategy": "string",
+    "learning_rate": "Float64",
+    "warmup_epochs": "Int64",
+    "discriminative": "boolean",
+    "unfreeze_stages": "Int64",
+}
+
+
+def dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    return {name: str(dtype) for name, dtype in frame.dtypes.items()}
+
+
+def test_a_trial_is_one_row_that_says_what_became_of_it(four_trials):
+    results = load_results(four_trials.path)
+    finished = results.trials.iloc[0]
+    assert finished[["trial", "status", "stop_reason", "epochs"]].tolist() == [0, "finished", "all epochs", 6]
+    assert finished[["wer_last", "wer_best", "epoch_of_best"]].tolist() == [0.29, 0.28, 4]
+    assert finished[["loss_last", "loss_best"]].tolist() == [4.0 / 6, 4.0 / 6]
+    assert finished[["train_seconds", "trainable_params"]].tolist() == [15.0, 200]
+    assert pd.isna(finished["error"])
+    assert results.target == 0.3
+
+
+def test_each_end_is_told_apart(four_trials):
+    trials = load_results(four_trials.path).trials
+    assert trials["status"].tolist() == ["finished", "stopped", "failed", "running"]
+    assert trials["error"].tolist()[2] == "tried to allocate 2 GiB"
+    assert trials["stop_reason"].tolist()[1:3] == ["below the best third at rung 2", "out of memory"]
+    assert trials["stop_reason"].isna().tolist() == [False, False, False, True]
+
+
+def test_trial_without_a_report_has_no_figures(four_trials):
+    failed = load_results(four_trials.path).trials.iloc[2]
+    assert failed["epochs"] == 0
+    assert failed["train_seconds"] == 0.0
+    assert failed[["wer_last", "wer_best", "epoch_of_best", "loss_best", "trainable_params"]].isna().all()
+
+
+def test_checkpoints_are_named_where_they_exist(four_trials):
+    trials = load_results(str(four_trials.path)).trials
+    assert trials["best_checkpoint"].iloc[0] == str(four_trials.path / "trials" / "0000" / "best.pt")
+    assert trials["best_checkpoint"].isna().tolist() == [False, True, True, True]
+    assert trials["last_checkpoint"].isna().tolist() == [False, False, True, True]
+
+
+def test_best_is_the_lowest_wer_of_any_epoch(sweep):
+    for trial, wers in enumerate([(0.5, 0.4), (0.2, 0.9), (0.3, 0.3), (0.2, 0.2)]):
+        sweep.start(trial)
+        for epoch, wer in enumerate(wers, start=1):
+            sweep.report(trial, epoch, wer=wer)
+    best = load_results(sweep.path).best
+    assert best["trial"] == 1  # and not its equal, trial 3, nor the best last epoch
+    assert best["epoch_of_best"] == 1
+
+
+def test_best_of_a_sweep_without_reports_is_an_error(sweep):
+    sweep.start(0)
+    with pytest.raises(FolderError, match="no trial has reported a WER yet"):
+        _ = load_results(sweep.path).best
+
+
+def test_configuration_of_a_trial_leaves_out_what_it_was_not_given(four_trials):
+    configuration = load_results(four_trials.path).configuration(1)
+    assert configuration == {"strategy": "progressive", "learning_rate": 3e-4, "unfreeze_stages": 4}
+    assert json.loads(json.dumps(configuration)) == configuration
+    with pytest.raises(SettingError, match="has no trial 9"):
+        load_results(four_trials.path).configuration(9)
+
+
+def test_column_types_are_exact(four_trials):
+    results = load_results(four_trials.path)
+    outcome = dict(TRIAL_COLUMNS)
+    assert list(dtypes(results.trials).items()) == list(
+        ({"trial": outcome.pop("trial")} | CONFIGURATION | outcome).items()
+    )
+    assert list(dtypes(results.epochs).items()) == list(EPOCH_COLUMNS.items())
+
+
+def test_empty_sweep_has_the_same_columns(sweep):
+    results = load_results(sweep.path)
+    assert (len(results.trials), len(results.epochs)) == (0, 0)
+    assert dtypes(results.trials) == TRIAL_COLUMNS
+    assert dtypes(results.epochs) == EPOCH_COLUMNS
+
+
+def test_record_that_has_not_begun_is_an_empty_sweep(sweep):
+    sweep.record.write_text("")
+    results = load_results(sweep.path)
+    assert results.trials.empty
+    assert results.target is None
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "column"),
+    [
+        ((1, None, 3), "Int64", [1, pd.NA, 3]),
+        ((1, 0.5, None), "Float64", [1.0, 0.5, pd.NA]),
+        ((True, None, False), "boolean", [True, pd.NA, False]),
+        (("lstm", None, "mixed_3b"), "string", ["lstm", pd.NA, "mixed_3b"]),
+        ((None, None, None), "string", [pd.NA, pd.NA, pd.NA]),
+        ((True, 2, "a"), "string", ["true", "2", "a"]),
+        (([1, 2], None, {"a": 1}), "string", ["[1, 2]", pd.NA, '{"a": 1}']),
+        ((2**70, 1, None), "Float64", [float(2**70), 1.0, pd.NA]),
+    ],
+)
+def test_a_parameter_has_the_narrowest_type_that_fits(sweep, values, dtype, column):
+    for trial, value in enumerate(values):
+        sweep.start(trial, parameter=value)
+    parameter = load_results(sweep.path).trials["parameter"]
+    pd.testing.assert_series_equal(parameter, pd.Series(column, dtype=dtype, name="parameter"))
+
+
+def test_a_parameter_named_like_another_column_is_prefixed(sweep):
+    sweep.start(0, epochs=24, config_epochs=1, learning_rate=0.1, trial=7)
+    trials = load_results(sweep.path).trials
+    assert list(trials.columns)[:5] == [
+        "trial",
+        "config_config_epochs",
+        "config_epochs",
+        "learning_rate",
+        "config_trial",
+    ]
+    assert trials.iloc[0, :5].tolist() == [0, 24, 1, 0.1, 7]
+
+
+def test_frames_survive_parquet_unchanged(four_trials, tmp_path):
+    results = load_results(four_trials.path)
+    for frame in (results.trials, results.epochs, results.trials.iloc[:0], results.epochs.iloc[:0]):
+        frame.to_parquet(tmp_path / "frame.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), frame)
+
+
+def test_epochs_are_ordered_and_hold_every_metric(sweep):
+    sweep.start(1)
+    sweep.start(0)
+    sweep.report(1, 1, wer=1.0, new_metric=3)
+    sweep.report(0, 2, wer=0.5)
+    sweep.report(0, 1, wer=0.75, infeasible_utterances=4)
+    epochs = load_results(sweep.path).epochs
+    assert epochs[["trial", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1]]
+    assert epochs["wer"].tolist() == [0.75, 0.5, 1.0]
+    assert epochs["infeasible_utterances"].tolist() == [4, pd.NA, pd.NA]
+    assert epochs["new_metric"].dtype == "float64"
+    assert epochs["new_metric"].iloc[2] == 3
+
+
+def test_epoch_reported_twice_counts_once_and_the_first_wins(sweep):
+    sweep.start(0)
+    sweep.report(0, 1, wer=0.9, epoch_s=2.0)
+    sweep.report(0, 2, wer=0.8, epoch_s=2.0)
+    sweep.report(0, 2, wer=0.1, epoch_s=2.0)
+    results = load_results(sweep.path)
+    assert results.epochs["wer"].tolist() == [0.9, 0.8]
+    assert results.best[["wer_best", "train_seconds"]].tolist() == [0.8, 4.0]
+
+
+def test_trial_announced_twice_keeps_its_first_configuration(sweep):
+    sweep.start(0, dropout=0.1)
+    sweep.report(0, 1, wer=0.9)
+    sweep.start(0, dropout=0.2)
+    trials = load_results(sweep.path).trials
+    assert trials[["dropout", "epochs"]].to_numpy().tolist() == [[0.1, 1]]
+
+
+def test_trial_that_trains_on_after_its_end_is_running_again(sweep):
+    sweep.start(0)
+    sweep.report(0, 1, wer=0.9)
+    sweep.end(0, "stopped", "rung 1")
+    sweep.report(0, 1, wer=0.9)
+    assert load_results(sweep.path).trials["status"].tolist() == ["stopped"]
+    sweep.report(0, 2, wer=0.8)
+    trials = load_results(sweep.path).trials
+    assert trials["status"].tolist() == ["running"]
+    assert trials["stop_reason"].isna().all()
+    sweep.end(0, "finished", "all epochs")
+    assert load_results(sweep.path).trials["status"].tolist() == ["finished"]
+
+
+def test_figures_that_are_not_finite_are_missing(sweep):
+    sweep.start(0)
+    sweep.report(0, 1, wer=0.9, train_loss=2.0, grad_norm=float("inf"), nonfinite_steps=float("nan"))
+    sweep.report(0, 2, wer=None, train_loss=float("nan"))
+    results = load_results(sweep.path)
+    assert results.best[["wer_best", "epoch_of_best", "loss_best"]].tolist() == [0.9, 1, 2.0]
+    assert results.trials[["wer_last", "loss_last"]].isna().all(axis=None)
+    assert results.epochs[["grad_norm", "nonfinite_steps"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "tail", ['{"event": "report", "tri', '{"event": "report"}'[:-1], '"é'.encode()[:-1].decode("latin-1")]
+)
+def test_torn_last_line_is_dropped(four_trials, tail):
+    whole = load_results(four_trials.path)
+    four_trials.append_text(tail)
+    torn = load_results(four_trials.path)
+    pd.testing.assert_frame_equal(torn.trials, whole.trials)
+    pd.testing.assert_frame_equal(torn.epochs, whole.epochs)
+
+
+def test_last_line_cut_inside_a_character_is_dropped(four_trials):
+    with four_trials.record.open("ab") as record:
+        record.write('{"event": "trial", "configuration": {"name": "é'.encode()[:-1])
+    assert len(load_results(four_trials.path).trials) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"event": "repo', "not a line of JSON"),
+        ("[1, 2]", "not an object"),
+        ('{"trial": 1}', "event is missing"),
+        ('{"event": "trial", "trial": "x", "configuration": {}}', "trial: 'x' is no int"),
+        ('{"event": "trial", "trial": true, "configuration": {}}', "trial: True is no int"),
+        ('{"event": "report", "trial": 9, "epoch": 1, "metrics": {}}', "trial 9: no earlier line starts it"),
+        ('{"event": "report", "trial": 0, "epoch": 1, "metrics": {"wer": "bad"}}', "wer: 'bad' is no number"),
+        ('{"event": "end", "trial": 0, "status": "lost"}', "'lost' is none of finished, stopped, failed"),
+    ],
+)
+def test_broken_line_is_named(sweep, line, complaint):
+    sweep.start(0)
+    sweep.append_text(line + "\n")
+    sweep.start(1)
+    with pytest.raises(FolderError, match="record.jsonl:3: .*" + complaint):
+        load_results(sweep.path)
+
+
+def test_lines_of_other_kinds_are_passed_over(sweep):
+    sweep.append(event="decision", trial=5, rung=3)
+    assert load_results(sweep.path).trials.empty
+
+
+def test_folder_that_is_no_sweep_says_which_file_is_missing(tmp_path):
+    with pytest.raises(FolderError, match=r"record\.jsonl is missing"):
+        load_results(tmp_path)
+    with pytest.raises(FolderError, match="no such folder"):
+        load_results(tmp_path / "nowhere")
+
+
+def test_record_that_cannot_be_read_is_an_error(tmp_path):
+    (tmp_path / "record.jsonl").mkdir()
+    with pytest.raises(FolderError, match="cannot be read"):
+        load_results(tmp_path)
+
+
+class Touch:
+    """A pickle that makes a file when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_planted_pickles_are_never_opened(four_trials, tmp_path):
+    sentinel = tmp_path / "opened"
+    planted = pickle.dumps(Touch(sentinel))
+    four_trials.add_file(0, "best.pt", planted)
+    four_trials.add_file(0, "params.pkl", planted)
+    (four_trials.path / "tuner.pkl").write_bytes(planted)
+    results = load_results(four_trials.path)
+    assert results.best["best_checkpoint"].endswith("best.pt")
+    assert not sentinel.exists()
+    pickle.loads(planted)
+    assert sentinel.exists()  # the trap works

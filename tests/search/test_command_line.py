@@ -1,0 +1,169 @@
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from glosstune.results import load_results
+from glosstune.search import command_line
+from glosstune.trainables.settings import CorpusSettings
+
+SMALL = ["model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command as a shell would and give its exit status."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["glosstune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return int(ended.value.code or 0)
+
+    return run
+
+
+def _embedded(settings: CorpusSettings) -> list[str]:
+    signers = list(settings.signers or ())
+    return [f"corpus.signers={signers}", "corpus.sentences=24", f"corpus.cache={settings.cache}"]
+
+
+def test_a_sweep_of_two_trials_leaves_everything_in_its_folder(
+    run: Run, ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "runs" / "a"
+    assert run("sweep", *SMALL, *_embedded(small_settings), "--out", str(folder)) == 0
+    printed = capsys.readouterr()
+    for part in ("best      trial", "recipe    ", f"glosstune results {folder}"):
+        assert part in printed.out
+    assert "2 waiting" not in printed.out
+
+    results = load_results(folder)
+    assert results.trials["status"].to_list() == ["finished", "finished"]
+    assert results.epochs.groupby("trial")["epoch"].apply(list).to_list() == [[1, 2], [1, 2]]
+    for trial in ("0000", "0001"):
+        names = {path.name for path in (folder / "trials" / trial).iterdir()}
+        assert names == {"best.pt", "last.pt", "hypotheses.parquet", "trial.log"}
+    hypotheses = pd.read_parquet(folder / "trials" / "0000" / "hypotheses.parquet")
+    assert list(hypotheses.columns) == ["key", "reference", "hypothesis"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["versions"]["ray"] and manifest["corpus"]["vocabulary_size"] > 2
+    resolved = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert resolved["training"]["epochs"] == 2
+    assert (folder / "curves.png").stat().st_size > 1000
+
+    assert run("results", str(folder), "--format", "csv") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    for form in ("json", "parquet"):
+        assert run("results", str(folder), "--format", form, "--out", str(tmp_path / f"trials.{form}")) == 0
+    assert (
+        len(pd.read_parquet(tmp_path / "trials.parquet"))
+        == len(json.loads((tmp_path / "trials.json").read_text()))
+        == 2
+    )
+
+    # The resolved file repeats the sweep; its folder exists, so it is refused before anything is touched.
+    before = (folder / "record.jsonl").read_bytes()
+    assert run("sweep", str(folder / "sweep.yaml"), "--out", str(folder)) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (folder / "record.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [True, False], ids=["6516 values", "1629 values"])
+def test_a_sweep_over_a_phoenix_style_folder(
+    run: Run, ray_cluster: None, phoenix_folder: Callable[[bool], Path], tmp_path: Path, full: bool
+) -> None:
+    phoenix_folder(full)
+    file = tmp_path / "my.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "name": "phoenix",
+                "corpus": {
+                    "kind": "phoenix",
+                    "root": "phoenix",
+                    "cache": "cache",
+                    "layout": "default" if full else "base",
+                },
+                "space": {
+                    "learning_rate": {"float": ["1e-4", "1e-2"], "log": True},
+                    "gains.face": {"choice": [0, 0.5]},
+                },
+            }
+        )
+    )
+    assert run("sweep", str(file), *SMALL, "--out", str(tmp_path / "sweep")) == 0
+    trials = load_results(tmp_path / "sweep").trials
+    assert trials["status"].to_list() == ["finished", "finished"]
+    assert trials["gains.face"].isin([0, 0.5]).all()
+
+
+def test_a_sweep_whose_trials_all_fail_says_where_to_look(
+    run: Run, ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = _embedded(small_settings.model_copy(update={"cache": tmp_path / "cache"}))
+    assert run("pack", *sources) == 0
+    (store,) = (tmp_path / "cache").glob("fingerspelling-*/")
+    os.truncate(store / "features.f16", 1000)
+    folder = tmp_path / "sweep"
+    assert run("sweep", *SMALL, *sources, "--out", str(folder)) == 1
+    trials = load_results(folder).trials
+    assert trials["status"].to_list() == ["failed", "failed"]
+    assert trials["error"].str.contains("features.f16: truncated; remove").all()
+    assert "Traceback" in (folder / "trials" / "0000" / "trial.log").read_text()
+    assert "trial.log" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "trainig.epochs=3"], "did you mean 'training'"),
+        (["sweep", "training.epochs=many"], "training.epochs"),
+        (["sweep", "missing.yaml"], "missing.yaml: no such file"),
+        (["sweep", "a.yaml", "b.yaml"], "expected one sweep file"),
+        (["sweep", "model.kind=resnet"], "model.kind"),
+        (["sweep", "search.metric=werr"], "search.metric"),
+        (["sweep", "corpus.signers=[ase, fsl]"], "same recordings"),
+        (["sweep", "corpus.kind=phoenix", "corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
+        (["results", "nowhere"], "nowhere"),
+        (["pack", "corpus.fold=9"], "corpus.fold"),
+    ],
+)
+def test_bad_input_is_one_message_and_status_2_and_writes_nothing(
+    run: Run,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err + captured.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_that_asks_for_more_than_there_is_is_refused(
+    run: Run, ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sweep"
+    assert run("sweep", *SMALL, *_embedded(small_settings), "resources.cpu=64", "--out", str(folder)) == 2
+    assert "resources.cpu: a trial asks for 64, but there are 2" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_pack_says_where_the_corpus_lies(
+    run: Run, small_settings: CorpusSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("pack", *_embedded(small_settings)) == 0
+    assert "32 utterances" in capsys.readouterr().out

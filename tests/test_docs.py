@@ -1,0 +1,114 @@
+"""The README and the guides name only what exists."""
+
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
+LINK = re.compile(
+    r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]:\s*(\S+)|<(?:img|a)\b[^>]*?\b(?:src|href)=\"([^\"]+)\"", re.MULTILINE
+)
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:home|root|work|opt|Users)/|\b(?:pypi|pythonhosted|pytorch|huggingface|npmjs|debian)\.\w"
+)
+
+documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every command of the code blocks, other than Python's, and every code span."""
+    for _, language, body in FENCE.findall(text):
+        if language != "python":
+            for line in body.replace("\\\n", " ").splitlines():
+                yield from re.split(r"\s*(?:&&|\|+|;|\s>)\s*", line.strip().removeprefix("$ "))
+    yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+def wrong_glosstune(line: str) -> str | None:
+    """Say which command or option of a line that runs glosstune does not exist."""
+    from glosstune.search.command_line import app
+
+    run = re.search(r"(?:^|[\s/\"'])glosstune\s+(.*?)(?:\s#|$)", line)
+    command = typer.main.get_command(app)
+    for token in shlex.split(run[1].replace("'", "").replace('"', "")) if run else ():
+        if token == "--":
+            break
+        if re.match(r"-\D", token):
+            known = {"--help", *(name for each in command.params for name in (*each.opts, *each.secondary_opts))}
+            if token.split("=")[0] not in known:
+                return f"{line}: {command.name} has no option {token}"
+        elif hasattr(command, "commands") and not token.isupper() and token[0] not in "[<":
+            if token not in command.commands:
+                return f"{line}: no command {token}"
+            command = command.commands[token]
+    return None
+
+
+def wrong_make(line: str, targets: set[str]) -> str | None:
+    """Say which target of a line that runs make does not exist."""
+    if not line.startswith("make "):
+        return None
+    named = {word for word in shlex.split(line, comments=True)[1:] if "=" not in word and not word.startswith("-")}
+    return f"{line}: no target {', '.join(named - targets)}" if named - targets else None
+
+
+@documents
+def test_relative_links_lead_somewhere(document):
+    links = ["".join(groups) for groups in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8")))]
+    paths = [link.split("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)]
+    assert [path for path in paths if not (document.parent / path).exists()] == []
+
+
+@documents
+def test_glosstune_commands_and_options_exist(document):
+    lines = command_lines(document.read_text(encoding="utf-8"))
+    assert [wrong for line in lines if (wrong := wrong_glosstune(line))] == []
+
+
+@documents
+def test_make_targets_exist(document):
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    lines = command_lines(document.read_text(encoding="utf-8"))
+    assert [wrong for line in lines if (wrong := wrong_make(line, targets))] == []
+
+
+@documents
+def test_python_blocks_compile(document):
+    for _, language, body in FENCE.findall(document.read_text(encoding="utf-8")):
+        if language == "python":
+            compile(textwrap.dedent(body), str(document), "exec")
+
+
+@documents
+def test_no_path_of_a_machine_and_no_registry_is_named(document):
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if MACHINE.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("glosstune sweep my.yaml search.samples=8 --out runs/a", None),
+        (".venv/bin/glosstune results runs/a --format=csv  # every --column", None),
+        ("glosstune --help", None),
+        ("# glosstune swep my.yaml", "no command swep"),
+        ("RAY_ADDRESS=x glosstune results runs/a --fromat csv", "has no option --fromat"),
+    ],
+)
+def test_wrong_commands_are_noticed(line, complaint):
+    wrong = wrong_glosstune(line)
+    assert wrong is None if complaint is None else complaint in wrong
+
+
+def test_wrong_targets_are_noticed():
+    text = '```sh\n$ make sweep ARGS="a b" && make tset\n```\n`make check`\n'
+    wrong = [wrong for line in command_lines(text) if (wrong := wrong_make(line, {"sweep", "check"}))]
+    assert wrong == ["make tset: no target tset"]

@@ -1,0 +1,202 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glosstune.spaces import CorpusError, FolderError
+from glosstune.trainables.corpora import PhoenixCorpus, pack_corpus
+from glosstune.trainables.corpora.phoenix import read_features
+from glosstune.trainables.corpora.store import pack
+from glosstune.trainables.settings import CorpusSettings
+
+BASE = ("pose", "hands", "face")
+
+
+def _features(frames: int = 4, width: int = 1629) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.1, 0.9, size=(frames, width)).astype(np.float32)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two training utterances, one for dev, in base values."""
+    root = tmp_path / "phoenix"
+    for split, keys in {"train": ("one", "two"), "dev": ("three",)}.items():
+        (root / split).mkdir(parents=True)
+        lines = ["id|folder|signer|annotation"]
+        for key in keys:
+            np.savez(root / split / f"{key}.npz", features=_features(), detection_masks=np.ones(4))
+            lines.append(f"{key}|{key}/1/*.png|Signer01|MORGEN REGEN")
+        (root / f"{split}.corpus.csv").write_text("\n".join(lines), encoding="utf-8")
+    return root
+
+
+def test_annotations_and_features_are_read(root: Path) -> None:
+    corpus = PhoenixCorpus(root, layout="base")
+    assert [(u.key, u.split, u.signer, u.glosses) for u in corpus.utterances()] == [
+        ("one", "train", "Signer01", ("MORGEN", "REGEN")),
+        ("two", "train", "Signer01", ("MORGEN", "REGEN")),
+        ("three", "dev", "Signer01", ("MORGEN", "REGEN")),
+    ]
+    assert [frames.shape for frames in corpus.read()] == [(4, 1629)] * 3
+
+
+@pytest.mark.parametrize("key", ["features", "feature", "arr_0"])
+def test_every_array_key_is_found(tmp_path: Path, key: str) -> None:
+    np.savez(tmp_path / "a.npz", **{key: _features(), "metadata": np.array(["x"])})
+    assert np.array_equal(read_features(tmp_path / "a.npz", BASE), _features())
+
+
+def test_npy_files_lie_beside_the_annotations(root: Path) -> None:
+    (root / "train" / "one.npz").unlink()
+    np.save(root / "one.npy", _features(7))
+    assert next(PhoenixCorpus(root, layout="base").read()).shape == (7, 1629)
+
+
+def test_a_block_order_that_differs_arrives_in_canonical_order(root: Path) -> None:
+    full = _features(width=6516)
+    pose, hands, face, temporal = np.split(full, [99, 225, 1629], axis=1)
+    per_channel = [np.split(channel, [99, 225], axis=1) for channel in np.split(temporal, 3, axis=1)]
+    other = [pose, face, hands] + [block for p, h, f in per_channel for block in (p, f, h)]
+    for path in root.glob("*/*.npz"):
+        np.savez(path, features=np.concatenate(other, axis=1))
+    frames = next(PhoenixCorpus(root, layout="split-hands").read())
+    assert np.array_equal(frames, full)
+
+
+def test_si5_files_are_another_split_of_the_same_features(root: Path) -> None:
+    for split, key in {"train": "one", "dev": "two", "test": "three"}.items():
+        (root / f"{split}.SI5.corpus.csv").write_text(f"id|folder|signer|annotation\n{key}|x|S|A", encoding="utf-8")
+    corpus = PhoenixCorpus(root, layout="base", split="unseen-signers")
+    assert [(u.key, u.split) for u in corpus.utterances()] == [("one", "train"), ("two", "dev"), ("three", "test")]
+
+
+def test_phoenix_2014_t_annotations_are_read(root: Path) -> None:
+    for split, key in {"train": "one", "dev": "two"}.items():
+        (root / f"{split}.corpus.csv").unlink()
+        text = f"name|video|start|end|speaker|orth|translation\n{key}|v|-1|-1|Signer08|JETZT WETTER|und nun"
+        (root / f"PHOENIX-2014-T.{split}.corpus.csv").write_text(text, encoding="utf-8")
+    corpus = PhoenixCorpus(root, layout="base")
+    assert [(u.signer, u.glosses) for u in corpus.utterances()] == [("Signer08", ("JETZT", "WETTER"))] * 2
+
+
+def test_csl_daily_annotations_are_read(root: Path) -> None:
+    for name in ("S000001_P0003_T00", "S000002_P0004_T00"):
+        np.save(root / f"{name}.npy", _features())
+    (root / "split_1.txt").write_text("name|split\nS000001_P0003_T00|train\nS000002_P0004_T00|dev", encoding="utf-8")
+    table = (
+        "index|name|length|gloss|char|word|postag\n0|S000001_P0003_T00|9|我 去|x|x|x\n1|S000002_P0004_T00|9|我|x|x|x"
+    )
+    (root / "video_map.txt").write_text(table, encoding="utf-8")
+    assert [(u.signer, u.glosses) for u in PhoenixCorpus(root, layout="base").utterances()] == [
+        ("P0003", ("我", "去")),
+        ("P0004", ("我",)),
+    ]
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _nan(path: Path) -> None:
+    values = _features()
+    values[2, 5] = np.nan
+    np.savez(path, features=values)
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "empty, truncated or no NumPy file"),
+    "truncated": (_truncate, "empty, truncated or no NumPy file"),
+    "no frames": (lambda path: np.savez(path, features=_features(0)), r"expected floats \(time, width\)"),
+    "integers": (lambda path: np.savez(path, features=np.ones((3, 1629), int)), "expected floats"),
+    "another key": (
+        lambda path: np.savez(path, values=_features()),
+        "no array features, feature, arr_0; it holds values",
+    ),
+    "another width": (
+        lambda path: np.savez(path, features=_features(width=1662)),
+        "1662 values a frame, but .* has 1629; .*1662 fits holistic",
+    ),
+    "NaN": (_nan, "NaN or infinity at frame 2, value 5"),
+    "a pickle": (lambda path: np.savez(path, features=np.array([{}], dtype=object)), "empty, truncated or no NumPy"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_a_bad_feature_file_is_named_with_its_rule_and_nothing_is_written(
+    root: Path, fault: str, tmp_path: Path
+) -> None:
+    spoil, rule = BAD_FILES[fault]
+    path = root / "train" / "two.npz"
+    spoil(path)
+    with pytest.raises(CorpusError, match=rule) as caught:
+        pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
+    assert str(path) in str(caught.value)
+    assert [file.name for file in (tmp_path / "cache").iterdir() if not file.name.endswith(".lock")] == []
+
+
+def test_rows_without_features_are_counted_and_listed_or_skipped(root: Path) -> None:
+    rows = "".join(f"\nmissing{number}|x|S|A" for number in range(12))
+    path = root / "train.corpus.csv"
+    path.write_text(path.read_text() + rows, encoding="utf-8")
+    with pytest.raises(
+        CorpusError, match=r"12 annotation rows .* train/missing0, .* train/missing9, …; corpus.missing=skip"
+    ):
+        PhoenixCorpus(root, layout="base").utterances()
+    assert len(PhoenixCorpus(root, layout="base", missing="skip").utterances()) == 3
+
+
+def test_skipping_everything_is_still_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.corpus.csv").write_text("id|folder|signer|annotation\none|x|S|A", encoding="utf-8")
+    (tmp_path / "dev.corpus.csv").write_text("id|folder|signer|annotation\ntwo|x|S|A", encoding="utf-8")
+    with pytest.raises(CorpusError, match="2 annotation rows have no feature file"):
+        PhoenixCorpus(tmp_path, missing="skip").utterances()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "rule"),
+    [
+        ("dev", "id|folder|signer|annotation\none|x|S|A", "one.npz is in train and in dev"),
+        ("dev", "id|folder|signer|annotation\nthree|x|S|", "1 utterances have an empty transcript: three"),
+        ("dev", "id|folder|signer|annotation", "split dev: no utterance"),
+        ("dev", "id;folder;signer;annotation\nthree;x;S;A", "header 'id;folder;signer;annotation' is unknown"),
+        ("dev", "id|folder|signer|annotation\nthree|x|S", "line 2 has 3 fields, the header has 4"),
+    ],
+)
+def test_bad_annotations_are_named(root: Path, tmp_path: Path, file: str, text: str, rule: str) -> None:
+    (root / f"{file}.corpus.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(CorpusError, match=rule):
+        pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
+
+
+def test_a_missing_root_and_missing_annotations_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="is no folder"):
+        PhoenixCorpus(tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match=r"no annotation file train\.corpus\.csv"):
+        PhoenixCorpus(tmp_path).utterances()
+
+
+def test_a_gloss_that_training_does_not_have_stays_out_of_the_vocabulary(root: Path, tmp_path: Path) -> None:
+    path = root / "dev.corpus.csv"
+    path.write_text(path.read_text().replace("REGEN", "SCHNEE"), encoding="utf-8")
+    settings = CorpusSettings(kind="phoenix", root=root, layout="base", cache=tmp_path / "cache")
+    corpus = pack_corpus(settings)
+    assert corpus.vocabulary.glosses == ("MORGEN", "REGEN")
+    assert corpus.vocabulary.unknown(corpus.glosses(corpus.rows("dev")[0])) == ["SCHNEE"]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(root: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(FolderError, match=r"cannot write the packed corpus .* corpus\.cache"):
+        pack(PhoenixCorpus(root, layout="base"), blocked / "cache")
+
+
+def test_a_changed_file_is_packed_anew(root: Path, tmp_path: Path) -> None:
+    settings = CorpusSettings(kind="phoenix", root=root, layout="base", cache=tmp_path / "cache")
+    first = pack_corpus(settings)
+    assert pack_corpus(settings).key == first.key
+    np.savez(root / "train" / "one.npz", features=_features(9))
+    again = pack_corpus(settings)
+    assert again.key != first.key
+    assert again.length(0) == 9

@@ -1,0 +1,52 @@
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glosstune.spaces import CorpusError, FolderError
+from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus
+from glosstune.trainables.corpora.geometry import expand
+from glosstune.trainables.corpora.store import pack
+
+
+def test_a_store_holds_the_corpus_in_half_precision(small_corpus: PackedCorpus) -> None:
+    source = FingerspellingCorpus(signers=("ase", "gsg", "psr"), sentences=24)
+    for row, (utterance, frames) in enumerate(zip(source.utterances(), source.read(), strict=True)):
+        assert small_corpus.glosses(row) == utterance.glosses
+        assert np.array_equal(small_corpus.frames(row), frames.astype(np.float16))
+    assert len(small_corpus.rows("train")) == 24
+    assert len(small_corpus.rows("dev")) == len(small_corpus.rows("test")) == 4
+
+
+def test_frames_are_mapped_not_loaded(small_corpus: PackedCorpus) -> None:
+    view: object = small_corpus.frames(0)
+    while isinstance(view, np.ndarray) and not isinstance(view, np.memmap):
+        view = view.base
+    assert isinstance(view, np.memmap)
+
+
+def test_statistics_are_those_of_the_training_split_alone(small_corpus: PackedCorpus) -> None:
+    rows = small_corpus.rows("train")
+    features = torch.cat([expand(torch.from_numpy(small_corpus.frames(row).astype(np.float32))) for row in rows])
+    assert np.allclose(small_corpus.statistics["mean"], features.mean(0), atol=1e-3)
+    assert np.allclose(small_corpus.statistics["deviation"], features.std(0, correction=0), atol=1e-3)
+
+
+def test_a_folder_without_a_store_and_another_format_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no packed corpus"):
+        PackedCorpus.open(tmp_path)
+    (tmp_path / "store.json").write_text('{"format": 0, "key": "", "width": 1629}')
+    with pytest.raises(CorpusError, match="pack again"):
+        PackedCorpus.open(tmp_path)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", full)
+    with pytest.raises(FolderError, match="No space left on device"):
+        pack(FingerspellingCorpus(signers=("ase",), sentences=12), tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []

@@ -1,0 +1,37 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from glosstune.spaces import FolderError
+from glosstune.trainables.files import write_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file"
+    for text in ("first", "second"):
+        write_whole(target, lambda partial, text=text: partial.write_text(text))
+        assert target.read_text() == text
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path: Path) -> None:
+    target = tmp_path / "last.pt"
+    target.write_text("old")
+
+    def fill(partial: Path) -> None:
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(FolderError, match=r"last\.pt: cannot be written: no space left"):
+        write_whole(target, fill)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
+    def fail(partial: Path) -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        write_whole(tmp_path / "file", fail)

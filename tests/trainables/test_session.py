@@ -1,0 +1,144 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from glosstune.spaces import CheckpointError
+from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.losses import frames_needed
+from glosstune.trainables.session import METRICS
+
+
+def _settings(**sections: dict[str, object]) -> TrialSettings:
+    defaults: dict[str, dict[str, object]] = {
+        "model": {"width": 0.25},
+        "training": {"epochs": 4, "batch_size": 8, "precision": "fp32"},
+        "tuned": {"learning_rate": 1e-3, "dropout": 0.1},
+    }
+    return TrialSettings.model_validate(
+        {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {*defaults, *sections}}
+    )
+
+
+def _curve(session: TrainingSession, epochs: int) -> list[dict[str, float]]:
+    rates = ("frames_per_s", "epoch_s")
+    return [{name: value for name, value in session.run_epoch().items() if name not in rates} for _ in range(epochs)]
+
+
+def test_an_epoch_reports_every_metric(small_corpus: PackedCorpus) -> None:
+    metrics = TrainingSession(_settings(), small_corpus).run_epoch()
+    assert set(metrics) == {"epoch", *METRICS}
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert metrics["peak_gpu_mb"] == 0 or torch.cuda.is_available()
+    total = metrics["substitution_rate"] + metrics["deletion_rate"] + metrics["insertion_rate"]
+    assert metrics["wer"] == pytest.approx(total)
+
+
+def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCorpus) -> None:
+    settings = _settings(training={"epochs": 40}, tuned={"learning_rate": 3e-3, "dropout": 0.0}, model={"width": 0.5})
+    session = TrainingSession(settings, small_corpus)
+    first = session.run_epoch()["loss_below_floor"]
+    last = [session.run_epoch()["loss_below_floor"] for _ in range(39)][-1]
+    assert first < 0.1
+    assert last > 0.25
+
+
+def test_the_same_seed_gives_the_same_curve_and_another_seed_another(small_corpus: PackedCorpus) -> None:
+    settings = _settings(training={"augment": "speed+time-masks"})
+    first, again = (_curve(TrainingSession(settings, small_corpus), 2) for _ in range(2))
+    assert first == again
+    other = _curve(TrainingSession(_settings(training={"seed": 1}), small_corpus), 2)
+    assert other != first
+
+
+def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus, tmp_path: Path) -> None:
+    whole = _curve(TrainingSession(_settings(), small_corpus), 4)
+    session = TrainingSession(_settings(), small_corpus)
+    begun = _curve(session, 2)
+    session.save(tmp_path / "last.pt")
+    resumed = TrainingSession(_settings(), small_corpus)
+    resumed.load(tmp_path / "last.pt")
+    assert begun + _curve(resumed, 2) == whole
+
+
+@pytest.mark.parametrize("damage", ["truncated", "of another width", "a planted pickle"])
+def test_a_damaged_checkpoint_is_refused_and_runs_nothing(
+    small_corpus: PackedCorpus, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "last.pt"
+    session = TrainingSession(_settings(), small_corpus)
+    if damage == "of another width":
+        TrainingSession(_settings(model={"width": 0.5}), small_corpus).save(path)
+    elif damage == "truncated":
+        session.save(path)
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        torch.save(_Planted(tmp_path / "ran"), path)
+    with pytest.raises(CheckpointError, match=r"last\.pt"):
+        session.load(path)
+    assert not (tmp_path / "ran").exists()
+
+
+class _Planted:
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.sentinel,)
+
+
+def test_a_diverged_step_is_counted_and_changes_no_weight(
+    small_corpus: PackedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = TrainingSession(_settings(tuned={"dropout": 0.0}), small_corpus)
+    before = {name: value.clone() for name, value in session.model.state_dict().items()}
+    forward = session.model.forward
+
+    def diverge(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        log_probs, out = forward(features, lengths)
+        return (log_probs * math.nan if session.model.training else log_probs), out
+
+    monkeypatch.setattr(session.model, "forward", diverge)
+    metrics = session.run_epoch()
+    assert metrics["nonfinite_steps"] == 3
+    assert math.isnan(metrics["train_loss"]) and math.isnan(metrics["loss_below_floor"])
+    assert all(torch.equal(before[name], value) for name, value in session.model.state_dict().items())
+
+
+def test_utterances_too_short_for_their_glosses_are_reported(small_corpus: PackedCorpus) -> None:
+    session = TrainingSession(_settings(model={"time_stride": 16}), small_corpus)
+    rows = small_corpus.rows("train")
+    frames = session.model.output_lengths(torch.tensor([small_corpus.length(row) for row in rows])).tolist()
+    targets = [small_corpus.vocabulary.encode(small_corpus.glosses(row)) for row in rows]
+    infeasible = sum(frames_needed(target) > length for target, length in zip(targets, frames, strict=True))
+    assert session.run_epoch()["infeasible_utterances"] == infeasible > 0
+
+
+def test_hypotheses_of_the_best_epoch_are_kept(small_corpus: PackedCorpus) -> None:
+    session = TrainingSession(_settings(), small_corpus)
+    session.run_epoch()
+    assert session.hypotheses is not None
+    assert list(session.hypotheses.columns) == ["key", "reference", "hypothesis"]
+    assert session.hypotheses["reference"].to_list() == [
+        " ".join(small_corpus.glosses(row)) for row in small_corpus.rows("dev")
+    ]
+
+
+def test_a_strategy_freezes_and_thaws_by_epoch(small_corpus: PackedCorpus) -> None:
+    settings = _settings(
+        model={"kind": "teacher"}, tuned={"strategy": "progressive", "unfreeze_stages": 4}, training={"epochs": 4}
+    )
+    counts = [metrics["trainable_params"] for metrics in _curve(TrainingSession(settings, small_corpus), 4)]
+    assert counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_fan_in_scaling_slows_wide_projections_only(small_corpus: PackedCorpus, kind: str) -> None:
+    settings = _settings(model={"kind": kind}, training={"lr_scale": "fan_in"})
+    session = TrainingSession(settings, small_corpus)
+    session.run_epoch()
+    scales = {group["scale"]: group["lr"] for group in session.optimiser.param_groups}
+    assert min(scales) < 0.1 and max(scales) == 1.0
+    assert scales[min(scales)] == pytest.approx(min(scales) * scales[1.0])

@@ -1,0 +1,86 @@
+"""Group utterances of similar length into batches and turn rows of a store into tensors."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from glosstune.trainables.augmentation import augment_frames, mask_features
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.store import PackedCorpus
+
+BATCHES_A_POOL = 8
+TIME_MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances ready for a model.
+
+    Attributes:
+        features: float32 (batch, time, 6516), conditioned; padded frames are 0.
+        lengths: int64 (batch,), on the CPU.
+        rows: row of each utterance in the corpus.
+    """
+
+    features: Tensor
+    lengths: Tensor
+    rows: tuple[int, ...]
+
+
+def shuffled_batches(
+    rows: Sequence[int], lengths: Sequence[int], batch_size: int, generator: np.random.Generator
+) -> list[list[int]]:
+    """Every row once, in random batches of similar length.
+
+    Rows are shuffled, sorted by length within pools of a few batches, cut, and the batches shuffled:
+    random enough to train on, and little padding.
+    """
+    order = generator.permutation(len(rows))
+    pool = batch_size * BATCHES_A_POOL
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        ranked = sorted(order[start : start + pool], key=lambda position: lengths[position])
+        batches += [
+            [rows[position] for position in ranked[cut : cut + batch_size]] for cut in range(0, len(ranked), batch_size)
+        ]
+    return [batches[position] for position in generator.permutation(len(batches))]
+
+
+def sorted_batches(rows: Sequence[int], lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Every row once, by length, for evaluation."""
+    ranked = [rows[position] for position in np.argsort(lengths, kind="stable")]
+    return [ranked[start : start + batch_size] for start in range(0, len(ranked), batch_size)]
+
+
+def collate(
+    corpus: PackedCorpus,
+    rows: Sequence[int],
+    conditioning: Conditioning,
+    *,
+    augment: Collection[str] = (),
+    generator: np.random.Generator | None = None,
+) -> Batch:
+    """Read, augment, pad, derive and condition the utterances of one batch, on the conditioning's device."""
+    stored: list[npt.NDArray[Any]] = [corpus.frames(row) for row in rows]
+    if augment:
+        assert generator is not None
+        face_order = corpus.statistics["face_order"]
+        stored = [augment_frames(frames.astype(np.float32), augment, face_order, generator) for frames in stored]
+    lengths = torch.tensor([len(frames) for frames in stored])
+    # oneDNN compiles a kernel for every new shape: a few round lengths instead of a hundred.
+    longest = -(-int(lengths.max()) // TIME_MULTIPLE) * TIME_MULTIPLE
+    padded = np.zeros((len(rows), longest, corpus.width), dtype=stored[0].dtype)
+    for slot, frames in zip(padded, stored, strict=True):
+        slot[: len(frames)] = frames
+    device = conditioning.scale.device
+    valid = (torch.arange(padded.shape[1]) < lengths[:, None]).to(device)
+    conditioned = conditioning.features(torch.from_numpy(padded).to(device).float(), valid)
+    if augment:
+        assert generator is not None
+        mask_features(conditioned, lengths, augment, generator)
+    return Batch(conditioned, lengths, tuple(rows))

@@ -1,0 +1,131 @@
+"""Turn landmark positions into the 6516 features: a shoulder frame, then shape, velocity, acceleration, position."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from glosstune.trainables.corpora.layout import BASE_WIDTH, CHANNELS, FACE, HAND, PART_COLUMNS, PART_WIDTHS, POSE
+
+# Landmark indices of MediaPipe Holistic.
+LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12
+NOSE_TIP = 1  # of the face mesh
+LEFT_HAND, RIGHT_HAND, FACE_START = POSE, POSE + HAND, POSE + 2 * HAND
+_POSE_PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((k, k + 1) for k in range(11, 33, 2)))
+
+Positions = npt.NDArray[np.float32]  # (frame, landmark, 3): pose | left hand | right hand | face
+
+
+def to_shoulder_frame(positions: Positions) -> Positions:
+    """Positions in shoulder widths from the middle of the shoulders; hands that were not seen are filled in.
+
+    Centre and scale are medians over the clip: taken frame by frame they would add the shoulders'
+    own jitter to every landmark, and derivatives make jitter the loudest signal.
+    """
+    left, right = positions[:, LEFT_SHOULDER], positions[:, RIGHT_SHOULDER]
+    centre = np.median((left + right) / 2, axis=0)
+    width = float(np.median(np.linalg.norm(left - right, axis=-1)))
+    framed: Positions = ((positions - centre) / max(width, 1e-6)).astype(np.float32)
+    for start in (LEFT_HAND, RIGHT_HAND):
+        hand = slice(start, start + HAND)
+        framed[:, hand] = _fill(framed[:, hand], seen=np.any(positions[:, hand] != 0, axis=(1, 2)))
+    return framed
+
+
+def hand_frames(positions: Positions, start: int = RIGHT_HAND) -> npt.NDArray[np.bool_]:
+    """In which frames (frame,) a hand was seen; MediaPipe writes zeros where it was not."""
+    return np.asarray(np.any(positions[:, start : start + HAND] != 0, axis=(1, 2)))
+
+
+def mirror(positions: Positions, face_order: npt.NDArray[np.int64]) -> Positions:
+    """The signer as seen in a mirror: left and right landmarks swapped, x negated (shoulder frame)."""
+    mirrored = positions[:, mirror_order(face_order)].copy()
+    mirrored[..., 0] *= -1
+    return mirrored
+
+
+def mirror_order(face_order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Which landmark (543,) takes each landmark's place in a mirror."""
+    pose = np.arange(POSE)
+    for left, right in _POSE_PAIRS:
+        pose[left], pose[right] = right, left
+    left_hand = np.arange(LEFT_HAND, LEFT_HAND + HAND)
+    return np.concatenate([pose, left_hand + HAND, left_hand, FACE_START + face_order])
+
+
+def face_mirror_order(mean_face: Positions) -> npt.NDArray[np.int64]:
+    """Pairs of face landmarks (468,) that mirror each other, from an average face (468, 3).
+
+    MediaPipe publishes no such table, so each landmark is paired with the nearest one to its image
+    in the plane through the middle of the face.
+    """
+    centred = mean_face - mean_face.mean(axis=0)
+    image = centred * np.array([-1, 1, 1], dtype=np.float32)
+    distance = np.linalg.norm(image[:, None] - centred[None], axis=-1)
+    return np.asarray(distance.argmin(axis=1), dtype=np.int64)
+
+
+def expand(base: Tensor) -> Tensor:
+    """All features (..., time, 6516) of positions in the shoulder frame (..., time, 1629)."""
+    return torch.cat([derive(base, channel, part) for channel in CHANNELS for part in PART_WIDTHS], dim=-1)
+
+
+def derive(base: Tensor, channel: str, part: str) -> Tensor:
+    """One block of the features.
+
+    Args:
+        base: float32 (..., time, 1629), positions in the shoulder frame.
+        channel: ``shape`` (hands from their wrist in hand sizes, face from the nose, pose as it is),
+            ``velocity`` and ``acceleration`` (a frame; backward differences, so that padding behind an
+            utterance never reaches it) or ``position``.
+        part: ``pose``, ``hands`` or ``face``.
+
+    Returns:
+        (..., time, values of the part).
+    """
+    values = base[..., PART_COLUMNS[part]]
+    if channel == "velocity":
+        return _difference(values, order=1)
+    if channel == "acceleration":
+        return _difference(values, order=2)
+    if channel == "position" or part == "pose":
+        return values
+    if part == "face":
+        return values - values[..., 3 * NOSE_TIP : 3 * NOSE_TIP + 3].repeat(*[1] * (values.dim() - 1), FACE)
+    points = values.reshape(*values.shape[:-1], 2, HAND, 3)
+    local = points - points[..., :1, :]
+    # A hand that was never seen has no size; its shape is 0.
+    size = torch.linalg.vector_norm(local, dim=-1).mean(dim=-1)[..., None, None].clamp_min(1e-3)
+    shape: Tensor = local / size
+    return shape.flatten(-3)
+
+
+def _difference(values: Tensor, *, order: int) -> Tensor:
+    difference = torch.zeros_like(values)
+    difference[..., order:, :] = values.diff(n=order, dim=-2)
+    return difference
+
+
+def resample(frames: npt.NDArray[np.float32], rate: float) -> npt.NDArray[np.float32]:
+    """Play frames (time, ...) faster (rate > 1) or slower, by linear interpolation; at least two frames remain."""
+    count = max(2, round(len(frames) / rate))
+    position = np.linspace(0, len(frames) - 1, count)
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, len(frames) - 1)
+    weight = (position - low).astype(np.float32).reshape(-1, *[1] * (frames.ndim - 1))
+    return np.asarray(frames[low] * (1 - weight) + frames[high] * weight, dtype=np.float32)
+
+
+def flatten(positions: Positions) -> npt.NDArray[np.float32]:
+    """(frame, 543, 3) to base values (frame, 1629)."""
+    return positions.reshape(len(positions), BASE_WIDTH)
+
+
+def _fill(hand: Positions, seen: npt.NDArray[np.bool_]) -> Positions:
+    # Between two sightings a hand moves in a straight line; before the first and after the last it rests.
+    if not seen.any():
+        return np.zeros_like(hand)
+    frames = np.arange(len(hand))
+    flat = hand.reshape(len(hand), -1)
+    filled = np.stack([np.interp(frames, frames[seen], column[seen]) for column in flat.T], axis=1)
+    return np.asarray(filled.reshape(hand.shape), dtype=np.float32)

@@ -1,0 +1,213 @@
+"""A folder of feature files beside PHOENIX-style annotations.
+
+Formats: PHOENIX-2014 and its SI5 split (``id|folder|signer|annotation``), PHOENIX-2014-T
+(``name|video|start|end|speaker|orth|translation``), CSL-Daily (``name|split`` beside a gloss table).
+"""
+
+import csv
+import hashlib
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from glosstune.spaces.errors import CorpusError
+from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
+from glosstune.trainables.corpora.layout import (
+    BASE_WIDTH,
+    canonical_columns,
+    describe_widths,
+    layout_blocks,
+    layout_width,
+)
+from glosstune.trainables.corpora.utterance import SPLITS, Split, Utterance
+
+FEATURE_KEYS = ("features", "feature", "arr_0")
+_HEADERS = {
+    # header's first columns: (utterance, signer, glosses)
+    "id|folder|signer|annotation": ("id", "signer", "annotation"),
+    "name|video|start|end|speaker|orth|translation": ("name", "speaker", "orth"),
+}
+_FOLDERS = ("", "annotations", "annotations/manual")
+_LISTED = 10
+
+
+class PhoenixCorpus:
+    """Utterances whose features lie in ``<root>/<split>/<id>.npz`` or ``<root>/<id>.npy``.
+
+    Args:
+        root: the folder; annotations lie in it, in ``annotations`` or in ``annotations/manual``.
+        layout: name or blocks of the feature files (see ``layout.LAYOUTS``).
+        split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
+        missing: what to do with annotation rows that have no feature file.
+        signers: keep only these.
+
+    Raises:
+        CorpusError: annotations or feature files are missing, or a row is malformed.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        layout: str | Sequence[str] = "default",
+        split: str = "multi-signer",
+        missing: Literal["error", "skip"] = "error",
+        signers: Sequence[str] | None = None,
+    ) -> None:
+        if not root.is_dir():
+            raise CorpusError(f"{root}: corpus.root is no folder")
+        self.root = root
+        self.layout = layout_blocks(layout)
+        self.speaker_split = split == "unseen-signers"
+        self.missing = missing
+        self.signers = tuple(signers) if signers else None
+
+    @property
+    def shares_recordings(self) -> bool:
+        return False
+
+    def identity(self) -> dict[str, object]:
+        files = [(str(path.relative_to(self.root)), path.stat()) for path in self._paths]
+        listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)
+        rows = "\n".join(f"{u.key} {u.split} {u.signer} {' '.join(u.glosses)}" for u in self.utterances())
+        return {
+            "corpus": "phoenix",
+            "layout": list(self.layout),
+            "files": hashlib.sha256(listing.encode()).hexdigest(),
+            "annotations": hashlib.sha256(rows.encode()).hexdigest(),
+        }
+
+    def utterances(self) -> list[Utterance]:
+        return self._found[0]
+
+    def read(self) -> Iterator[npt.NDArray[np.float32]]:
+        columns = canonical_columns(self.layout)
+        for path in self._paths:
+            values = read_features(path, self.layout)[:, columns]
+            if values.shape[1] == BASE_WIDTH:
+                values = flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
+            yield values
+
+    @property
+    def _paths(self) -> list[Path]:
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[list[Utterance], list[Path]]:
+        utterances: list[Utterance] = []
+        paths: list[Path] = []
+        absent: list[str] = []
+        for split, key, signer, glosses in self._rows():
+            if self.signers and signer not in self.signers:
+                continue
+            path = self._feature_file(key)
+            if path is None:
+                absent.append(f"{split}/{key}")
+                continue
+            utterances.append(Utterance(key, split, signer, glosses, (str(path.relative_to(self.root)),)))
+            paths.append(path)
+        if absent and (self.missing == "error" or not paths):
+            listed = ", ".join(absent[:_LISTED]) + (", …" if len(absent) > _LISTED else "")
+            raise CorpusError(
+                f"{self.root}: {len(absent)} annotation rows have no feature file: {listed}; "
+                "corpus.missing=skip leaves them out"
+            )
+        return utterances, paths
+
+    def _feature_file(self, key: str) -> Path | None:
+        # SI5 deals the original splits' utterances anew, so a file may lie under another split's folder.
+        candidates = [self.root / split / f"{key}.npz" for split in SPLITS] + [self.root / f"{key}.npy"]
+        return next((path for path in candidates if path.is_file()), None)
+
+    def _rows(self) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
+        csl = self._annotation("split_1.txt")
+        if csl is not None:
+            yield from self._csl_rows(csl)
+            return
+        infix = ".SI5" if self.speaker_split else ""
+        for split in SPLITS:
+            names = (f"{split}{infix}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
+            path = next((found for name in names if (found := self._annotation(name))), None)
+            if path is None:
+                if split == "test":  # only confirmation reads it
+                    continue
+                raise CorpusError(f"{self.root}: no annotation file {names[0]} (looked in it and {_FOLDERS[1:]})")
+            header, rows = _read_table(path)
+            if header not in _HEADERS:
+                raise CorpusError(f"{path}: header {header!r} is unknown; known are {', '.join(map(repr, _HEADERS))}")
+            key, signer, glosses = _HEADERS[header]
+            for row in rows:
+                yield split, row[key], row[signer], tuple(row[glosses].split())
+
+    def _csl_rows(self, path: Path) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
+        table = self._annotation("video_map.txt")
+        if table is None:
+            raise CorpusError(f"{path}: needs the gloss table video_map.txt beside it")
+        glosses = {row["name"]: tuple(row["gloss"].split()) for row in _read_table(table, ("name", "gloss"))[1]}
+        for row in _read_table(path, ("name", "split"))[1]:
+            if row["name"] not in glosses:
+                raise CorpusError(f"{path}: {row['name']} is not in {table.name}")
+            split = next((split for split in SPLITS if split == row["split"]), None)
+            if split is None:
+                raise CorpusError(f"{path}: {row['name']}: split {row['split']!r} is none of {', '.join(SPLITS)}")
+            # S000196_P0004_T00: the second field is the signer.
+            fields = row["name"].split("_")
+            yield split, row["name"], fields[1] if len(fields) > 1 else "", glosses[row["name"]]
+
+    def _annotation(self, name: str) -> Path | None:
+        return next((path for folder in _FOLDERS if (path := self.root / folder / name).is_file()), None)
+
+
+def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Values (time, width) of one feature file, as they lie there.
+
+    Raises:
+        CorpusError: unreadable, empty, truncated, of another width, or NaN; with the rule and the way out.
+    """
+    try:
+        # Opened here, since NumPy leaves a file open when its content is broken.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            values = loaded if isinstance(loaded, np.ndarray) else loaded[_array_key(path, loaded.files)]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CorpusError(f"{path}: empty, truncated or no NumPy file ({error})") from error
+    if values.ndim != 2 or not len(values) or values.dtype.kind != "f":
+        raise CorpusError(f"{path}: expected floats (time, width), got {values.dtype} {values.shape}")
+    width = layout_width(layout)
+    if values.shape[1] != width:
+        raise CorpusError(
+            f"{path}: {values.shape[1]} values a frame, but corpus.layout {list(layout)} has {width}; "
+            f"{describe_widths()}"
+        )
+    if not np.isfinite(values).all():
+        frame, column = np.argwhere(~np.isfinite(values))[0]
+        raise CorpusError(f"{path}: NaN or infinity at frame {frame}, value {column}; repair or remove the file")
+    return np.asarray(values, dtype=np.float32)
+
+
+def _array_key(path: Path, names: Sequence[str]) -> str:
+    for key in FEATURE_KEYS:
+        if key in names:
+            return key
+    raise CorpusError(f"{path}: no array {', '.join(FEATURE_KEYS)}; it holds {', '.join(names)}")
+
+
+def _read_table(path: Path, columns: Sequence[str] = ()) -> tuple[str, list[dict[str, str]]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
+        header = next(reader, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise CorpusError(f"{path}: header {'|'.join(header)!r} has no column {', '.join(missing)}")
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            if row and len(row) != len(header):
+                raise CorpusError(f"{path}: line {number} has {len(row)} fields, the header has {len(header)}")
+            if row:
+                rows.append(dict(zip(header, row, strict=True)))
+    return "|".join(header), rows

@@ -1,0 +1,233 @@
+"""Pack a corpus into one memory-mapped half-precision file that all trials of a node share.
+
+A store is a folder: ``features.f16`` (frame, value), ``utterances.parquet``, ``statistics.npz`` (mean
+and standard deviation of the training split's 6516 features) and ``store.json``.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from filelock import FileLock
+
+from glosstune.spaces.errors import CorpusError, FolderError
+from glosstune.trainables.corpora.geometry import FACE_START, expand, face_mirror_order
+from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
+from glosstune.trainables.corpora.vocabulary import Vocabulary
+
+FORMAT = 1
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class PackedCorpus:
+    """A packed corpus, read through the operating system's page cache.
+
+    Attributes:
+        key: hash of everything it was made from.
+        width: values stored a frame: 1629 positions (features are derived from them) or all 6516.
+    """
+
+    folder: Path
+    key: str
+    width: int
+
+    @classmethod
+    def open(cls, folder: Path) -> "PackedCorpus":
+        """Open a store; CorpusError if the folder holds none or one of another format."""
+        try:
+            meta = json.loads((folder / "store.json").read_text())
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"{folder}: no packed corpus ({error})") from error
+        if meta.get("format") != FORMAT:
+            raise CorpusError(
+                f"{folder}: packed in format {meta.get('format')}, this version reads {FORMAT}; pack again"
+            )
+        return cls(folder, meta["key"], meta["width"])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row an utterance: key, split, signer, glosses (list), sources (list), start, frames."""
+        return pd.read_parquet(self.folder / "utterances.parquet")
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Glosses of the training split."""
+        return Vocabulary.of(self.table.loc[self.table["split"] == "train", "glosses"])
+
+    @cached_property
+    def _frames(self) -> npt.NDArray[np.float16]:
+        path, rows = self.folder / "features.f16", int(self.table["frames"].sum())
+        if path.stat().st_size != 2 * rows * self.width:
+            raise CorpusError(f"{path}: truncated; remove {self.folder} to have it packed again")
+        return np.memmap(path, dtype=np.float16, mode="r", shape=(rows, self.width))
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        return list(zip(self.table["start"].tolist(), self.table["frames"].tolist(), strict=True))
+
+    @cached_property
+    def statistics(self) -> dict[str, npt.NDArray[Any]]:
+        """Of the training split: ``mean`` and ``deviation`` (6516,), ``face_order`` (468,)."""
+        with np.load(self.folder / "statistics.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def rows(self, split: Split) -> list[int]:
+        """Row numbers of a split's utterances."""
+        return [int(row) for row in np.flatnonzero(self.table["split"] == split)]
+
+    def glosses(self, row: int) -> tuple[str, ...]:
+        """Reference glosses of one utterance."""
+        return self._glosses[row]
+
+    @cached_property
+    def _glosses(self) -> list[tuple[str, ...]]:
+        return [tuple(glosses) for glosses in self.table["glosses"]]
+
+    def length(self, row: int) -> int:
+        """Frames of one utterance."""
+        return self._spans[row][1]
+
+    def frames(self, row: int) -> npt.NDArray[np.float16]:
+        """Stored values (time, width) of one utterance; a view into the mapped file."""
+        start, length = self._spans[row]
+        return self._frames[start : start + length]
+
+
+def pack(corpus: Corpus, cache: Path) -> PackedCorpus:
+    """The packed form of a corpus, made once for each identity and then reused.
+
+    Raises:
+        CorpusError: the data cannot be trained on (each corpus names its file and rule).
+        FolderError: the cache cannot be written; nothing half-written stays.
+    """
+    identity = corpus.identity()
+    key = hashlib.sha256(json.dumps({"format": FORMAT, **identity}, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache / f"{identity['corpus']}-{key}"
+    with _writing(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{folder.name}.lock"):
+            if not (folder / "store.json").exists():
+                partial = cache / f"{folder.name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)
+                try:
+                    partial.mkdir()
+                    _write(corpus, partial, key, identity)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    partial.replace(folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
+    return PackedCorpus.open(folder)
+
+
+def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) -> None:
+    """Raise CorpusError where a split is empty, a transcript is empty or splits share a recording."""
+    counts = Counter(utterance.split for utterance in utterances)
+    for split in SPLITS[:2]:
+        if not counts[split]:
+            raise CorpusError(f"split {split}: no utterance; training needs train and dev")
+    empty = [utterance.key for utterance in utterances if not utterance.glosses]
+    if empty:
+        raise CorpusError(f"{len(empty)} utterances have an empty transcript: {_listed(empty)}; remove these rows")
+    if shares_recordings:
+        return
+    owners: dict[str, str] = {}
+    for utterance in utterances:
+        for source in utterance.sources:
+            owner = owners.setdefault(source, utterance.split)
+            if owner != utterance.split:
+                raise CorpusError(f"{source} is in {owner} and in {utterance.split}; splits must not share a file")
+
+
+def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) -> None:
+    utterances = corpus.utterances()
+    check_utterances(utterances, shares_recordings=corpus.shares_recordings)
+    statistics = _Statistics()
+    frames: list[int] = []
+    width = 0
+    with (folder / "features.f16").open("wb") as file:
+        for utterance, values in zip(utterances, corpus.read(), strict=True):
+            half = values.astype(np.float16)
+            if not np.isfinite(half).all():
+                raise CorpusError(
+                    f"{utterance.sources[0]}: features hold NaN, infinity or values beyond half precision (65504); "
+                    "repair or remove the file"
+                )
+            file.write(half.tobytes())
+            frames.append(len(half))
+            width = half.shape[1]
+            if utterance.split == "train":
+                statistics.add(half)
+    table = pd.DataFrame(
+        {
+            "key": [u.key for u in utterances],
+            "split": [u.split for u in utterances],
+            "signer": [u.signer for u in utterances],
+            "glosses": [list(u.glosses) for u in utterances],
+            "sources": [list(u.sources) for u in utterances],
+            "start": np.cumsum([0, *frames[:-1]]),
+            "frames": frames,
+        }
+    )
+    table.to_parquet(folder / "utterances.parquet")
+    statistics.save(folder / "statistics.npz")
+    meta = {"format": FORMAT, "key": key, "width": width, "identity": identity}
+    (folder / "store.json").write_text(json.dumps(meta, indent=1))
+
+
+class _Statistics:
+    """Running mean and deviation of the features; sums in float64 stay exact enough for values near 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = np.zeros(FULL_WIDTH)
+        self.square = np.zeros(FULL_WIDTH)
+
+    def add(self, half: npt.NDArray[np.float16]) -> None:
+        values = full_features(torch.from_numpy(half.astype(np.float32))).double()
+        self.count += len(values)
+        self.total += values.sum(0).numpy()
+        self.square += values.square().sum(0).numpy()
+
+    def save(self, path: Path) -> None:
+        mean = self.total / self.count
+        deviation = np.sqrt(np.maximum(self.square / self.count - mean**2, 0))
+        face = mean[-BASE_WIDTH:].reshape(-1, 3)[FACE_START:].astype(np.float32)
+        np.savez(
+            path,
+            mean=mean.astype(np.float32),
+            deviation=deviation.astype(np.float32),
+            face_order=face_mirror_order(face),
+        )
+
+
+def full_features(stored: torch.Tensor) -> torch.Tensor:
+    """All 6516 features of stored values (..., time, 1629 or 6516)."""
+    return expand(stored) if stored.shape[-1] == BASE_WIDTH else stored
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+@contextmanager
+def _writing(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(
+            f"{cache}: cannot write the packed corpus ({error}); set corpus.cache to another folder"
+        ) from error

@@ -1,0 +1,109 @@
+"""CTC loss that counts what it cannot align, and the floor that a model blind to its input reaches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glosstune.trainables.corpora.vocabulary import BLANK
+
+
+@dataclass(frozen=True)
+class CTCLoss:
+    """Loss of one batch.
+
+    Attributes:
+        mean: nats a gloss, averaged over the feasible utterances; 0 where there is none.
+        feasible: (batch,) bool; an utterance with more glosses than output frames has no alignment.
+    """
+
+    mean: Tensor
+    feasible: Tensor
+
+
+def frames_needed(classes: Sequence[int]) -> int:
+    """Output frames that CTC needs at least: one a gloss, and a blank between equal neighbours."""
+    return len(classes) + sum(a == b for a, b in pairwise(classes))
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> CTCLoss:
+    """Connectionist temporal classification, normalised by the glosses of each utterance.
+
+    Source: Graves et al. 2006; in float32 whatever the model's precision.
+
+    Args:
+        log_probs: (time, batch, gloss), log-softmax.
+        lengths: (batch,) valid output frames.
+        targets: classes of each utterance, without blanks, none empty.
+    """
+    needed = torch.tensor([frames_needed(target) for target in targets])
+    feasible = (needed <= lengths.cpu()).to(log_probs.device)
+    sizes = torch.tensor([len(target) for target in targets])
+    flat = torch.tensor([label for target in targets for label in target])
+    losses = F.ctc_loss(
+        log_probs.float(),
+        flat.to(log_probs.device),
+        lengths.cpu(),
+        sizes,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+    per_gloss = losses / sizes.to(losses.device)
+    return CTCLoss((per_gloss * feasible).sum() / feasible.sum().clamp_min(1), feasible)
+
+
+def ctc_floor(lengths: Sequence[int], targets: Sequence[Sequence[int]], *, sample: int = 512, steps: int = 30) -> float:
+    """The best CTC loss that one fixed distribution over glosses reaches for every frame of every utterance.
+
+    A model whose training loss stays here has learned nothing from its input, whatever its WER.
+    Found by L-BFGS on the distribution's logits, from a low and a high share of blanks: a start where
+    both explain the data equally well can be a saddle.
+
+    Args:
+        lengths: output frames of each utterance (after the model's time stride).
+        targets: classes of each utterance; infeasible ones are left out.
+        sample: at most this many utterances, evenly spaced, so that it takes seconds on any corpus.
+
+    Returns:
+        nats a gloss, comparable with ``ctc_loss``; 0 where no utterance is feasible.
+    """
+    usable = [
+        (length, list(target))
+        for length, target in zip(lengths, targets, strict=True)
+        if frames_needed(target) <= length
+    ]
+    usable = usable[:: max(1, len(usable) // sample)][:sample]
+    if not usable:
+        return 0.0
+    # Glosses outside the sample would only receive probability 0: leave them out of the optimisation.
+    present = sorted({label for _, target in usable for label in target})
+    index = {label: position + 1 for position, label in enumerate(present)}
+    frames = torch.tensor([length for length, _ in usable])
+    sizes = torch.tensor([len(target) for _, target in usable])
+    flat = torch.tensor([index[label] for _, target in usable for label in target])
+    counts = torch.bincount(flat, minlength=len(present) + 1).double()
+    shares = counts / counts.sum()
+
+    def loss(logits: Tensor) -> Tensor:
+        log_probs = logits.log_softmax(0).expand(int(frames.max()), len(usable), -1)
+        return (F.ctc_loss(log_probs, flat, frames, sizes, blank=BLANK, reduction="none") / sizes).mean()
+
+    def minimum(blank_share: float) -> float:
+        start = torch.cat([torch.tensor([blank_share]).double(), shares[1:] * (1 - blank_share)])
+        logits = start.log().requires_grad_()
+        optimiser = torch.optim.LBFGS([logits], max_iter=steps, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            value = loss(logits)
+            value.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+            return value.detach()
+
+        optimiser.step(closure)  # type: ignore[no-untyped-call]  # nor for this
+        return float(loss(logits.detach()))
+
+    return min(minimum(0.2), minimum(0.8))

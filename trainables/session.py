@@ -1,0 +1,241 @@
+"""Train and score one configuration, epoch by epoch, without Ray."""
+
+import io
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from glosstune.models import build_model, trainable_parameters
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.batching import Batch, collate, shuffled_batches, sorted_batches
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.corpora.utterance import Split
+from glosstune.trainables.decoding import blank_frames, greedy_decode
+from glosstune.trainables.files import write_whole
+from glosstune.trainables.floor import corpus_floor
+from glosstune.trainables.losses import ctc_loss
+from glosstune.trainables.optimiser import build_optimiser, set_learning_rate
+from glosstune.trainables.precision import autocast
+from glosstune.trainables.schedule import learning_rate_factor
+from glosstune.trainables.scoring import ErrorRates, word_error_rate
+from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.strategy import trainable_layers
+
+EVALUATION_BATCH = 32
+
+# Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss.
+METRICS = (
+    "wer",
+    "best_wer",
+    "train_loss",
+    "dev_loss",
+    "loss_below_floor",
+    "blank_ratio",
+    "substitution_rate",
+    "deletion_rate",
+    "insertion_rate",
+    "grad_norm",
+    "learning_rate",
+    "frames_per_s",
+    "epoch_s",
+    "trainable_params",
+    "infeasible_utterances",
+    "nonfinite_steps",
+    "peak_gpu_mb",
+)
+
+
+class TrainingSession:
+    """Owns model, optimiser, schedule, freezing and scoring of one trial.
+
+    Deterministic under ``settings.training.seed`` on one machine: all randomness of an epoch derives
+    from (seed, epoch), so a session resumed between epochs goes on as if it had never stopped.
+
+    Args:
+        settings: everything about the trial.
+        corpus: its packed corpus.
+        device: default CUDA where there is one, else the CPU.
+
+    Attributes:
+        epoch: epochs done.
+        best_wer: lowest WER on dev so far; infinity before the first epoch.
+        improved: whether the last epoch lowered it.
+        hypotheses: of the epoch with the best WER: a row an utterance (key, reference, hypothesis).
+    """
+
+    def __init__(self, settings: TrialSettings, corpus: PackedCorpus, *, device: torch.device | None = None) -> None:
+        self.settings = settings
+        self.corpus = corpus
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model, training, tuned = settings.model, settings.training, settings.tuned
+        self.model: nn.Module = build_model(
+            model.kind,
+            len(corpus.vocabulary),
+            width=model.width,
+            time_stride=model.time_stride,
+            norm=model.norm,
+            dropout=tuned.dropout,
+            seed=training.seed,
+        ).to(self.device)
+        statistics = corpus.statistics
+        self.conditioning = Conditioning.of(
+            statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
+        ).to(self.device)
+        self.learning_rate = settings.learning_rate
+        self.optimiser = build_optimiser(self.model, training, self.learning_rate)
+        self.augment = frozenset(training.augment.split("+")) - {"none"}
+        self.floor = corpus_floor(corpus, "train", model.time_stride)
+        self.epoch = 0
+        self.best_wer = math.inf
+        self.improved = False
+        self.hypotheses: pd.DataFrame | None = None
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch and score dev; returns ``epoch`` and every one of ``METRICS``.
+
+        ``loss_below_floor`` compares the training loss with the CTC floor: 0 says that the model has
+        learned nothing from its input, 1 that it knows everything, below 0 that it is worse than blind.
+        """
+        started = time.perf_counter()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        trainable_layers(self.model, self.settings, self.epoch)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            # Dropout draws from torch's own generator, which therefore depends on (seed, epoch) alone.
+            torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
+            metrics = self._train_epoch()
+        trained_s = time.perf_counter() - started
+        self.epoch += 1
+        rates, hypotheses, dev = self._score("dev")
+        self.improved = rates.wer < self.best_wer
+        if self.improved:
+            self.best_wer = rates.wer
+            self.hypotheses = hypotheses
+        return {
+            "epoch": self.epoch,
+            **asdict(rates),
+            "best_wer": self.best_wer,
+            **metrics,
+            **dev,
+            "loss_below_floor": (self.floor - metrics["train_loss"]) / self.floor,
+            "frames_per_s": sum(map(self.corpus.length, self.corpus.rows("train"))) / trained_s,
+            "epoch_s": time.perf_counter() - started,
+            "trainable_params": trainable_parameters(self.model),
+            "peak_gpu_mb": torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else 0.0,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint whole: weights, optimiser, epoch, and what reading features again needs."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "best_wer": self.best_wer,
+            "vocabulary": list(self.corpus.vocabulary.glosses),
+            "conditioning": {"scale": self.conditioning.scale, "offset": self.conditioning.offset},
+            "corpus": self.corpus.key,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        # By way of memory: torch's own writer hides a full disk behind a RuntimeError of changing text.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(path, lambda partial: partial.write_bytes(buffer.getbuffer()))
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same settings; CheckpointError if it is unreadable or of another trial."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
+        except Exception as error:  # torch raises a different type for each kind of damage
+            raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
+
+    def _train_epoch(self) -> dict[str, float]:
+        training = self.settings.training
+        generator = np.random.default_rng([training.seed, self.epoch])
+        rows = self.corpus.rows("train")
+        batches = shuffled_batches(rows, [self.corpus.length(row) for row in rows], training.batch_size, generator)
+        self.model.train()
+        loss_sum = norm_sum = rate = 0.0
+        feasible = infeasible = nonfinite = 0
+        for step, batch_rows in enumerate(batches):
+            rate = self.learning_rate * learning_rate_factor(
+                self.epoch + (step + 1) / len(batches),
+                epochs=training.epochs,
+                warmup_epochs=self.settings.tuned.warmup_epochs,
+                schedule=training.schedule,
+                final_decay=training.final_decay,
+            )
+            set_learning_rate(self.optimiser, rate)
+            batch = collate(self.corpus, batch_rows, self.conditioning, augment=self.augment, generator=generator)
+            loss, usable, norm = self._step(batch)
+            infeasible += len(batch_rows) - usable
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                nonfinite += 1
+                continue
+            feasible += usable
+            loss_sum += loss * usable
+            norm_sum += norm
+        good = len(batches) - nonfinite
+        return {
+            "train_loss": loss_sum / feasible if feasible else math.nan,
+            "grad_norm": norm_sum / good if good else math.nan,
+            "learning_rate": rate,
+            "infeasible_utterances": infeasible,
+            "nonfinite_steps": nonfinite,
+        }
+
+    def _step(self, batch: Batch) -> tuple[float, int, float]:
+        """One optimiser step; loss, feasible utterances and gradient norm. A non-finite step changes no weight."""
+        with autocast(self.device, self.settings.training.precision):
+            log_probs, lengths = self.model(batch.features, batch.lengths)
+        result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
+        self.optimiser.zero_grad(set_to_none=True)
+        result.mean.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm))
+        if math.isfinite(norm):
+            self.optimiser.step()
+        return float(result.mean.detach()), int(result.feasible.sum()), norm
+
+    @torch.no_grad()
+    def _score(self, split: Split) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
+        self.model.eval()
+        rows = self.corpus.rows(split)
+        known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
+        loss_sum, losses, blanks, frames = 0.0, 0, 0, 0
+        hypotheses: dict[int, list[str]] = {}
+        for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], EVALUATION_BATCH):
+            batch = collate(self.corpus, batch_rows, self.conditioning)
+            with autocast(self.device, self.settings.training.precision):
+                log_probs, lengths = self.model(batch.features, batch.lengths)
+            for row, classes in zip(batch_rows, greedy_decode(log_probs, lengths), strict=True):
+                hypotheses[row] = self.corpus.vocabulary.decode(classes)
+            blank, valid = blank_frames(log_probs, lengths)
+            blanks, frames = blanks + blank, frames + valid
+            # A gloss without a class has no place in a target; it counts as an error in the WER below.
+            kept = [slot for slot, row in enumerate(batch_rows) if row in known]
+            if kept:
+                result = ctc_loss(log_probs[:, kept], lengths[kept], [self._target(batch_rows[slot]) for slot in kept])
+                usable = int(result.feasible.sum())
+                loss_sum, losses = loss_sum + float(result.mean) * usable, losses + usable
+        references = [list(self.corpus.glosses(row)) for row in rows]
+        rates = word_error_rate(references, [hypotheses[row] for row in rows])
+        table = pd.DataFrame(
+            {
+                "key": self.corpus.table["key"].iloc[rows].to_list(),
+                "reference": [" ".join(reference) for reference in references],
+                "hypothesis": [" ".join(hypotheses[row]) for row in rows],
+            }
+        )
+        return rates, table, {"dev_loss": loss_sum / losses if losses else math.nan, "blank_ratio": blanks / frames}
+
+    def _target(self, row: int) -> list[int]:
+        return self.corpus.vocabulary.encode(self.corpus.glosses(row))

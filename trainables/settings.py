@@ -1,0 +1,118 @@
+"""What can be set about one trial: its model, corpus and training, validated once, defaults only here."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from glosstune.spaces import STRATEGIES
+
+AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
+
+Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """A frozen group of keys; a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Gains(Section):
+    """How loud each body part and each channel enters the model, after standardisation; 0 mutes.
+
+    The gain of one value is that of its part times that of its channel.
+    """
+
+    pose: NonNegativeFloat = 1.0
+    hands: NonNegativeFloat = 1.0
+    face: NonNegativeFloat = 1.0
+    shape: NonNegativeFloat = 1.0
+    velocity: NonNegativeFloat = 1.0
+    acceleration: NonNegativeFloat = 1.0
+    position: NonNegativeFloat = 1.0
+
+
+class ModelSettings(Section):
+    """Which network is trained, and how large."""
+
+    kind: Literal["teacher", "student"] = "student"
+    width: PositiveFloat = Field(default=1.0, le=4.0)
+    time_stride: Literal[1, 2, 4, 8, 16] = 4
+    norm: Literal["group", "batch"] = "group"
+
+
+class CorpusSettings(Section):
+    """Where utterances come from, how they are split and conditioned."""
+
+    kind: Literal["fingerspelling", "phoenix"] = "fingerspelling"
+    root: Path | None = None
+    layout: str | tuple[str, ...] = "default"
+    split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
+    fold: int = Field(default=1, ge=1, le=5)
+    signers: tuple[str, ...] | None = None
+    sentences: int = Field(default=600, ge=12)
+    missing: Literal["error", "skip"] = "error"
+    noise_floor: PositiveFloat = 0.05
+    gains: Gains = Gains()
+    cache: Path | None = None
+
+
+class TrainingSettings(Section):
+    """The constants of training; what is tuned lives in the space (see TunedSettings)."""
+
+    epochs: PositiveInt = 24
+    batch_size: PositiveInt = 16
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    weight_decay: NonNegativeFloat = 1e-4
+    clip_norm: PositiveFloat = 1.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    final_decay: Unit = 0.2
+    lr_scale: Literal["none", "fan_in"] = "none"
+    augment: str = "none"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("augment")
+    @classmethod
+    def _known_augmentations(cls, augment: str) -> str:
+        names = augment.split("+")
+        if augment != "none" and (not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names)):
+            raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(AUGMENTATIONS)}")
+        return augment
+
+
+class FreezingSettings(Section):
+    """What may be frozen."""
+
+    allow_random_frozen: bool = False
+
+
+class TunedSettings(Section):
+    """What a sweep searches; in a sweep file these keys stand under ``space``.
+
+    ``learning_rate`` None takes the strategy's own rate; ``freeze_until`` and ``unfreeze_stages``
+    None take the strategy's own plan.
+    """
+
+    strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = "baseline"
+    freeze_until: str | None = None
+    unfreeze_stages: int | None = Field(default=None, ge=1, le=5)
+    learning_rate: PositiveFloat | None = None
+    warmup_epochs: int = Field(default=0, ge=0)
+    dropout: Unit = 0.1
+
+
+class TrialSettings(Section):
+    """Everything that one trial needs to know."""
+
+    model: ModelSettings = ModelSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    training: TrainingSettings = TrainingSettings()
+    freezing: FreezingSettings = FreezingSettings()
+    tuned: TunedSettings = TunedSettings()
+
+    @property
+    def learning_rate(self) -> float:
+        """The tuned rate, else the strategy's own."""
+        return self.tuned.learning_rate or STRATEGIES[self.tuned.strategy].learning_rate
