@@ -60,7 +60,8 @@ class Recogniser(nn.Module):
 
         Args:
             features: (batch, time, 6516): pose 99 | hands 126 | face 1404 | temporal 4887.
-            lengths: int64 (batch,), on the CPU: real frames of each utterance; what lies behind them is not read.
+            lengths: int64 (batch,), on the CPU: real frames of each utterance; finite values behind them change
+                nothing.
 
         Returns:
             log_probs, float32 (time', batch, gloss), and their lengths, int64 (batch,) on the CPU.

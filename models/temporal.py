@@ -60,7 +60,14 @@ class ConvNorm(nn.ModuleList):
         groups: int = 1,
         activation: Activation | None = torch.relu_,
     ) -> None:
-        super().__init__([TemporalConv(inputs, outputs, kernel, stride=stride, groups=groups), NORMS[norm](outputs)])
+        convolution = TemporalConv(inputs, outputs, kernel, stride=stride, groups=groups)
+        if groups == 1:
+            # After an activation all channels have a mean above zero. Filters that sum to zero do not pass it on;
+            # else, under group normalisation, it drowns what changes over time: from 0.97 of the teacher's variance
+            # to 0.37 in mixed_5c, with them 0.68 (0.69 under batch normalisation, which removes the mean itself).
+            with torch.no_grad():
+                convolution.weight -= convolution.weight.mean((1, 2), keepdim=True)
+        super().__init__([convolution, NORMS[norm](outputs)])
         self.stride = stride
         self.activation = activation
 

@@ -1,12 +1,13 @@
 """Load the folder of a sweep, finished or still running, as data frames."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from glosstune.results.frames import build_epochs, build_trials, name_parameters
+from glosstune.results.frames import build_epochs, build_trials
 from glosstune.results.record import read_record
 from glosstune.spaces.errors import FolderError, SettingError
 
@@ -25,6 +26,7 @@ class Results:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     target: float | None
+    _configurations: Mapping[int, Mapping[str, Any]]
 
     @property
     def best(self) -> pd.Series:
@@ -34,12 +36,10 @@ class Results:
         return self.trials.iloc[self.trials["wer_best"].argmin()]
 
     def configuration(self, trial: int) -> dict[str, Any]:
-        """Return what a trial was given, without the parameters that a condition left out; SettingError if unknown."""
-        rows = self.trials[self.trials["trial"] == trial]
-        if rows.empty:
+        """Return what a trial was given, by the names of its space; SettingError if there is no such trial."""
+        if trial not in self._configurations:
             raise SettingError(f"the sweep in {self.folder} has no trial {trial}", key="trial")
-        (row,) = rows[name_parameters(rows)].astype(object).to_dict(orient="records")
-        return {str(name): value for name, value in row.items() if not pd.isna(value)}
+        return dict(self._configurations[trial])
 
 
 def load_results(folder: Path | str) -> Results:
@@ -49,4 +49,5 @@ def load_results(folder: Path | str) -> Results:
     """
     folder = Path(folder)
     record = read_record(folder)
-    return Results(folder, build_trials(record, folder), build_epochs(record), record.target)
+    configurations = {number: trial.configuration for number, trial in record.trials.items()}
+    return Results(folder, build_trials(record, folder), build_epochs(record), record.target, configurations)

@@ -38,8 +38,7 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     """
     console = console or Console(stderr=True)
     folder = (out or _dated_folder(sweep)).absolute()
-    if folder.exists():
-        raise FolderError(f"{folder}: exists already; choose another folder with --out or remove it")
+    _check_free(folder)
     # Whatever is wrong with the data shows here, before anything is written.
     console.print(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})", highlight=False)
     corpus = pack_corpus(sweep.corpus)
@@ -55,6 +54,7 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
 
     start_ray()
     check_resources(sweep)
+    _reserve(folder)
     record = Record(folder / "record.jsonl")
     _write_folder(sweep, folder, corpus, floors)
     epochs, target = sweep.training.epochs, sweep.search.target
@@ -70,6 +70,22 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
 
 def _dated_folder(sweep: Sweep) -> Path:
     return sweep.storage / f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+
+
+def _check_free(folder: Path) -> None:
+    """Fail before the minutes that packing may take; what happens meanwhile is caught by ``_reserve``."""
+    if folder.exists():
+        raise FolderError(f"{folder}: exists already; choose another folder with --out or remove it")
+    there = next(parent for parent in folder.parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise FolderError(f"{folder}: cannot be made, because {there} is no folder that you may write to")
+
+
+def _reserve(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be made: {error}; choose another folder with --out") from error
 
 
 def _write_folder(sweep: Sweep, folder: Path, corpus: PackedCorpus, floors: Mapping[Split, float]) -> None:

@@ -62,6 +62,12 @@ def _space(value: object) -> Space:
         raise SettingError(error.rule, key=f"space.{error.key}" if error.key else "space") from None
 
 
+def _share(amount: float) -> float:
+    if amount > 1 and amount != int(amount):
+        raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
+    return amount
+
+
 class SearchSettings(Section):
     """How many trials there are, who suggests them, and what they are ranked by; metrics are minimised."""
 
@@ -83,8 +89,8 @@ class HalvingSettings(Section):
 class ResourceSettings(Section):
     """What one trial occupies, and how many run at a time (None: as many as fit)."""
 
-    cpu: PositiveFloat = 1.0
-    gpu: NonNegativeFloat = 0.0
+    cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0
+    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] = 0.0
     concurrent: PositiveInt | None = None
 
 

@@ -16,6 +16,7 @@ from glosstune.spaces.errors import SettingError, shown, unknown_key
 from glosstune.spaces.mapping import as_number
 from glosstune.spaces.parameters import Choice, Constant, Definition, Float, Int, Scalar, conditions
 from glosstune.spaces.strategies import STRATEGIES, Strategy
+from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
 from glosstune.trainables.settings import (
     CorpusSettings,
     Gains,
@@ -142,6 +143,7 @@ def check_sweep(sweep: "Sweep") -> int:
     for name, definitions in sweep.space.items():
         for definition in definitions:
             _check_target(name, definition)
+    _check_augment(sweep)
     _check_freezing(sweep)
     return _check_epochs(sweep)
 
@@ -232,6 +234,17 @@ def _check_corpus(corpus: CorpusSettings) -> None:
         raise SettingError(f"{rule}; leave it out", key="corpus.fold")
 
 
+def _check_augment(sweep: "Sweep") -> None:
+    """Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong."""
+    if sweep.corpus.kind != "phoenix" or layout_width(sweep.corpus.layout) != FULL_WIDTH:
+        return
+    for value in [*_values(sweep, "augment"), sweep.training.augment]:
+        wrong = sorted({"mirror", "rotation", "scale"} & set(str(value).split("+")))
+        if wrong:
+            rule = f"{', '.join(wrong)} need landmark positions, but corpus.layout has ready features; got {value!r}"
+            raise SettingError(f"{rule}; use the others", key="training.augment")
+
+
 def _check_freezing(sweep: "Sweep") -> None:
     # Importing the package of the networks takes seconds and torch; most sweeps name no layer.
     layers: tuple[str, ...] = ()
@@ -246,12 +259,21 @@ def _check_freezing(sweep: "Sweep") -> None:
         if depth not in layers:
             rule = f"must be a layer of the {sweep.model.kind}: {', '.join(layers)}; got {shown(depth)}"
             raise SettingError(rule, key="space.freeze_until")
+    if depths and any(each.unfreeze_stages for each in strategies) and not _only_elsewhere(sweep):
+        rule = "has no meaning under 'progressive', where the stages say what is frozen"
+        raise SettingError(f"{rule}; give it a 'when' of the other strategies", key="space.freeze_until")
     if not sweep.freezing.allow_random_frozen:
         _refuse_random_start(sweep, strategies, depths)
     for strategy in own_depths:
         if "freeze_until" not in sweep.space and strategy.freeze_until not in layers:
             rule = f"freezes until {strategy.freeze_until!r}, which the {sweep.model.kind} of model.kind does not have"
             raise SettingError(f"{strategy.name!r} {rule}; give space.freeze_until", key="space.strategy")
+
+
+def _only_elsewhere(sweep: "Sweep") -> bool:
+    """Whether every definition of freeze_until is tied to strategies other than progressive."""
+    tied = [conditions(definition.when).get("strategy", ()) for definition in sweep.space["freeze_until"]]
+    return all(allowed and "progressive" not in allowed for allowed in tied)
 
 
 def _refuse_random_start(sweep: "Sweep", strategies: list[Strategy], depths: list[Scalar]) -> None:

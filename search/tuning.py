@@ -80,12 +80,12 @@ def start_ray() -> None:
 
 
 def check_resources(sweep: Sweep) -> None:
-    """Raise SettingError where a trial asks for more than there is: Ray would wait for it for ever."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
-        asked, most = getattr(sweep.resources, key), there.get(resource, 0.0)
+        asked, most = getattr(sweep.resources, key), max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:
-            rule = f"a trial asks for {asked:g}, but there are {most:g}; set resources.{key} to at most {most:g}"
+            rule = f"a trial asks for {asked:g}, but the largest machine has {most:g}; set it to at most {most:g}"
             raise SettingError(rule, key=f"resources.{key}")
 
 
@@ -146,48 +146,55 @@ class _Relay(tune.Callback):
         self._ended: set[int] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        number, configuration = _number(trial), _configuration(trial)
-        if number not in self.display.progress.trials:  # Ray starts a trial again after a fault
-            self.record.trial(number, configuration)
-            self.display.progress.start(number, configuration)
+        self._start(trial)
         self.display.refresh()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        metrics = {name: result[name] for name in METRICS}
-        self.record.report(_number(trial), int(result["epoch"]), metrics)
-        self.display.progress.report(_number(trial), result)
+        number = self._start(trial)
+        self.record.report(number, int(result["epoch"]), {name: result[name] for name in METRICS})
+        self.display.progress.report(number, result)
         self.display.refresh()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._end(_number(trial))
+        number = self._start(trial)
+        if self._epoch(number) >= self.epochs:
+            self._end(number, "finished", f"all {self.epochs} epochs")
+        else:
+            self._end(number, "stopped", self._out_of_time() or f"halving at epoch {self._epoch(number)}")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        number = _number(trial)
+        number = self._start(trial)
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
         message = lines[-1] if lines else "unknown"
         self.display.note(f"trial {number} failed: {message} (trials/{trial_name(number)}/trial.log)")
-        self._write_end(number, "failed", "error", message)
+        self._end(number, "failed", "error", message)
 
     def close(self) -> None:
         """End in the record what Ray left running: it reports no end when a sweep is cut short."""
-        for number, trial in self.display.progress.trials.items():
+        for number, trial in list(self.display.progress.trials.items()):
             if trial.status == "running":
-                self._end(number)
+                self._end(number, "stopped", self._out_of_time() or f"interrupted after epoch {trial.epoch}")
 
-    def _end(self, number: int) -> None:
-        epoch = self.display.progress.trials[number].epoch
-        elapsed_s = time.monotonic() - self._started
-        if epoch >= self.epochs:
-            self._write_end(number, "finished", f"all {self.epochs} epochs")
-        elif self.time_budget_s is not None and elapsed_s >= self.time_budget_s:
-            self._write_end(number, "stopped", f"time budget of {self.time_budget_s / 60:g} min used up")
-        else:
-            self._write_end(number, "stopped", f"halving at epoch {epoch}")
+    def _start(self, trial: Trial) -> int:
+        # A trial whose process cannot start fails without having started, and Ray starts one again after a fault.
+        number = _number(trial)
+        if number not in self.display.progress.trials:
+            self.record.trial(number, _configuration(trial))
+            self.display.progress.start(number, _configuration(trial))
+        return number
 
-    def _write_end(self, number: int, status: str, reason: str, error: str | None = None) -> None:
+    def _epoch(self, number: int) -> int:
+        return self.display.progress.trials[number].epoch
+
+    def _out_of_time(self) -> str | None:
+        if self.time_budget_s is None or time.monotonic() - self._started < self.time_budget_s:
+            return None
+        return f"time budget of {self.time_budget_s / 60:g} min used up"
+
+    def _end(self, number: int, status: str, reason: str, error: str | None = None) -> None:
         if number not in self._ended:
             self._ended.add(number)
             self.record.end(number, status=status, reason=reason, error=error)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 class Strategy:
     """A recipe to start from: what is frozen, for how long, and at which rate it trains.
 
-    ``freeze_until`` names the last frozen layer, None freezes nothing; where ``unfreeze_stages`` is
+    ``freeze_until`` names the first layer that trains, None freezes nothing; where ``unfreeze_stages`` is
     set, the stages say what is frozen at which epoch. ``pretrained``: it needs weights to start from.
     """
 

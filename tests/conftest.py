@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 # Ray decides on authentication when it is imported; these tests talk to a cluster of their own on loopback.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -17,6 +18,10 @@ from glosstune.trainables.corpora.geometry import expand
 from glosstune.trainables.settings import CorpusSettings
 
 torch.set_num_threads(1)
+
+# A busy machine is no failure of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SIGNERS = ("ase", "gsg", "psr")
 

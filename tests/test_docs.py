@@ -68,6 +68,11 @@ def test_relative_links_lead_somewhere(document):
 
 
 @documents
+def test_no_placeholder_is_left(document):
+    assert re.findall(r"^[A-Z]{6,}$", document.read_text(encoding="utf-8"), flags=re.MULTILINE) == []
+
+
+@documents
 def test_glosstune_commands_and_options_exist(document):
     lines = command_lines(document.read_text(encoding="utf-8"))
     assert [wrong for line in lines if (wrong := wrong_glosstune(line))] == []

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from glosstune.trainables.corpora.geometry import LEFT_HAND, RIGHT_HAND, mirror_order, resample
+from glosstune.trainables.corpora.geometry import LEFT_HAND, RIGHT_HAND, mirror_order, present, resample
 from glosstune.trainables.corpora.layout import BASE_WIDTH, CHANNELS, HAND, PART_WIDTHS
 
 Frames = npt.NDArray[np.float32]
@@ -52,8 +52,9 @@ def augment_frames(
         points = points * np.float32(generator.uniform(*SCALE))
     if "clip-noise" in names:
         # Constant in time, so it moves shapes and positions and leaves velocities alone.
-        noise = generator.normal(0, CLIP_NOISE, size=points.shape[2:]).astype(np.float32)
         still = [0] if points.shape[1] == 1 else [CHANNELS.index("shape"), CHANNELS.index("position")]
+        exists = present(points[:, still[-1]])
+        noise = generator.normal(0, CLIP_NOISE, size=points.shape[2:]).astype(np.float32) * exists[:, None]
         points = points.copy()
         points[:, still] += noise
     return points.reshape(frames.shape)

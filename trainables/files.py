@@ -1,6 +1,7 @@
 """Write files whole: beside their place first, then renamed into it."""
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     Raises:
         FolderError: the disk is full or the folder cannot be written; ``target`` is as it was.
     """
-    partial = target.with_name(f"{target.name}.partial")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(partial)

@@ -66,7 +66,8 @@ def ctc_floor(lengths: Sequence[int], targets: Sequence[Sequence[int]], *, sampl
     Args:
         lengths: output frames of each utterance (after the model's time stride).
         targets: classes of each utterance; infeasible ones are left out.
-        sample: at most this many utterances, evenly spaced, so that it takes seconds on any corpus.
+        sample: at most this many utterances, evenly spaced, so that it takes seconds on any corpus;
+            a larger corpus gets an estimate.
 
     Returns:
         nats a gloss, comparable with ``ctc_loss``; 0 where no utterance is feasible.
@@ -76,9 +77,10 @@ def ctc_floor(lengths: Sequence[int], targets: Sequence[Sequence[int]], *, sampl
         for length, target in zip(lengths, targets, strict=True)
         if frames_needed(target) <= length
     ]
-    usable = usable[:: max(1, len(usable) // sample)][:sample]
     if not usable:
         return 0.0
+    step = max(1.0, len(usable) / sample)
+    usable = [usable[int(index * step)] for index in range(min(sample, len(usable)))]
     # Glosses outside the sample would only receive probability 0: leave them out of the optimisation.
     present = sorted({label for _, target in usable for label in target})
     index = {label: position + 1 for position, label in enumerate(present)}

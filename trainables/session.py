@@ -55,8 +55,9 @@ METRICS = (
 class TrainingSession:
     """Owns model, optimiser, schedule, freezing and scoring of one trial.
 
-    Deterministic under ``settings.training.seed`` on one machine: all randomness of an epoch derives
-    from (seed, epoch), so a session resumed between epochs goes on as if it had never stopped.
+    Deterministic under ``settings.training.seed`` on one machine's CPU (on CUDA the CTC loss itself is
+    not): all randomness of an epoch derives from (seed, epoch), so a session resumed between epochs goes
+    on as if it had never stopped.
 
     Args:
         settings: everything about the trial.
@@ -124,7 +125,8 @@ class TrainingSession:
             "best_wer": self.best_wer,
             **metrics,
             **dev,
-            "loss_below_floor": (self.floor - metrics["train_loss"]) / self.floor,
+            # A corpus of one gloss an utterance may have a floor of 0, which nothing is below.
+            "loss_below_floor": (self.floor - metrics["train_loss"]) / self.floor if self.floor else math.nan,
             "frames_per_s": sum(map(self.corpus.length, self.corpus.rows("train"))) / trained_s,
             "epoch_s": time.perf_counter() - started,
             "trainable_params": trainable_parameters(self.model),

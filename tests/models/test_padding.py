@@ -21,7 +21,7 @@ def train_step(model: Recogniser, features: Tensor, lengths: Tensor) -> list[Ten
     model.train()
     log_probs, out_lengths = model(features, lengths)
     real = [log_probs[:length, row] for row, length in enumerate(out_lengths.tolist())]
-    torch.cat(real).square().mean().backward()
+    torch.cat(real).square().mean().backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     return [*real, *gradients, *model.buffers()]
 

@@ -158,7 +158,7 @@ def test_a_sweep_that_asks_for_more_than_there_is_is_refused(
 ) -> None:
     folder = tmp_path / "sweep"
     assert run("sweep", *SMALL, *_embedded(small_settings), "resources.cpu=64", "--out", str(folder)) == 2
-    assert "resources.cpu: a trial asks for 64, but there are 2" in capsys.readouterr().err
+    assert "resources.cpu: a trial asks for 64, but the largest machine has 2" in capsys.readouterr().err
     assert not folder.exists()
 
 

@@ -22,7 +22,7 @@ FULL = """
 name: teacher
 model: {kind: teacher, width: 0.5, time_stride: 2, norm: batch}
 corpus: {kind: phoenix, root: phoenix2014, layout: [pose, hands, face, temporal], gains: {face: 0.5}}
-training: {epochs: 50, batch_size: 8, optimizer: adam, weight_decay: 1e-4, augment: mirror+time-masks}
+training: {epochs: 50, batch_size: 8, optimizer: adam, weight_decay: 1e-4, augment: speed+time-masks}
 freezing: {allow_random_frozen: true}
 space:
   strategy: {choice: [baseline, feature-extraction, fine-tune, progressive, full-finetune]}

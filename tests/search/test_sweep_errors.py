@@ -209,6 +209,20 @@ def test_strategy_must_find_its_layer_in_the_model(refusal, tmp_path):
             "space.warmup_epochs: must be at most training.epochs, 24; got up to 25; warm up for less or",
         ),
         (
+            "corpus: {kind: phoenix, root: a}\ntraining: {augment: speed+mirror}",
+            "training.augment: mirror need landmark positions, but corpus.layout has ready features",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a, layout: holistc}",
+            "corpus.layout: 'holistc' is unknown; named layouts are default,",
+        ),
+        (
+            "model: {kind: teacher}\nfreezing: {allow_random_frozen: true}\n"
+            "space: {strategy: progressive, freeze_until: mixed_3b}",
+            "space.freeze_until: has no meaning under 'progressive'",
+        ),
+        ("resources: {gpu: 1.5}", "resources.gpu: must be a whole number above 1"),
+        (
             "space: {norm: {choice: [group, batch]}, warmup_epochs: [{int: [0, 2], when: {norm: group}}, "
             "{constant: 30, when: {norm: batch}}]}",
             "space.warmup_epochs: must be at most training.epochs, 24; got up to 30",

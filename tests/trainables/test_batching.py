@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from glosstune.trainables.augmentation import augment_frames, mask_features
 from glosstune.trainables.batching import collate, shuffled_batches, sorted_batches
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.corpora.geometry import expand
+from glosstune.trainables.corpora.geometry import derive, expand
 from glosstune.trainables.settings import AUGMENTATIONS, Gains
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
@@ -80,6 +81,27 @@ def test_noise_of_a_clip_adds_no_velocity(small_corpus: PackedCorpus) -> None:
     noisy = augment_frames(frames, {"clip-noise"}, small_corpus.statistics["face_order"], np.random.default_rng(0))
     assert not np.array_equal(noisy, frames)
     assert np.allclose(np.diff(noisy, axis=0), np.diff(frames, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["clip-noise", "rotation", "mirror", "scale"])
+def test_a_hand_that_was_never_seen_stays_unseen(small_corpus: PackedCorpus, name: str) -> None:
+    order = small_corpus.statistics["face_order"]
+    for row in small_corpus.rows("train"):
+        frames = small_corpus.frames(row).astype(np.float32)
+        before = derive(torch.from_numpy(frames), "shape", "hands").split(63, dim=-1)
+        augmented = augment_frames(frames, {name}, order, np.random.default_rng(row))
+        after = derive(torch.from_numpy(augmented), "shape", "hands").split(63, dim=-1)
+        assert sum(bool(hand.any()) for hand in before) == sum(bool(hand.any()) for hand in after)
+
+
+def test_mirroring_turns_the_right_hand_into_a_left_one(small_corpus: PackedCorpus) -> None:
+    frames = small_corpus.frames(0).astype(np.float32)
+    order = small_corpus.statistics["face_order"]
+    draws = [augment_frames(frames, {"mirror"}, order, np.random.default_rng(seed)) for seed in range(8)]
+    mirrored = [draw for draw in draws if not np.array_equal(draw, frames)]
+    assert 0 < len(mirrored) < 8
+    right, left = frames[:, 162:225].reshape(-1, 21, 3), mirrored[0][:, 99:162].reshape(-1, 21, 3)
+    assert np.array_equal(left, right * np.float32([-1, 1, 1]))
 
 
 def test_speed_changes_stored_derivatives_as_it_changes_positions(small_corpus: PackedCorpus) -> None:

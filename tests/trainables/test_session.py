@@ -1,6 +1,8 @@
 import math
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -114,6 +116,22 @@ def test_utterances_too_short_for_their_glosses_are_reported(small_corpus: Packe
     targets = [small_corpus.vocabulary.encode(small_corpus.glosses(row)) for row in rows]
     infeasible = sum(frames_needed(target) > length for target, length in zip(targets, frames, strict=True))
     assert session.run_epoch()["infeasible_utterances"] == infeasible > 0
+
+
+def test_a_corpus_too_short_for_its_glosses_is_reported_not_fatal(small_corpus: PackedCorpus) -> None:
+    class Squeezed(PackedCorpus):
+        def length(self, row: int) -> int:
+            return 4
+
+        def frames(self, row: int) -> npt.NDArray[np.float16]:
+            return super().frames(row)[:4]
+
+    squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width)
+    session = TrainingSession(_settings(), squeezed)
+    session.floor = 0.0
+    metrics = session.run_epoch()
+    assert metrics["infeasible_utterances"] == 24
+    assert math.isnan(metrics["loss_below_floor"]) and metrics["wer"] <= 1.5
 
 
 def test_hypotheses_of_the_best_epoch_are_kept(small_corpus: PackedCorpus) -> None:

@@ -18,14 +18,15 @@ import numpy.typing as npt
 from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.corpora.geometry import (
     FACE_START,
-    LEFT_HAND,
+    PARTS,
     RIGHT_HAND,
     Positions,
     face_mirror_order,
     flatten,
-    hand_frames,
     mirror,
+    present,
     resample,
+    seen_frames,
     to_shoulder_frame,
 )
 from glosstune.trainables.corpora.layout import FACE, HAND, POSE
@@ -41,6 +42,7 @@ HELD_OUT_LETTERS = {"dev": 4, "test": 3}
 _SEED = 20140
 _REACH = 0.3  # shoulder widths from the resting wrist that still belong to a letter
 _IRISES = 10
+_TRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class FingerspellingCorpus:
         self.sentences = sentences
         self.root = lexicon_folder()
         self.signers = signers or DEFAULT_SIGNERS
+        if len(set(self.signers)) < len(self.signers):
+            raise SettingError(f"corpus.signers: each signer once; got {list(self.signers)}")
         self._files = _letter_files(self.root, self.signers)
         if split == "unseen-signers" and len(self.signers) < FOLDS:
             raise SettingError(f"corpus.signers: unseen-signers needs at least {FOLDS}, got {list(self.signers)}")
@@ -213,7 +217,7 @@ def _read_clip(path: Path, *, mirrored: bool) -> Positions:
     hands = face_end + _IRISES
     landmarks = [data[:, :POSE], data[:, hands : hands + 2 * HAND], data[:, POSE:face_end]]
     raw: Positions = np.concatenate(landmarks, axis=1)
-    seen = hand_frames(raw, LEFT_HAND if mirrored else RIGHT_HAND)
+    seen = seen_frames(raw, PARTS["left_hand" if mirrored else "right_hand"])
     if not seen.any():
         raise CorpusError(f"{path}: no frame shows the signing hand")
     framed = to_shoulder_frame(raw)
@@ -231,11 +235,12 @@ def _active(framed: Positions, seen: npt.NDArray[np.bool_]) -> slice:
 
 
 def _draw_word(letters: tuple[str, ...], taken: set[str], generator: np.random.Generator) -> list[str]:
-    while True:
+    for _ in range(_TRIES):
         word = [str(letter) for letter in generator.choice(letters, size=generator.integers(3, 8))]
         if "".join(word) not in taken:
             taken.add("".join(word))
             return word
+    raise SettingError("corpus.sentences: more words than the letters of this split can spell; ask for fewer")
 
 
 def _join(clips: list[Positions], generator: np.random.Generator) -> Positions:
@@ -244,7 +249,7 @@ def _join(clips: list[Positions], generator: np.random.Generator) -> Positions:
     for clip in clips:
         # Noise is one offset a landmark and clip: drawn anew for each frame, derivatives would make it the
         # loudest signal there is.
-        offset = generator.normal(0, 0.01, size=clip.shape[1:]).astype(np.float32)
+        offset = generator.normal(0, 0.01, size=clip.shape[1:]).astype(np.float32) * present(clip)[:, None]
         piece = resample(clip, generator.uniform(1.2, 2.0)) + offset
         if pieces:
             steps = int(generator.integers(2, 5))

@@ -90,7 +90,10 @@ class PhoenixCorpus:
         for path in self._paths:
             values = read_features(path, self.layout)[:, columns]
             if values.shape[1] == BASE_WIDTH:
-                values = flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
+                try:
+                    values = flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
+                except CorpusError as error:
+                    raise CorpusError(f"{path}: {error}") from None
             yield values
 
     @property
@@ -126,12 +129,13 @@ class PhoenixCorpus:
 
     def _rows(self) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
         csl = self._annotation("split_1.txt")
-        if csl is not None:
+        if csl is not None and not self.speaker_split:
             yield from self._csl_rows(csl)
             return
-        infix = ".SI5" if self.speaker_split else ""
         for split in SPLITS:
-            names = (f"{split}{infix}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
+            # Only PHOENIX-2014 has a split by signer; any other file would pass for one here.
+            own = (f"{split}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
+            names = (f"{split}.SI5.corpus.csv",) if self.speaker_split else own
             path = next((found for name in names if (found := self._annotation(name))), None)
             if path is None:
                 if split == "test":  # only confirmation reads it

@@ -27,7 +27,7 @@ from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 _LISTED = 10
 
 
@@ -116,6 +116,8 @@ def pack(corpus: Corpus, cache: Path) -> PackedCorpus:
     identity = corpus.identity()
     key = hashlib.sha256(json.dumps({"format": FORMAT, **identity}, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{identity['corpus']}-{key}"
+    if (folder / "store.json").exists():  # a shared cache may be read-only
+        return PackedCorpus.open(folder)
     with _writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{folder.name}.lock"):

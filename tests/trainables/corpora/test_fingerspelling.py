@@ -2,10 +2,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
 from glosstune.spaces import SettingError
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.corpora.fingerspelling import DEFAULT_SIGNERS, LETTERS
+from glosstune.trainables.corpora.geometry import derive, face_mirror_order, mirror_order
 from glosstune.trainables.corpora.utterance import SPLITS
 
 
@@ -69,11 +71,40 @@ def test_words_are_the_same_every_time_and_have_no_jumps() -> None:
         assert np.linalg.norm(np.diff(wrist, axis=0), axis=-1).max() < 0.6
 
 
+def test_a_hand_that_was_never_seen_has_no_shape_in_any_word() -> None:
+    # A little noise on such a hand would become a whole hand, and say where one letter ends and the next begins.
+    corpus = FingerspellingCorpus(signers=("ase", "gsg"), sentences=12)
+    unseen = 0
+    for frames in corpus.read():
+        shape = derive(torch.from_numpy(frames.astype(np.float16).astype(np.float32)), "shape", "hands")
+        left, right = shape.split(63, dim=-1)
+        unseen += not left.any()
+        assert right.abs().max() > 0.5
+    assert unseen >= 12
+
+
+def test_more_words_than_the_letters_can_spell_is_an_error_not_a_hang() -> None:
+    with pytest.raises(SettingError, match=r"corpus\.sentences: more words than"):
+        FingerspellingCorpus("unseen-clips", signers=("ase",), sentences=30_000).utterances()
+
+
+def test_a_signer_named_twice_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"corpus\.signers: each signer once"):
+        FingerspellingCorpus(signers=("ase", "ase"))
+
+
 def test_left_handed_signers_are_mirrored() -> None:
     corpus = FingerspellingCorpus(signers=("ise",), sentences=12)
     clip = corpus.clip("ise", "A").positions
     # In the shoulder frame a right hand is at negative x.
     assert np.median(clip[:, 54, 0]) < 0
+
+
+def test_mirrored_faces_are_pairs_on_a_real_face() -> None:
+    face = FingerspellingCorpus(signers=("ase",)).clip("ase", "A").positions[:, 75:].mean(axis=0)
+    order = mirror_order(face_mirror_order(face))
+    assert np.array_equal(order[order], np.arange(543))
+    assert (order != np.arange(543)).mean() > 0.5
 
 
 def test_a_missing_demo_extra_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glosstune.spaces import CorpusError
 from glosstune.trainables.corpora.geometry import (
     FACE_START,
     LEFT_HAND,
@@ -39,6 +40,20 @@ def test_a_hand_lost_for_some_frames_moves_straight_on_and_an_unseen_hand_is_zer
     right = framed[:, RIGHT_HAND]
     assert np.allclose(right[1], right[0] * 2 / 3 + right[3] / 3, atol=1e-5)
     assert not framed[:, LEFT_HAND : LEFT_HAND + 21].any()
+
+
+def test_frames_without_face_or_shoulders_make_no_jump() -> None:
+    positions = np.repeat(_positions(1), 5, axis=0)
+    positions[2, FACE_START:] = 0
+    positions[3, :33] = 0
+    assert np.allclose(to_shoulder_frame(positions), to_shoulder_frame(positions[:1]), atol=1e-5)
+
+
+def test_positions_without_shoulders_are_refused() -> None:
+    positions = _positions()
+    positions[:, 11:13] = 0
+    with pytest.raises(CorpusError, match="no frame shows the shoulders"):
+        to_shoulder_frame(positions)
 
 
 def test_features_hold_shape_velocity_acceleration_and_position() -> None:

@@ -80,6 +80,14 @@ def test_phoenix_2014_t_annotations_are_read(root: Path) -> None:
     assert [(u.signer, u.glosses) for u in corpus.utterances()] == [("Signer08", ("JETZT", "WETTER"))] * 2
 
 
+def test_only_phoenix_2014_has_a_split_by_signer(root: Path) -> None:
+    (root / "split_1.txt").write_text("name|split\nS1_P1_T0|train", encoding="utf-8")
+    for split in ("train", "dev"):
+        (root / f"{split}.corpus.csv").rename(root / f"PHOENIX-2014-T.{split}.corpus.csv")
+    with pytest.raises(CorpusError, match=r"no annotation file train\.SI5\.corpus\.csv"):
+        PhoenixCorpus(root, layout="base", split="unseen-signers").utterances()
+
+
 def test_csl_daily_annotations_are_read(root: Path) -> None:
     for name in ("S000001_P0003_T00", "S000002_P0004_T00"):
         np.save(root / f"{name}.npy", _features())
