@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -61,7 +61,7 @@ def sweep(
 @app.command()
 def results(
     folder: ResultsFolder,
-    format: Annotated[Format, typer.Option(help="Form of the output.")] = "table",
+    format: Annotated[Format | None, typer.Option(help="Form; default by the file's ending, else a table.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
 ) -> None:
     """Print or write the trials of a sweep.
@@ -70,9 +70,15 @@ def results(
     """
     from glosstune.results import format_results, load_results, write_results
 
-    trials = load_results(folder).trials
+    if format is None:
+        ending = out.suffix.removeprefix(".") if out else "table"
+        form = next((form for form in get_args(Format) if form == ending), None)
+        if form is None:
+            raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet; say --format")
+        format = form
+    trials = load_results(folder.expanduser()).trials
     if out is not None:
-        write_results(trials, format, out)
+        write_results(trials, format, out.expanduser())
     elif format == "parquet":
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
@@ -98,7 +104,7 @@ def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
     try:
         app()
-    except GlosstuneError as error:
+    except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
         typer.echo(f"glosstune: {error}", err=True)
         sys.exit(2)
 
@@ -109,4 +115,4 @@ def _split(arguments: list[str] | None) -> tuple[Path | None, list[str]]:
     overrides = [argument for argument in arguments or [] if "=" in argument]
     if len(files) > 1:
         raise SettingError(f"{' '.join(files)}: expected one sweep file; overrides are written key=value")
-    return (Path(files[0]) if files else None), overrides
+    return (Path(files[0]).expanduser() if files else None), overrides

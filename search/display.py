@@ -51,12 +51,12 @@ class Display:
             return
         self._printed = now
         self._announced = best.best_wer if best else None
-        self._console.print(self._headline().plain, soft_wrap=True)
+        self._console.print(self._headline(), soft_wrap=True)
 
     def note(self, line: str) -> None:
         """A line that stays: above the live table on a terminal."""
         if self._console is not None:
-            self._console.print(line, soft_wrap=True, highlight=False)
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def render(self) -> RenderableType:
         """Headline, progress bar and the running and best trials."""

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -16,11 +17,11 @@ from glosstune.search.manifest import build_manifest
 from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.files import write_whole
-from glosstune.trainables.floor import corpus_floor
+from glosstune.trainables.floor import corpus_floor, infeasible_rows
 
 
 def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = None) -> Results:
@@ -37,15 +38,18 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
         FolderError: the folder exists already or cannot be written.
     """
     console = console or Console(stderr=True)
-    folder = (out or _dated_folder(sweep)).absolute()
+    # Glosses and folders may hold what rich takes for markup.
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    folder = (out or _dated_folder(sweep)).expanduser().absolute()
     _check_free(folder)
     # Whatever is wrong with the data shows here, before anything is written.
-    console.print(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})", highlight=False)
+    say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
     stride = sweep.model.time_stride
     floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
-    console.print(_describe(corpus), highlight=False)
-    console.print(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})", highlight=False)
+    say(_describe(corpus))
+    say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
+    _check_feasible(corpus, stride, say)
 
     # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -59,7 +63,7 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     _write_folder(sweep, folder, corpus, floors)
     epochs, target = sweep.training.epochs, sweep.search.target
     record.sweep(samples=sweep.search.samples, epochs=epochs, metric=sweep.search.metric, target=target)
-    console.print(f"sweep folder: {folder}", highlight=False, soft_wrap=True)
+    say(f"sweep folder: {folder}")
     budget_min = sweep.search.time_budget_min
     budget_s = None if budget_min is None else budget_min * 60
     progress = SweepProgress(sweep.name, sweep.search.samples, epochs, target, time_budget_s=budget_s)
@@ -79,6 +83,16 @@ def _check_free(folder: Path) -> None:
     there = next(parent for parent in folder.parents if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise FolderError(f"{folder}: cannot be made, because {there} is no folder that you may write to")
+
+
+def _check_feasible(corpus: PackedCorpus, stride: int, say: Callable[[str], None]) -> None:
+    infeasible, rows = len(infeasible_rows(corpus, "train", stride)), len(corpus.rows("train"))
+    if infeasible == rows:
+        raise CorpusError(
+            f"every training utterance has more glosses than output frames at model.time_stride {stride}; lower it"
+        )
+    if infeasible:
+        say(f"train: {infeasible} of {rows} utterances have more glosses than output frames and cannot be trained on")
 
 
 def _reserve(folder: Path) -> None:

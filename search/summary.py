@@ -11,9 +11,8 @@ def summarise(results: Results, console: Console) -> None:
     trials = results.trials
     counts = ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().items())
     if trials["wer_best"].isna().all():
-        console.print(
-            f"no trial reported a WER ({counts}); read {results.folder / 'trials'}/*/trial.log", soft_wrap=True
-        )
+        where = f"read {results.folder / 'trials'}/*/trial.log" if counts else "it ended before the first trial"
+        console.print(f"no trial reported a WER ({counts or 'none started'}); {where}", soft_wrap=True, markup=False)
         return
     best = results.best
     target = results.target
@@ -29,4 +28,4 @@ def summarise(results: Results, console: Console) -> None:
         f"next      glosstune results {results.folder}",
     ]
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,7 +1,8 @@
 """A sweep: what is trained, what is searched and how, read from one YAML file and checked once."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -42,11 +43,14 @@ DEFAULT_SPACE = Space(
 _PACKAGED = Path(__file__).with_name("sweeps") / "fingerspelling.yaml"
 _PATHS = (("corpus", "root"), ("corpus", "cache"), ("storage",))
 _DEEPEST = 20
+_MOST_NODES = 10_000
 
 
 def _folder_name(name: str) -> str:
     if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise ValueError("must be letters, digits, '.', '_' and '-', because a folder is called so")
+    if len(name.encode()) > 100:
+        raise ValueError("must be at most 100 bytes long, because a folder is called so")
     return name
 
 
@@ -203,7 +207,10 @@ def _read(file: Path) -> dict[str, Any]:
 def _parse(text: str, source: str) -> Any:
     """The plain data of YAML text; equal keys, dates and other things that JSON lacks are refused."""
     try:
-        return _plain(yaml.load(text, _Loader), "")
+        loaded = yaml.load(text, _Loader)
+        if sum(1 for _ in islice(_nodes(loaded), _MOST_NODES)) == _MOST_NODES:
+            raise SettingError(f"must not hold more than {_MOST_NODES} values, aliases counted out")
+        return _plain(loaded, "")
     except yaml.MarkedYAMLError as error:
         line = 0 if error.problem_mark is None else error.problem_mark.line
         raise SettingError(f"{source}: line {line + 1}: not valid YAML: {error.problem}") from None
@@ -218,6 +225,15 @@ def _parse(text: str, source: str) -> Any:
         raise SettingError(f"{source}: {error}") from None
 
 
+def _nodes(value: object, depth: int = 0) -> Iterator[object]:
+    """Every value below a value, as often as aliases repeat it, so that a few lines cannot unfold into gigabytes."""
+    yield value
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if depth <= _DEEPEST:  # deeper ones are refused below
+        for child in children:
+            yield from _nodes(child, depth + 1)
+
+
 def _plain(value: object, key: str, depth: int = 0) -> Any:
     """A copy without shared parts, so that an override changes one place only."""
     if depth > _DEEPEST:
@@ -229,6 +245,8 @@ def _plain(value: object, key: str, depth: int = 0) -> Any:
         return {name: _plain(item, f"{key}.{name}".lstrip("."), depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, f"{key}[{place}]", depth + 1) for place, item in enumerate(value)]
+    if isinstance(value, str) and not value.isprintable():
+        raise SettingError(f"must be printable text; got {shown(value)}", key=key)
     if value is not None and not isinstance(value, str | bool | int | float):
         rule = f"must be text, a number, true, false or null; got {shown(value)}"
         raise SettingError(f"{rule}; put it in quotes", key=key)

@@ -1,6 +1,8 @@
 """Run the trials of a sweep with Ray Tune, its OptunaSearch and its ASHA."""
 
 import logging
+import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -75,8 +77,17 @@ def run_trials(sweep: Sweep, folder: Path, record: Record, display: Display) -> 
 
 def start_ray() -> None:
     """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays."""
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    try:
+        host, _, port = address.rpartition(":")
+        if port.isdigit() and "/" not in host:
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would wait for minutes
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        reason = f"no Ray cluster answers at {address} ({error})" if address else f"Ray cannot start here ({error})"
+        raise SettingError(f"{reason}; start one, or unset RAY_ADDRESS", key="RAY_ADDRESS") from error
 
 
 def check_resources(sweep: Sweep) -> None:

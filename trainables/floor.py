@@ -5,7 +5,14 @@ import json
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.files import write_whole
-from glosstune.trainables.losses import ctc_floor
+from glosstune.trainables.losses import ctc_floor, frames_needed
+
+
+def infeasible_rows(corpus: PackedCorpus, split: Split, time_stride: int) -> list[int]:
+    """Rows whose glosses need more output frames than a model with this total time stride gives them."""
+    return [
+        row for row in corpus.rows(split) if frames_needed(corpus.glosses(row)) > -(-corpus.length(row) // time_stride)
+    ]
 
 
 def corpus_floor(corpus: PackedCorpus, split: Split, time_stride: int) -> float:
@@ -15,12 +22,16 @@ def corpus_floor(corpus: PackedCorpus, split: Split, time_stride: int) -> float:
     vocabulary are left out.
     """
     path = corpus.folder / f"floor-{split}-{time_stride}.json"
-    if not path.exists():  # a shared cache may be read-only
-        unknown = corpus.vocabulary.unknown
-        rows = [row for row in corpus.rows(split) if not unknown(corpus.glosses(row))]
-        frames = [-(-corpus.length(row) // time_stride) for row in rows]
-        targets = [corpus.vocabulary.encode(corpus.glosses(row)) for row in rows]
-        floor = ctc_floor(frames, targets)
-        # Two trials that compute it at once write the same file, each whole.
-        write_whole(path, lambda partial: partial.write_text(json.dumps({"nats_a_gloss": floor})))
-    return float(json.loads(path.read_text())["nats_a_gloss"])
+    try:  # a shared cache may be read-only, a cached floor damaged
+        return float(json.loads(path.read_text())["nats_a_gloss"])
+    except (OSError, ValueError, KeyError, TypeError):
+        floor = _measure(corpus, split, time_stride)
+    # Two trials that compute it at once write the same file, each whole.
+    write_whole(path, lambda partial: partial.write_text(json.dumps({"nats_a_gloss": floor})))
+    return floor
+
+
+def _measure(corpus: PackedCorpus, split: Split, time_stride: int) -> float:
+    rows = [row for row in corpus.rows(split) if not corpus.vocabulary.unknown(corpus.glosses(row))]
+    frames = [-(-corpus.length(row) // time_stride) for row in rows]
+    return ctc_floor(frames, [corpus.vocabulary.encode(corpus.glosses(row)) for row in rows])

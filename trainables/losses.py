@@ -24,9 +24,9 @@ class CTCLoss:
     feasible: Tensor
 
 
-def frames_needed(classes: Sequence[int]) -> int:
+def frames_needed(glosses: Sequence[object]) -> int:
     """Output frames that CTC needs at least: one a gloss, and a blank between equal neighbours."""
-    return len(classes) + sum(a == b for a, b in pairwise(classes))
+    return len(glosses) + sum(a == b for a, b in pairwise(glosses))
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> CTCLoss:

@@ -9,6 +9,7 @@ from glosstune.spaces import STRATEGIES
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
 
+Gain = Annotated[float, Field(ge=0.0, le=1e6)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -24,13 +25,13 @@ class Gains(Section):
     The gain of one value is that of its part times that of its channel.
     """
 
-    pose: NonNegativeFloat = 1.0
-    hands: NonNegativeFloat = 1.0
-    face: NonNegativeFloat = 1.0
-    shape: NonNegativeFloat = 1.0
-    velocity: NonNegativeFloat = 1.0
-    acceleration: NonNegativeFloat = 1.0
-    position: NonNegativeFloat = 1.0
+    pose: Gain = 1.0
+    hands: Gain = 1.0
+    face: Gain = 1.0
+    shape: Gain = 1.0
+    velocity: Gain = 1.0
+    acceleration: Gain = 1.0
+    position: Gain = 1.0
 
 
 class ModelSettings(Section):
@@ -50,10 +51,10 @@ class CorpusSettings(Section):
     layout: str | tuple[str, ...] = "default"
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
     fold: int = Field(default=1, ge=1, le=5)
-    signers: tuple[str, ...] | None = None
-    sentences: int = Field(default=600, ge=12)
+    signers: tuple[str, ...] | None = Field(default=None, min_length=1)
+    sentences: int = Field(default=600, ge=12, le=20_000)
     missing: Literal["error", "skip"] = "error"
-    noise_floor: PositiveFloat = 0.05
+    noise_floor: float = Field(default=0.05, ge=1e-6, le=1e6)
     gains: Gains = Gains()
     cache: Path | None = None
 
@@ -71,7 +72,7 @@ class TrainingSettings(Section):
     lr_scale: Literal["none", "fan_in"] = "none"
     augment: str = "none"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
     @field_validator("augment")
     @classmethod
@@ -98,7 +99,7 @@ class TunedSettings(Section):
     strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = "baseline"
     freeze_until: str | None = None
     unfreeze_stages: int | None = Field(default=None, ge=1, le=5)
-    learning_rate: PositiveFloat | None = None
+    learning_rate: float | None = Field(default=None, gt=0.0, le=1e3)
     warmup_epochs: int = Field(default=0, ge=0)
     dropout: Unit = 0.1
 

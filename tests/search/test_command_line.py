@@ -1,9 +1,9 @@
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -112,12 +112,13 @@ def test_a_sweep_whose_trials_all_fail_says_where_to_look(
     sources = _embedded(small_settings.model_copy(update={"cache": tmp_path / "cache"}))
     assert run("pack", *sources) == 0
     (store,) = (tmp_path / "cache").glob("fingerspelling-*/")
-    os.truncate(store / "features.f16", 1000)
+    wrong = np.zeros(10, dtype=np.float32)
+    np.savez(store / "statistics.npz", mean=wrong, deviation=wrong, face_order=wrong)
     folder = tmp_path / "sweep"
     assert run("sweep", *SMALL, *sources, "--out", str(folder)) == 1
     trials = load_results(folder).trials
     assert trials["status"].to_list() == ["failed", "failed"]
-    assert trials["error"].str.contains("features.f16: truncated; remove").all()
+    assert trials["error"].str.contains("could not be broadcast").all()
     assert "Traceback" in (folder / "trials" / "0000" / "trial.log").read_text()
     assert "trial.log" in capsys.readouterr().out
 
@@ -135,6 +136,9 @@ def test_a_sweep_whose_trials_all_fail_says_where_to_look(
         (["sweep", "corpus.kind=phoenix", "corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
         (["results", "nowhere"], "nowhere"),
         (["pack", "corpus.fold=9"], "corpus.fold"),
+        (["sweep", "training.seed=99999999999"], "training.seed"),
+        (["sweep", "corpus.signers=[]"], "corpus.signers"),
+        (["sweep", "--out", "x" * 300], "File name too long"),
     ],
 )
 def test_bad_input_is_one_message_and_status_2_and_writes_nothing(
@@ -159,6 +163,23 @@ def test_a_sweep_that_asks_for_more_than_there_is_is_refused(
     folder = tmp_path / "sweep"
     assert run("sweep", *SMALL, *_embedded(small_settings), "resources.cpu=64", "--out", str(folder)) == 2
     assert "resources.cpu: a trial asks for 64, but the largest machine has 2" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_does_not_answer_is_named(
+    run: Run,
+    small_settings: CorpusSettings,
+    address: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    folder = tmp_path / "sweep"
+    assert run("sweep", *SMALL, *_embedded(small_settings), "--out", str(folder)) == 2
+    assert f"RAY_ADDRESS: no Ray cluster answers at {address}" in capsys.readouterr().err
     assert not folder.exists()
 
 

@@ -4,9 +4,7 @@ Formats: PHOENIX-2014 and its SI5 split (``id|folder|signer|annotation``), PHOEN
 (``name|video|start|end|speaker|orth|translation``), CSL-Daily (``name|split`` beside a gloss table).
 """
 
-import csv
 import hashlib
-import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +106,8 @@ class PhoenixCorpus:
         for split, key, signer, glosses in self._rows():
             if self.signers and signer not in self.signers:
                 continue
+            if Path(key).is_absolute() or ".." in Path(key).parts:
+                raise CorpusError(f"{self.root}: annotation id {key!r} leads outside the folder")
             path = self._feature_file(key)
             if path is None:
                 absent.append(f"{split}/{key}")
@@ -118,7 +118,7 @@ class PhoenixCorpus:
             listed = ", ".join(absent[:_LISTED]) + (", …" if len(absent) > _LISTED else "")
             raise CorpusError(
                 f"{self.root}: {len(absent)} annotation rows have no feature file: {listed}; "
-                "corpus.missing=skip leaves them out"
+                + ("none is there" if not paths else "corpus.missing=skip leaves them out")
             )
         return utterances, paths
 
@@ -140,20 +140,18 @@ class PhoenixCorpus:
             if path is None:
                 if split == "test":  # only confirmation reads it
                     continue
-                raise CorpusError(f"{self.root}: no annotation file {names[0]} (looked in it and {_FOLDERS[1:]})")
-            header, rows = _read_table(path)
-            if header not in _HEADERS:
-                raise CorpusError(f"{path}: header {header!r} is unknown; known are {', '.join(map(repr, _HEADERS))}")
-            key, signer, glosses = _HEADERS[header]
-            for row in rows:
+                places = ", ".join(filter(None, _FOLDERS))
+                raise CorpusError(f"{self.root}: no annotation file {' or '.join(names)} in it or in {places}")
+            for row in _read_table(path, headers=tuple(_HEADERS)):
+                key, signer, glosses = _HEADERS["|".join(row)]
                 yield split, row[key], row[signer], tuple(row[glosses].split())
 
     def _csl_rows(self, path: Path) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
         table = self._annotation("video_map.txt")
         if table is None:
             raise CorpusError(f"{path}: needs the gloss table video_map.txt beside it")
-        glosses = {row["name"]: tuple(row["gloss"].split()) for row in _read_table(table, ("name", "gloss"))[1]}
-        for row in _read_table(path, ("name", "split"))[1]:
+        glosses = {row["name"]: tuple(row["gloss"].split()) for row in _read_table(table, columns=("name", "gloss"))}
+        for row in _read_table(path, columns=("name", "split")):
             if row["name"] not in glosses:
                 raise CorpusError(f"{path}: {row['name']} is not in {table.name}")
             split = next((split for split in SPLITS if split == row["split"]), None)
@@ -178,10 +176,13 @@ def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             values = loaded if isinstance(loaded, np.ndarray) else loaded[_array_key(path, loaded.files)]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CorpusError(f"{path}: empty, truncated or no NumPy file ({error})") from error
-    if values.ndim != 2 or not len(values) or values.dtype.kind != "f":
-        raise CorpusError(f"{path}: expected floats (time, width), got {values.dtype} {values.shape}")
+    except CorpusError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise a different type for each kind of damage
+        raise CorpusError(f"{path}: empty, truncated or no NumPy file of numbers ({type(error).__name__})") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or not len(values) or values.dtype.kind != "f":
+        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise CorpusError(f"{path}: expected floats (time, width) and at least one frame, got {found}; convert it")
     width = layout_width(layout)
     if values.shape[1] != width:
         raise CorpusError(
@@ -191,7 +192,8 @@ def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
     if not np.isfinite(values).all():
         frame, column = np.argwhere(~np.isfinite(values))[0]
         raise CorpusError(f"{path}: NaN or infinity at frame {frame}, value {column}; repair or remove the file")
-    return np.asarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # packing says so with the file's name
+        return np.asarray(values, dtype=np.float32)
 
 
 def _array_key(path: Path, names: Sequence[str]) -> str:
@@ -201,17 +203,24 @@ def _array_key(path: Path, names: Sequence[str]) -> str:
     raise CorpusError(f"{path}: no array {', '.join(FEATURE_KEYS)}; it holds {', '.join(names)}")
 
 
-def _read_table(path: Path, columns: Sequence[str] = ()) -> tuple[str, list[dict[str, str]]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
-        header = next(reader, [])
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise CorpusError(f"{path}: header {'|'.join(header)!r} has no column {', '.join(missing)}")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            if row and len(row) != len(header):
-                raise CorpusError(f"{path}: line {number} has {len(row)} fields, the header has {len(header)}")
-            if row:
-                rows.append(dict(zip(header, row, strict=True)))
-    return "|".join(header), rows
+def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a table with fields between ``|``; its header must be one of ``headers``, or have all ``columns``."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
+    header = lines[0] if lines else ""
+    names = header.split("|")
+    if headers and header not in headers:
+        raise CorpusError(f"{path}: header {header!r} is unknown; known are {', '.join(map(repr, headers))}")
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise CorpusError(f"{path}: header {header!r} has no column {', '.join(missing)}")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.split("|")
+        if line and len(fields) != len(names):
+            raise CorpusError(f"{path}: line {number} has {len(fields)} fields, the header has {len(names)}")
+        if line:
+            rows.append(dict(zip(names, fields, strict=True)))
+    return rows

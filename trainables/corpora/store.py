@@ -46,16 +46,20 @@ class PackedCorpus:
 
     @classmethod
     def open(cls, folder: Path) -> "PackedCorpus":
-        """Open a store; CorpusError if the folder holds none or one of another format."""
+        """Open a store; CorpusError if it is damaged, incomplete or of another format."""
+        way_out = f"remove {folder} to have it packed again"
         try:
             meta = json.loads((folder / "store.json").read_text())
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"{folder}: no packed corpus ({error})") from error
-        if meta.get("format") != FORMAT:
+            corpus = cls(folder, meta["key"], meta["width"])
+            damaged = corpus.statistics.keys() != {"mean", "deviation", "face_order"} or not len(corpus.table)
+            size = (folder / "features.f16").stat().st_size
+        except Exception as error:  # JSON, parquet and NumPy raise a different type for each kind of damage
             raise CorpusError(
-                f"{folder}: packed in format {meta.get('format')}, this version reads {FORMAT}; pack again"
-            )
-        return cls(folder, meta["key"], meta["width"])
+                f"{folder}: damaged packed corpus ({type(error).__name__}: {error}); {way_out}"
+            ) from error
+        if damaged or meta.get("format") != FORMAT or size != 2 * int(corpus.table["frames"].sum()) * corpus.width:
+            raise CorpusError(f"{folder}: packed corpus is truncated or of another version; {way_out}")
+        return corpus
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -69,10 +73,8 @@ class PackedCorpus:
 
     @cached_property
     def _frames(self) -> npt.NDArray[np.float16]:
-        path, rows = self.folder / "features.f16", int(self.table["frames"].sum())
-        if path.stat().st_size != 2 * rows * self.width:
-            raise CorpusError(f"{path}: truncated; remove {self.folder} to have it packed again")
-        return np.memmap(path, dtype=np.float16, mode="r", shape=(rows, self.width))
+        rows = int(self.table["frames"].sum())
+        return np.memmap(self.folder / "features.f16", dtype=np.float16, mode="r", shape=(rows, self.width))
 
     @cached_property
     def _spans(self) -> list[tuple[int, int]]:
@@ -151,6 +153,9 @@ def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) ->
             owner = owners.setdefault(source, utterance.split)
             if owner != utterance.split:
                 raise CorpusError(f"{source} is in {owner} and in {utterance.split}; splits must not share a file")
+    repeated = [key for key, count in Counter(utterance.key for utterance in utterances).items() if count > 1]
+    if repeated:
+        raise CorpusError(f"annotated more than once: {_listed(repeated)}; keep one row each")
 
 
 def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) -> None:
@@ -161,7 +166,8 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
     width = 0
     with (folder / "features.f16").open("wb") as file:
         for utterance, values in zip(utterances, corpus.read(), strict=True):
-            half = values.astype(np.float16)
+            with np.errstate(over="ignore"):  # an overflow becomes infinity, which is refused below
+                half = values.astype(np.float16)
             if not np.isfinite(half).all():
                 raise CorpusError(
                     f"{utterance.sources[0]}: features hold NaN, infinity or values beyond half precision (65504); "

@@ -169,12 +169,28 @@ def test_skipping_everything_is_still_an_error(tmp_path: Path) -> None:
         ("dev", "id|folder|signer|annotation", "split dev: no utterance"),
         ("dev", "id;folder;signer;annotation\nthree;x;S;A", "header 'id;folder;signer;annotation' is unknown"),
         ("dev", "id|folder|signer|annotation\nthree|x|S", "line 2 has 3 fields, the header has 4"),
+        ("dev", "id,folder\nthree,x,S", "header 'id,folder' is unknown"),
+        ("dev", "id|folder|signer|annotation\nthree|x|S|A\nthree|x|S|B", "annotated more than once: three"),
+        ("dev", "id|folder|signer|annotation\n../train/one|x|S|A", "leads outside the folder"),
     ],
 )
 def test_bad_annotations_are_named(root: Path, tmp_path: Path, file: str, text: str, rule: str) -> None:
     (root / f"{file}.corpus.csv").write_text(text, encoding="utf-8")
     with pytest.raises(CorpusError, match=rule):
         pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
+
+
+def test_annotations_in_another_encoding_are_named(root: Path) -> None:
+    (root / "dev.corpus.csv").write_bytes("id|folder|signer|annotation\nthree|x|S|MÜNCHEN".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"dev\.corpus\.csv: is not UTF-8 text"):
+        PhoenixCorpus(root, layout="base").utterances()
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_annotations_written_on_windows_are_read(root: Path, ending: str) -> None:
+    text = ending.join(["id|folder|signer|annotation", "three|x|S|A B", ""])
+    (root / "dev.corpus.csv").write_bytes(text.encode("utf-8-sig"))
+    assert PhoenixCorpus(root, layout="base").utterances()[-1].glosses == ("A", "B")
 
 
 def test_a_missing_root_and_missing_annotations_are_named(tmp_path: Path) -> None:

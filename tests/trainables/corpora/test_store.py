@@ -1,4 +1,5 @@
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,27 @@ def test_statistics_are_those_of_the_training_split_alone(small_corpus: PackedCo
     assert np.allclose(small_corpus.statistics["deviation"], features.std(0, correction=0), atol=1e-3)
 
 
-def test_a_folder_without_a_store_and_another_format_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no packed corpus"):
-        PackedCorpus.open(tmp_path)
-    (tmp_path / "store.json").write_text('{"format": 0, "key": "", "width": 1629}')
-    with pytest.raises(CorpusError, match="pack again"):
-        PackedCorpus.open(tmp_path)
+def _truncate(store: Path, name: str) -> None:
+    (store / name).write_bytes((store / name).read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda store: _truncate(store, "features.f16"),
+        lambda store: _truncate(store, "utterances.parquet"),
+        lambda store: _truncate(store, "statistics.npz"),
+        lambda store: _truncate(store, "store.json"),
+        lambda store: (store / "features.f16").unlink(),
+        lambda store: (store / "store.json").write_text("[]"),
+        lambda store: (store / "store.json").write_text('{"format": 0, "key": "", "width": 1629}'),
+    ],
+)
+def test_a_damaged_store_is_refused_with_the_way_out(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    corpus = FingerspellingCorpus(signers=("ase",), sentences=12)
+    damage(pack(corpus, tmp_path).folder)
+    with pytest.raises(CorpusError, match=r"remove .* to have it packed again"):
+        pack(corpus, tmp_path)
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
