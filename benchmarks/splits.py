@@ -43,9 +43,11 @@ def main() -> None:
     print("| split | fold | best dev WER | last dev WER | training loss |\n|---|---|---|---|---|")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run, split, fold, overrides) for split, fold in RUNS]
-        results = [future.result() for future in futures]
-    for (split, fold), (best, last, loss) in zip(RUNS, results, strict=True):
-        print(f"| {split} | {fold} | {best:.1%} | {last:.1%} | {loss:.3f} |")
+        results = []
+        for (split, fold), future in zip(RUNS, futures, strict=True):
+            best, last, loss = future.result()
+            results.append((best, last))
+            print(f"| {split} | {fold} | {best:.1%} | {last:.1%} | {loss:.3f} |", flush=True)
     for column, name in enumerate(("best", "last")):
         folds = [result[column] for (split, _), result in zip(RUNS, results, strict=True) if split == "unseen-signers"]
         mean, deviation = statistics.mean(folds), statistics.stdev(folds)
