@@ -267,7 +267,7 @@ def test_limits_themselves_are_allowed(tmp_path, text):
         ("corpus.root=s3://a/b", "corpus.root: must be a folder on this machine"),
         # Rules across sections: the override broke them, whichever key they name.
         ("name=" + "a" * 101, "name: must be at most 100 bytes long"),
-        ('name="\\ud800"', "name: must be printable text"),
+        ('name="\\ud800"', "must be printable text; got"),
         ("training.epochs=1", "space.warmup_epochs: must be at most training.epochs, 1; got up to 2"),
         ("corpus.kind=phoenix", "corpus.root: must name the corpus's folder"),
         ("training.epochs", "must be key=value with a dotted key, such as training.epochs=50"),

@@ -83,7 +83,9 @@ class PackedCorpus:
     @cached_property
     def statistics(self) -> dict[str, npt.NDArray[Any]]:
         """Of the training split: ``mean`` and ``deviation`` (6516,), ``face_order`` (468,)."""
-        with np.load(self.folder / "statistics.npz", allow_pickle=False) as arrays:
+        # Opened here, since NumPy leaves a file open when its content is broken.
+        with (self.folder / "statistics.npz").open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
             return {name: arrays[name] for name in arrays.files}
 
     def rows(self, split: Split) -> list[int]:
