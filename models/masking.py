@@ -165,7 +165,7 @@ def _normalise(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     result: tuple[Tensor, Tensor, Tensor]
-    result = _Normalise.apply(x, weight, bias, mask, shares, counts, groups, eps)  # type: ignore[no-untyped-call]
+    result = _Normalise.apply(x, weight, bias, mask, shares, counts, groups, eps)  # type: ignore[no-untyped-call]  # torch leaves apply bare
     return result
 
 

@@ -103,7 +103,8 @@ class Recogniser(nn.Module):
         x = F.dropout(x, self.dropout, self.lstm.training)
         x = bidirectional(self.lstm, x, frames)
         x = F.dropout(x, self.dropout, self.classifier.training)
-        return self.classifier(x).float().log_softmax(-1).transpose(0, 1)  # type: ignore[no-any-return]
+        scores: Tensor = self.classifier(x)
+        return scores.float().log_softmax(-1).transpose(0, 1)
 
 
 def scaled(channels: float, width: float) -> int:

@@ -92,7 +92,8 @@ def start_ray() -> None:
 
 def check_resources(sweep: Sweep) -> None:
     """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
         asked, most = getattr(sweep.resources, key), max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:

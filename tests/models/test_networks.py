@@ -164,7 +164,7 @@ def test_dropout_acts_in_training_only(kind: str, features: Tensor, lengths: Ten
 )
 def test_a_wrong_argument_is_named_with_its_rule(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        build_model(**{"kind": "student", "vocabulary_size": 9, **arguments})  # type: ignore[arg-type]
+        build_model(**{"kind": "student", "vocabulary_size": 9, **arguments})  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

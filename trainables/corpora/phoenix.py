@@ -206,10 +206,10 @@ def _array_key(path: Path, names: Sequence[str]) -> str:
 def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Rows of a table with fields between ``|``; its header must be one of ``headers``, or have all ``columns``."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
-    header = lines[0] if lines else ""
+    header = lines[0]
     names = header.split("|")
     if headers and header not in headers:
         raise CorpusError(f"{path}: header {header!r} is unknown; known are {', '.join(map(repr, headers))}")
