@@ -52,7 +52,7 @@ def run(overrides: list[str], seed: int) -> list[dict[str, float]]:
     """Metrics of every epoch."""
     torch.set_num_threads(1)
     space = ", ".join(f"{name}: {value}" for name, value in RECIPE.items())
-    sweep = load_sweep(None, [f"space={{{space}}}", f"training.seed={seed}", *overrides])
+    sweep = load_sweep("student", [f"space={{{space}}}", f"training.seed={seed}", *overrides])
     packed = pack_corpus(sweep.corpus)
     session = TrainingSession(sweep.trial_settings(RECIPE), TrainingSplitOnly(packed.folder, packed.key, packed.width))
     return [session.run_epoch() for _ in range(sweep.training.epochs)]

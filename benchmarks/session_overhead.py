@@ -35,7 +35,7 @@ WARM_EPOCHS = 1
 def bare_epochs_s(overrides: list[str]) -> list[float]:
     """Seconds of each epoch of a plain loop."""
     torch.set_num_threads(1)
-    sweep = load_sweep(None, overrides)
+    sweep = load_sweep("student", overrides)
     corpus = pack_corpus(sweep.corpus)
     conditioning = Conditioning.of(
         corpus.statistics["mean"], corpus.statistics["deviation"], sweep.corpus.gains, sweep.corpus.noise_floor

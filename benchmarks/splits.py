@@ -24,7 +24,7 @@ def run(split: str, fold: int, overrides: list[str]) -> tuple[float, float, floa
     torch.set_num_threads(1)
     space = ", ".join(f"{name}: {value}" for name, value in RECIPE.items())
     chosen = [f"corpus.split={split}", *([f"corpus.fold={fold}"] if split == "unseen-signers" else [])]
-    sweep = load_sweep(None, [f"space={{{space}}}", *chosen, *overrides])
+    sweep = load_sweep("student", [f"space={{{space}}}", *chosen, *overrides])
     session = TrainingSession(sweep.trial_settings(RECIPE), pack_corpus(sweep.corpus))
     metrics = [session.run_epoch() for _ in range(sweep.training.epochs)]
     return metrics[-1]["best_wer"], metrics[-1]["wer"], metrics[-1]["train_loss"]

@@ -1,19 +1,28 @@
-"""The networks that are trained: teacher, student, and which of their layers are frozen."""
+"""The networks that are trained: teacher, student, their pretrained weights, and which of their layers are frozen."""
 
 from glosstune.models.building import build_model
 from glosstune.models.freezing import freeze_until, progressive_stages, thaw, trainable_parameters
+from glosstune.models.load_report import LoadEntry, LoadReport
 from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
+from glosstune.models.pretrained import load_pretrained
 from glosstune.models.student import MobileNetV3Student
 from glosstune.models.teacher import I3DTeacher
+from glosstune.models.weights_file import WeightsFile, read_weights, write_weights
 
 __all__ = [
     "FEATURE_WIDTH",
     "MODALITY_WIDTHS",
     "I3DTeacher",
+    "LoadEntry",
+    "LoadReport",
     "MobileNetV3Student",
+    "WeightsFile",
     "build_model",
     "freeze_until",
+    "load_pretrained",
     "progressive_stages",
+    "read_weights",
     "thaw",
     "trainable_parameters",
+    "write_weights",
 ]

@@ -10,15 +10,18 @@ from glosstune.spaces.errors import SettingError, shown
 MAX_STAGES = 5
 
 
-def freeze_until(model: nn.Module, layer: str) -> None:
+def freeze_until(model: nn.Module, layer: str, *, fresh: Collection[str] = ()) -> None:
     """Freeze all layers before ``layer``; it and all layers after it train.
+
+    Args:
+        fresh: parameters that hold random values (``LoadReport.fresh``) and train at any depth.
 
     Raises:
         SettingError: the model has no such layer; names those it has.
     """
     names = _recogniser(model).layer_names
     _check_layer(layer, names)
-    thaw(model, names[names.index(layer) :])
+    thaw(model, names[names.index(layer) :], fresh=fresh)
 
 
 def progressive_stages(model: nn.Module, n: int) -> tuple[tuple[str, ...], ...]:
@@ -54,8 +57,11 @@ def progressive_stages(model: nn.Module, n: int) -> tuple[tuple[str, ...], ...]:
     return tuple(stages)
 
 
-def thaw(model: nn.Module, layers: Collection[str]) -> None:
-    """Let exactly these layers train and freeze all others; frozen layers are in eval mode at once.
+def thaw(model: nn.Module, layers: Collection[str], *, fresh: Collection[str] = ()) -> None:
+    """Let exactly these layers train and freeze all others; frozen modules are in eval mode at once.
+
+    Args:
+        fresh: parameters of the others that train nevertheless, since they hold random values.
 
     Raises:
         SettingError: the model has no such layer.
@@ -64,9 +70,10 @@ def thaw(model: nn.Module, layers: Collection[str]) -> None:
     for layer in layers:
         _check_layer(layer, names)
     for name in names:
-        for parameter in model.get_submodule(name).parameters():
-            parameter.requires_grad_(name in layers)
-            if name not in layers:
+        for inner, parameter in model.get_submodule(name).named_parameters():
+            trains = name in layers or f"{name}.{inner}" in fresh
+            parameter.requires_grad_(trains)
+            if not trains:
                 parameter.grad = None  # an optimiser would still step along an old one
     model.train(model.training)
 

@@ -47,6 +47,7 @@ class Recogniser(nn.Module):
             raise SettingError(rule, key="model.norm")
         if not 0 <= dropout < 1:
             raise SettingError(f"must be at least 0 and below 1; got {shown(dropout)}", key="dropout")
+        self.width = width
         self.time_stride = time_stride
         self.dropout = dropout
 

@@ -1,11 +1,12 @@
 """Draw how the trials of a sweep learned: WER, and how far the training loss got below the CTC floor."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from glosstune.results.loading import Results
+from glosstune.results.strategies import list_strategies
 from glosstune.results.writing import write_beside
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ def draw_curves(results: Results, path: Path | str) -> None:
     wer_axes.set_ylim(0, min(1.6, max(1.05, 1.05 * results.epochs["wer"].max())))
     wer_axes.set_title("WER on the dev set", loc="left", fontsize=9, color=INK)
     if results.target is not None:
-        _draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET)
-    _label_best(wer_axes, best)
+        _draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET, side="left")
+    _mark_best(wer_axes, best)
     # Every trial shows its best; the first epochs lie so far below that they would flatten the rest.
     lowest = results.epochs.groupby("trial")["loss_below_floor"].max().min()
     loss_axes.set_ylim(min(-0.3, 1.1 * lowest), 1.02)
     loss_axes.set_title("Training loss below the CTC floor", loc="left", fontsize=9, color=INK)
-    _draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED)
+    _draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED, side="right")
 
     _explain_colours_and_ends(wer_axes, results.trials, colours)
     if wer_axes.get_legend_handles_labels()[0]:
@@ -61,7 +62,7 @@ def draw_curves(results: Results, path: Path | str) -> None:
 
 def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
     """Return a colour for each strategy; none where there is nothing to tell apart, or too much."""
-    strategies = sorted(trials["strategy"].dropna().unique()) if "strategy" in trials else []
+    strategies = list_strategies(trials)
     return dict(zip(strategies, PALETTE, strict=False)) if 1 < len(strategies) <= len(PALETTE) else {}
 
 
@@ -71,7 +72,7 @@ def _style_axes(axes: "Axes", last_epoch: int) -> None:
     axes.tick_params(labelsize=8, colors=MUTED, length=0)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlim(0.8, last_epoch + 0.4)
+    axes.set_xlim(0.8, last_epoch + max(0.4, 0.015 * last_epoch))  # room for the markers of the ends
     axes.set_xlabel("epoch", fontsize=8, color=MUTED)
     axes.locator_params(axis="x", integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -90,36 +91,32 @@ def _draw_trial(
     axes.plot(rows["epoch"].iloc[-1], rows[metric].iloc[-1], color=colour, marker=marker, markersize=4, zorder=4)
 
 
-def _draw_level(axes: "Axes", level: float, label: str, colour: str) -> None:
+def _draw_level(axes: "Axes", level: float, label: str, colour: str, side: Literal["left", "right"]) -> None:
+    """Draw a dashed line, labelled above it on the left or below it on the right.
+
+    There curves that fall and curves that rise leave room.
+    """
+    left = side == "left"
     axes.axhline(level, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
     axes.annotate(
         label,
-        (1, level),
-        (-2, 3),
+        (0 if left else 1, level),
+        (2, 3) if left else (-2, -3),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
-        ha="right",
+        ha=side,
+        va="bottom" if left else "top",
         fontsize=7.5,
         color=colour,
     )
 
 
-def _label_best(axes: "Axes", best: pd.Series) -> None:
+def _mark_best(axes: "Axes", best: pd.Series) -> None:
+    """Ring the best epoch; its words stand above the axes, where no number of curves can cross them."""
     epoch, wer = best["epoch_of_best"], best["wer_best"]
-    axes.plot(epoch, wer, marker="o", markersize=8, markerfacecolor="white", markeredgewidth=1.8, color=INK, zorder=5)
-    on_the_right = epoch > axes.get_xlim()[1] / 2
-    axes.annotate(
-        f"trial {best['trial']}: {wer:.1%} in epoch {epoch}",
-        (epoch, wer),
-        (0 if on_the_right else 8, 30),  # curves fall, so there is room above their ends
-        textcoords="offset points",
-        ha="right" if on_the_right else "left",
-        fontsize=8.5,
-        fontweight="bold",
-        color=INK,
-        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8, "edgecolor": "none"},
-        zorder=6,
-    )
+    axes.plot(epoch, wer, marker="o", markersize=8, markerfacecolor="white", markeredgewidth=1.8, color=INK, zorder=6)
+    words = f"\N{WHITE CIRCLE} trial {best['trial']}: {wer:.1%} in epoch {epoch}"
+    axes.set_title(words, loc="right", fontsize=8.5, fontweight="bold", color=INK)
 
 
 def _explain_colours_and_ends(axes: "Axes", trials: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -127,5 +124,5 @@ def _explain_colours_and_ends(axes: "Axes", trials: pd.DataFrame, colours: dict[
     for strategy, colour in colours.items():
         axes.plot([], [], color=colour, linewidth=2, label=strategy)
     for status, marker in END_MARKERS.items():
-        if (trials["status"] == status).any():
+        if ((trials["status"] == status) & (trials["epochs"] > 0)).any():
             axes.plot([], [], color=MUTED, marker=marker, markersize=4, linestyle="none", label=END_WORDS[status])

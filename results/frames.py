@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from glosstune.results.indicators import INDICATORS, judge_trials
 from glosstune.results.record import SweepRecord, TrialRecord
 
 EPOCH_COLUMNS = {
@@ -45,6 +46,7 @@ TRIAL_COLUMNS = {
     "loss_best": "float64",
     "train_seconds": "float64",
     "trainable_params": "Int64",
+    **dict.fromkeys(INDICATORS, "boolean"),
     "best_checkpoint": "string",
     "last_checkpoint": "string",
 }
@@ -58,17 +60,20 @@ def build_epochs(record: SweepRecord) -> pd.DataFrame:
         for epoch, metrics in sorted(trial.reports.items())
     ]
     others = {name: "float64" for row in rows for name in row if name not in EPOCH_COLUMNS}
-    return _build_frame(rows, EPOCH_COLUMNS | others)
+    return build_frame(rows, EPOCH_COLUMNS | others)
 
 
-def build_trials(record: SweepRecord, folder: Path) -> pd.DataFrame:
+def build_trials(record: SweepRecord, epochs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Return a row a trial: its number, a column for each parameter, then what became of it."""
     trials = sorted(record.trials.items())
     rows = [
         {"trial": number, **_summarise(trial), **_find_checkpoints(folder / "trials" / f"{number:04d}")}
         for number, trial in trials
     ]
-    outcome = _build_frame(rows, TRIAL_COLUMNS)
+    outcome = build_frame(rows, TRIAL_COLUMNS)
+    verdicts = judge_trials(epochs).reindex(outcome["trial"])  # NA where a trial has no epoch
+    for name in INDICATORS:
+        outcome[name] = verdicts[name].array
     parameters = list(dict.fromkeys(name for _, trial in trials for name in trial.configuration))
     columns = {"trial": outcome.pop("trial")}
     for name in parameters:
@@ -115,7 +120,8 @@ def _find_checkpoints(folder: Path) -> dict[str, str | None]:
     }
 
 
-def _build_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+def build_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows with exactly the columns and types of ``dtypes``; what a row does not have is missing."""
     return pd.DataFrame(
         {
             name: pd.Series(

@@ -18,8 +18,9 @@ class Results:
 
     ``trials`` has a row a trial: its number, a column for each parameter (NA where a condition left it
     out; ``config_`` stands before a name that another column has), its end, its first lowest WER with
-    the epoch, and its checkpoints. ``epochs`` has a row a reported epoch, with every metric. WER is a
-    fraction; ``loss_*`` is the training loss. A trial without an end is ``running``.
+    the epoch, the success indicators (see ``judge_trials``), and its checkpoints. ``epochs`` has a row a
+    reported epoch, with every metric. WER is a fraction; ``loss_*`` is the training loss. A trial without an
+    end is ``running``.
     """
 
     folder: Path
@@ -50,4 +51,5 @@ def load_results(folder: Path | str) -> Results:
     folder = Path(folder)
     record = read_record(folder)
     configurations = {number: trial.configuration for number, trial in record.trials.items()}
-    return Results(folder, build_trials(record, folder), build_epochs(record), record.target, configurations)
+    epochs = build_epochs(record)
+    return Results(folder, build_trials(record, epochs, folder), epochs, record.target, configurations)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from glosstune.results.frames import name_parameters
+from glosstune.results.indicators import INDICATORS
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
 
@@ -19,6 +20,11 @@ TEXT_FORMATS = ("table", "csv", "json")
 FILE_FORMATS = (*TEXT_FORMATS, "parquet")
 
 MISSING = "-"
+
+# Reached, missed, not decided; the second set is for terminals that know no more than ASCII.
+Marks = tuple[str, str, str]
+MARKS: Marks = ("✓", "✗", "·")
+ASCII_MARKS: Marks = ("+", "x", ".")
 
 
 def format_results(trials: pd.DataFrame, format: str) -> str:
@@ -54,26 +60,37 @@ def _format_text(trials: pd.DataFrame, format: str, console: Console) -> str:
 
 def _format_table(trials: pd.DataFrame, console: Console) -> str:
     """Give each parameter a column where the terminal is wide enough for it, else all of them one."""
+    marks = ASCII_MARKS if console.options.ascii_only else MARKS
     rows = trials.sort_values("wer_best", kind="stable", na_position="last")
     parameters = [name for name in name_parameters(trials) if trials[name].notna().any()]
-    table = _build_table(rows, [[name] for name in parameters])
+    table = _build_table(rows, [[name] for name in parameters], marks)
     width = console.measure(table, options=console.options.update(width=10_000)).maximum
     if not console.is_terminal:
         console.width = width
     elif width > console.width and parameters:
-        table = _build_table(rows, [parameters])
+        table = _build_table(rows, [parameters], marks)
     with console.capture() as capture:
         console.print(table)
+        if len(rows):
+            console.print(_explain_indicators(marks), soft_wrap=not console.is_terminal, highlight=False, markup=False)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _build_table(rows: pd.DataFrame, groups: list[list[str]]) -> Table:
+def _explain_indicators(marks: Marks) -> str:
+    reached, missed, undecided = marks
+    verdicts = f"{reached} yes, {missed} no, {undecided} open"
+    return f"{verdicts}: WER <60% by epoch 10, <40% by 20, <30% by 40; train loss <3; dev loss follows"
+
+
+def _build_table(rows: pd.DataFrame, groups: list[list[str]], marks: Marks) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("trial", "status", "epochs", "best\nWER %", "at\nepoch"):
+    for heading in ("trial", "status", "epochs", "best\nWER %", "at\nepoch", "indi-\ncators"):
         table.add_column(heading, justify="left" if heading == "status" else "right")
     for group in groups:
         table.add_column(group[0].replace("_", "\n") if len(group) == 1 else "parameters", overflow="fold")
-    table.add_column("stop reason", overflow="fold")
+    # Where all parameters share a column, they need the room more.
+    shared = any(len(group) > 1 for group in groups)
+    table.add_column("stop reason", overflow="fold", max_width=18 if shared else None)
     for place, row in enumerate(rows.to_dict(orient="records")):
         cells = [
             row["trial"],
@@ -81,12 +98,18 @@ def _build_table(rows: pd.DataFrame, groups: list[list[str]]) -> Table:
             row["epochs"],
             MISSING if pd.isna(row["wer_best"]) else f"{row['wer_best']:.1%}".rstrip("%"),
             row["epoch_of_best"],
+            "".join(_mark(row[name], marks) for name in INDICATORS),
             *(_format_group(row, group) for group in groups),
             row["error"] if pd.isna(row["stop_reason"]) else row["stop_reason"],
         ]
         best = place == 0 and not pd.isna(row["wer_best"])
         table.add_row(*(_format_cell(cell) for cell in cells), style="bold" if best else None)
     return table
+
+
+def _mark(verdict: Any, marks: Marks) -> str:
+    reached, missed, undecided = marks
+    return undecided if pd.isna(verdict) else reached if verdict else missed
 
 
 def _format_group(row: dict[Any, Any], group: list[str]) -> Any:

@@ -1,5 +1,6 @@
 """The command ``glosstune``."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -20,10 +21,11 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SWEEP.YAML] [KEY=VALUE]...",
-        help="A sweep file (default: the embedded corpus) and overrides of its keys.",
+        help="A sweep file or the name of a packaged sweep (default: teacher), and overrides of its keys.",
     ),
 ]
 ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]
+Labels = Literal["isolated", "uniform", "aligned"]
 Format = Literal["table", "csv", "json", "parquet"]
 
 
@@ -56,6 +58,27 @@ def sweep(
     summarise(results, Console())
     if not scored:
         raise typer.Exit(1)
+
+
+@app.command()
+def pretrain(
+    arguments: Arguments = None,
+    *,
+    out: Annotated[Path, typer.Option(help="File of weights to write, .safetensors.")],
+    labels: Annotated[Labels | None, typer.Option(help="What is classified; default by the corpus.")] = None,
+    align_with: Annotated[Path | None, typer.Option(help="Checkpoint of a CTC model, for --labels aligned.")] = None,
+) -> None:
+    """Train the layers before the LSTM to recognise signs, to start a sweep from.
+
+    Example: glosstune pretrain corpus.root=/data/phoenix --labels uniform --out teacher.safetensors
+    """
+    from glosstune.search.sweep import load_sweep
+    from glosstune.search.weights import pretrain_to
+
+    path, overrides = _split(arguments)
+    overrides += [f"pretraining.labels={labels}"] * (labels is not None)
+    overrides += [f"pretraining.align_with={json.dumps(str(align_with))}"] * (align_with is not None)
+    pretrain_to(out.expanduser(), load_sweep(path, overrides), typer.echo)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -14,12 +15,14 @@ from rich.console import Console
 from glosstune.results import Results, load_results
 from glosstune.search.display import Display
 from glosstune.search.manifest import build_manifest
+from glosstune.search.outputs import check_free
 from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
+from glosstune.search.weights import tell_start, with_weights
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.corpora.utterance import SPLITS
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor, infeasible_rows
 
@@ -34,6 +37,7 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
 
     Raises:
         CorpusError: the corpus cannot be trained on.
+        CheckpointError: the pretrained weights cannot be read or do not fit.
         SettingError: a trial asks for more CPUs or GPUs than there are.
         FolderError: the folder exists already or cannot be written.
     """
@@ -41,7 +45,7 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder = (out or _dated_folder(sweep)).expanduser().absolute()
-    _check_free(folder)
+    check_free(folder)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
@@ -58,9 +62,11 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
 
     start_ray()
     check_resources(sweep)
+    ready = with_weights(sweep, corpus, say)
+    weights = tell_start(ready, corpus, say)
     _reserve(folder)
     record = Record(folder / "record.jsonl")
-    _write_folder(sweep, folder, corpus, floors)
+    _write_folder(sweep, folder, build_manifest(corpus, floors, sys.argv, weights))
     epochs, target = sweep.training.epochs, sweep.search.target
     record.sweep(samples=sweep.search.samples, epochs=epochs, metric=sweep.search.metric, target=target)
     say(f"sweep folder: {folder}")
@@ -68,21 +74,12 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     budget_s = None if budget_min is None else budget_min * 60
     progress = SweepProgress(sweep.name, sweep.search.samples, epochs, target, time_budget_s=budget_s)
     with Display(progress, console) as display:
-        run_trials(sweep, folder, record, display)
+        run_trials(ready, folder, record, display)
     return load_results(folder)
 
 
 def _dated_folder(sweep: Sweep) -> Path:
     return sweep.storage / f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
-
-
-def _check_free(folder: Path) -> None:
-    """Fail before the minutes that packing may take; what happens meanwhile is caught by ``_reserve``."""
-    if folder.exists():
-        raise FolderError(f"{folder}: exists already; choose another folder with --out or remove it")
-    there = next(parent for parent in folder.parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise FolderError(f"{folder}: cannot be made, because {there} is no folder that you may write to")
 
 
 def _check_feasible(corpus: PackedCorpus, stride: int, say: Callable[[str], None]) -> None:
@@ -102,8 +99,8 @@ def _reserve(folder: Path) -> None:
         raise FolderError(f"{folder}: cannot be made: {error}; choose another folder with --out") from error
 
 
-def _write_folder(sweep: Sweep, folder: Path, corpus: PackedCorpus, floors: Mapping[Split, float]) -> None:
-    manifest = json.dumps(build_manifest(corpus, floors, sys.argv), indent=1)
+def _write_folder(sweep: Sweep, folder: Path, described: Mapping[str, Any]) -> None:
+    manifest = json.dumps(described, indent=1)
     resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
     write_whole(folder / "manifest.json", lambda partial: partial.write_text(manifest, encoding="utf-8"))
     write_whole(folder / "sweep.yaml", lambda partial: partial.write_text(resolved, encoding="utf-8"))

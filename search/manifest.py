@@ -30,7 +30,12 @@ PACKAGES = (
 )
 
 
-def build_manifest(corpus: PackedCorpus, floors: Mapping[Split, float], command: list[str]) -> dict[str, Any]:
+def build_manifest(
+    corpus: PackedCorpus,
+    floors: Mapping[Split, float],
+    command: list[str],
+    pretrained: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Everything but the sweep itself, which lies beside it as ``sweep.yaml``; JSON-able, no secret."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,6 +51,7 @@ def build_manifest(corpus: PackedCorpus, floors: Mapping[Split, float], command:
             "vocabulary_size": len(corpus.vocabulary),
             "vocabulary_sha256": hashlib.sha256("\n".join(corpus.vocabulary.glosses).encode()).hexdigest(),
         },
+        "pretrained": pretrained,
         "machine": {
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),

@@ -1,13 +1,18 @@
 """What a user reads when a sweep is over."""
 
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
 from rich.console import Console
 
-from glosstune.results import Results
+from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.search.display import describe
+
+_HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
 
 def summarise(results: Results, console: Console) -> None:
-    """Print the best trial, its WER and configuration, where everything lies, and what to run next."""
+    """Print the best trial, its WER and configuration, what each strategy reached, where all lies and what is next."""
     trials = results.trials
     counts = ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().items())
     if trials["wer_best"].isna().all():
@@ -21,7 +26,9 @@ def summarise(results: Results, console: Console) -> None:
         f"trials    {counts}",
         f"best      trial {best['trial']}: WER {best['wer_best']:.1%} on dev at epoch {best['epoch_of_best']}",
         f"target    {target:.0%}: {verdict}",
+        f"success   {_describe_indicators(best)}",
         f"recipe    {describe(results.configuration(int(best['trial'])))}",
+        *_compare(trials),
         f"folder    {results.folder}",
         f"weights   {best['best_checkpoint']}",
         f"picture   {results.folder / 'curves.png'}",
@@ -29,3 +36,32 @@ def summarise(results: Results, console: Console) -> None:
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _describe_indicators(trial: pd.Series) -> str:
+    """What the trial reached, missed and was not trained long enough for, in words."""
+    words: dict[str, list[str]] = {"reached": [], "missed": [], "not decided": []}
+    for name, indicator in INDICATORS.items():
+        verdict = "not decided" if pd.isna(trial[name]) else "reached" if trial[name] else "missed"
+        words[verdict].append(indicator)
+    return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in words.items() if names)
+
+
+def _compare(trials: pd.DataFrame) -> Iterator[str]:
+    """The lines of a table with a row for each strategy; none where there is nothing to compare."""
+    strategies = compare_strategies(trials)
+    if len(strategies) < 2:
+        return
+    rows = [_HEADINGS, *(_describe_strategy(row) for _, row in strategies.iterrows())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for place, (name, *figures) in enumerate(rows):
+        cells = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
+        yield f"{'' if place else 'strategy':10}{name:{widths[0]}}  {'  '.join(cells)}"
+
+
+def _describe_strategy(row: pd.Series) -> Sequence[str]:
+    name = f"{row['strategy']} (from scratch)" if row["strategy"] == "baseline" else row["strategy"]
+    if pd.isna(row["wer_best"]):
+        return name, str(row["trials"]), "none reported", "-", "-", str(row["epochs"])
+    rate = "-" if pd.isna(row["learning_rate"]) else f"{row['learning_rate']:.3g}"
+    return name, str(row["trials"]), f"{row['wer_best']:.1%}", str(row["epoch_of_best"]), rate, str(row["epochs"])

@@ -1,12 +1,10 @@
 """A sweep: what is trained, what is searched and how, read from one YAML file and checked once."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-import yaml
 from pydantic import (
     AfterValidator,
     Field,
@@ -19,13 +17,19 @@ from pydantic import (
     model_validator,
 )
 
-from glosstune.search.sweep_errors import SETTINGS_PATHS, Sources, check_sweep, problems, validated
-from glosstune.spaces import Float, Int, SettingError, Space
+from glosstune.search.sweep_errors import Sources, problems, validated
+from glosstune.search.sweep_rules import SETTINGS_PATHS, check_sweep
+from glosstune.search.yaml_data import parse_yaml, read_yaml
+from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.errors import shown, unknown_key
+from glosstune.spaces.mapping import as_number
+from glosstune.spaces.parameters import Scalar
+from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables.settings import (
     CorpusSettings,
     FreezingSettings,
     ModelSettings,
+    PretrainingSettings,
     Section,
     TrainingSettings,
     TrialSettings,
@@ -40,10 +44,11 @@ DEFAULT_SPACE = Space(
     }
 )
 
-_PACKAGED = Path(__file__).with_name("sweeps") / "fingerspelling.yaml"
-_PATHS = (("corpus", "root"), ("corpus", "cache"), ("storage",))
-_DEEPEST = 20
-_MOST_NODES = 10_000
+AUTO = "auto"
+
+_PACKAGED = Path(__file__).with_name("sweeps")
+_PATHS = (("corpus", "root"), ("corpus", "cache"), ("pretrained",), ("pretraining", "align_with"), ("storage",))
+_OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining"}
 
 
 def _folder_name(name: str) -> str:
@@ -66,6 +71,17 @@ def _space(value: object) -> Space:
         raise SettingError(error.rule, key=f"space.{error.key}" if error.key else "space") from None
 
 
+def _file_or_auto(pretrained: str) -> str:
+    return pretrained if pretrained == AUTO else str(Path(pretrained).absolute())
+
+
+def _with_numbers(point: dict[str, Scalar]) -> dict[str, Scalar]:
+    return {name: cast(Scalar, as_number(value)) for name, value in point.items()}
+
+
+StartPoint = Annotated[dict[str, Scalar], AfterValidator(_with_numbers)]
+
+
 def _share(amount: float) -> float:
     if amount > 1 and amount != int(amount):
         raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
@@ -73,11 +89,16 @@ def _share(amount: float) -> float:
 
 
 class SearchSettings(Section):
-    """How many trials there are, who suggests them, and what they are ranked by; metrics are minimised."""
+    """How many trials there are, who suggests them, and what they are ranked by; metrics are minimised.
+
+    ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
+    its author (see ``spaces.start_points``).
+    """
 
     samples: PositiveInt = 8
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    start_points: Literal["strategies"] | tuple[StartPoint, ...] = "strategies"
     metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
     target: NonNegativeFloat = 0.30
     time_budget_min: PositiveFloat | None = None
@@ -101,6 +122,8 @@ class ResourceSettings(Section):
 class Sweep(Section):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
+    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split.
+
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.
     """
@@ -110,6 +133,8 @@ class Sweep(Section):
     corpus: CorpusSettings = CorpusSettings()
     training: TrainingSettings = TrainingSettings()
     freezing: FreezingSettings = FreezingSettings()
+    pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = None
+    pretraining: PretrainingSettings = PretrainingSettings()
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()
@@ -128,10 +153,15 @@ class Sweep(Section):
         """The settings of the trial that a configuration from the space stands for.
 
         Raises:
-            SettingError: the configuration lies outside the space.
+            SettingError: the configuration lies outside the space, or its strategy needs weights that
+                ``search.weights.with_weights`` has yet to make.
         """
         self.space.check(configuration)
-        settings: dict[str, Any] = self.model_dump(mode="json", include={"model", "corpus", "training", "freezing"})
+        settings: dict[str, Any] = self.model_dump(mode="json", include=_OF_A_TRIAL)
+        if self.pretrained == AUTO:
+            if STRATEGIES[str(configuration.get("strategy", "baseline"))].pretrained:
+                raise SettingError("'auto' is no file yet; see glosstune.search.with_weights", key="pretrained")
+            settings["pretrained"] = None
         for name, value in configuration.items():
             *parents, last = SETTINGS_PATHS[name]
             section = settings
@@ -140,28 +170,35 @@ class Sweep(Section):
             section[last] = value
         return validated(TrialSettings, settings)
 
+    @property
+    def start_points(self) -> list[dict[str, Scalar]]:
+        """Configurations of the space to try first."""
+        points = self.search.start_points
+        return strategy_points(self.space, self.model.kind) if points == "strategies" else [dict(p) for p in points]
+
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default explicit, of which load_sweep makes an equal sweep."""
         return self.model_dump(mode="json")
 
 
-def load_sweep(path: Path | None, overrides: Sequence[str] = ()) -> Sweep:
+def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes, changed by overrides such as ``training.epochs=50``.
 
     Args:
-        path: a YAML file, None for the packaged fingerspelling sweep. Relative paths in it
-            start at its folder, those of overrides and of the packaged sweep at the current one.
+        path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``, or where an
+            override sets ``corpus.root`` for ``teacher-phoenix``. Relative paths in it start at its folder,
+            those of overrides and of packaged sweeps at the current one.
         overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
 
     Raises:
         SettingError: one line for everything found, each with the file or override that names it.
     """
-    file = _PACKAGED if path is None else Path(path)
-    tree = _read(file)
+    file, folder = _sweep_file(None if path is None else Path(path), overrides)
+    tree = read_yaml(file)
     parsed = [(*_parse_override(override), override) for override in overrides]
     sources = Sources(file.name, tuple((".".join(keys), override) for keys, _, override in parsed))
     try:
-        _make_absolute(tree, Path.cwd() if path is None else file.absolute().parent)
+        _make_absolute(tree, folder)
         for keys, value, _ in parsed:
             _put(tree, keys, value)
         _make_absolute(tree, Path.cwd())
@@ -173,84 +210,22 @@ def load_sweep(path: Path | None, overrides: Sequence[str] = ()) -> Sweep:
     raise SettingError("\n".join(sources.located(error) for error in found))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which keeps the last of equal keys in silence, made to refuse them."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
-                seen.add((key.tag, key.value))
-        return node
+def packaged_sweeps() -> list[str]:
+    """Names of the sweeps that come with the package."""
+    return sorted(file.stem for file in _PACKAGED.glob("*.yaml"))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """The plain data of a YAML file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingError(f"{file}: no such file; give the path of a sweep file") from None
-    except UnicodeDecodeError:
-        raise SettingError(f"{file}: is not UTF-8 text") from None
-    except OSError as error:
-        raise SettingError(f"{file}: cannot be read: {error.strerror}") from None
-    tree = _parse(text, file.name)
-    if not isinstance(tree, dict):
-        rule = f"must be a mapping of keys such as 'training: {{epochs: 24}}'; got {shown(tree)}"
-        raise SettingError(f"{file.name}: {rule}")
-    return tree
-
-
-def _parse(text: str, source: str) -> Any:
-    """The plain data of YAML text; equal keys, dates and other things that JSON lacks are refused."""
-    try:
-        loaded = yaml.load(text, _Loader)
-        if sum(1 for _ in islice(_nodes(loaded), _MOST_NODES)) == _MOST_NODES:
-            raise SettingError(f"must not hold more than {_MOST_NODES} values, aliases counted out")
-        return _plain(loaded, "")
-    except yaml.MarkedYAMLError as error:
-        line = 0 if error.problem_mark is None else error.problem_mark.line
-        raise SettingError(f"{source}: line {line + 1}: not valid YAML: {error.problem}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position)
-        raise SettingError(f"{source}: line {line + 1}: not valid YAML: {error.reason}") from None
-    except RecursionError:
-        raise SettingError(f"{source}: not valid YAML: nested too deeply") from None
-    except ValueError as error:  # such as the date 2024-13-01
-        raise SettingError(f"{source}: not valid YAML: {error}; put text in quotes") from None
-    except SettingError as error:
-        raise SettingError(f"{source}: {error}") from None
-
-
-def _nodes(value: object, depth: int = 0) -> Iterator[object]:
-    """Every value below a value, as often as aliases repeat it, so that a few lines cannot unfold into gigabytes."""
-    yield value
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if depth <= _DEEPEST:  # deeper ones are refused below
-        for child in children:
-            yield from _nodes(child, depth + 1)
-
-
-def _plain(value: object, key: str, depth: int = 0) -> Any:
-    """A copy without shared parts, so that an override changes one place only."""
-    if depth > _DEEPEST:
-        raise SettingError(f"must not be nested in more than {_DEEPEST} levels", key=key)
-    if isinstance(value, dict):
-        for name in value:
-            if not isinstance(name, str):
-                raise SettingError(f"a key must be text; got {shown(name)}; put it in quotes", key=key)
-        return {name: _plain(item, f"{key}.{name}".lstrip("."), depth + 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, f"{key}[{place}]", depth + 1) for place, item in enumerate(value)]
-    if isinstance(value, str) and not value.isprintable():
-        raise SettingError(f"must be printable text; got {shown(value)}", key=key)
-    if value is not None and not isinstance(value, str | bool | int | float):
-        rule = f"must be text, a number, true, false or null; got {shown(value)}"
-        raise SettingError(f"{rule}; put it in quotes", key=key)
-    return value
+def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path]:
+    """The file to read and the folder that its relative paths start at."""
+    if path is None:
+        # Gains and widths of the embedded corpus would be wrong for anybody's own.
+        own = any(override.replace(" ", "").startswith("corpus.root=") for override in overrides)
+        path = Path("teacher-phoenix" if own else "teacher")
+    elif path.exists() or path.suffix or path.name != str(path):
+        return path, path.absolute().parent
+    if path.name not in packaged_sweeps():
+        raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")
+    return _PACKAGED / f"{path.name}.yaml", Path.cwd()
 
 
 def _parse_override(override: str) -> tuple[list[str], Any]:
@@ -261,12 +236,14 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
         raise SettingError(f"{source}: must be key=value with a dotted key, such as training.epochs=50")
     if keys[0] == "space" and ".".join(keys[1:3]) in SETTINGS_PATHS:
         keys[1:3] = [".".join(keys[1:3])]  # gains.face is one name
-    return keys, _parse(text, source)
+    return keys, parse_yaml(text, source)
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
     if keys[0] == "space" and len(keys) > 1:
-        tree.setdefault("space", DEFAULT_SPACE.to_mapping())
+        space = tree.setdefault("space", DEFAULT_SPACE.to_mapping())
+        if len(keys) == 2 and isinstance(space, dict):
+            _narrow(space, keys[1], value)
     section = tree
     for depth, name in enumerate(keys[:-1], start=1):
         section = section.setdefault(name, {})
@@ -274,6 +251,29 @@ def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
             whole = ".".join(keys[:depth])
             raise SettingError(f"has no keys, for it is {shown(section)}; override {whole} as a whole", key=whole)
     section[keys[-1]] = value
+
+
+def _narrow(space: dict[str, Any], name: str, value: object) -> None:
+    """Drop the definitions that an override leaves without a chance: space.strategy=fine-tune needs no stages."""
+    options = value.get("choice") if isinstance(value, dict) else [value]
+    if not isinstance(options, list):
+        return
+    for other, definitions in list(space.items()):
+        several = definitions if isinstance(definitions, list) else [definitions]
+        kept = []
+        for definition in several:
+            when = definition.get("when") if isinstance(definition, dict) else None
+            if isinstance(when, dict) and name in when:
+                asked = when[name] if isinstance(when[name], list) else [when[name]]
+                held = [option for option in asked if option in options]
+                if not held:
+                    continue
+                definition = {**definition, "when": {**when, name: held}}
+            kept.append(definition)
+        if not kept:
+            del space[other]
+        elif kept != several:
+            space[other] = kept
 
 
 def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
@@ -285,8 +285,10 @@ def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
         if not isinstance(section, dict) or not isinstance(section.get(last), str):
             continue
         path, key = section[last], ".".join([*parents, last])
+        if path == AUTO and last == "pretrained":
+            continue
         if "://" in path:
-            raise SettingError(f"must be a folder on this machine; got the address {path!r}", key=key)
+            raise SettingError(f"must be a path on this machine; got the address {path!r}", key=key)
         try:
             section[last] = os.path.abspath(folder / Path(path).expanduser())
         except RuntimeError:

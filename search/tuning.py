@@ -20,6 +20,7 @@ from glosstune.search.display import Display
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
+from glosstune.spaces.start_points import labelled
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.trainable import CTCTrainable, TrialContext, trial_name
 
@@ -118,6 +119,7 @@ class _NumberedSearch(OptunaSearch):
             sampler=sampler,
             study_name=sweep.name,
             storage=JournalStorage(backend),
+            points_to_evaluate=[labelled(sweep.space, point) for point in sweep.start_points] or None,
         )
         self._count = 0
 

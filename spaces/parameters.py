@@ -207,6 +207,13 @@ Parameter = Float | Int | Choice
 Definition = Parameter | Constant
 
 
+def listed(definition: Definition) -> tuple[Scalar, ...]:
+    """Every value of a choice or a constant, the bounds of a range."""
+    if isinstance(definition, Choice):
+        return tuple(definition.options)
+    return (definition.value,) if isinstance(definition, Constant) else (definition.low, definition.high)
+
+
 def _require(holds: bool, rule: str) -> None:
     if not holds:
         raise SettingError(rule)

@@ -1,8 +1,8 @@
 """Group utterances of similar length into batches and turn rows of a store into tensors."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,24 @@ from torch import Tensor
 
 from glosstune.trainables.augmentation import augment_frames, mask_features
 from glosstune.trainables.conditioning import Conditioning
-from glosstune.trainables.corpora.store import PackedCorpus
 
 BATCHES_A_POOL = 8
 TIME_MULTIPLE = 16
+
+
+class FrameSource(Protocol):
+    """Rows of frames such as a PackedCorpus holds."""
+
+    @property
+    def width(self) -> int:
+        """Values a frame: 1629 positions or all 6516 features."""
+
+    @property
+    def statistics(self) -> Mapping[str, npt.NDArray[Any]]:
+        """``face_order`` (468,): mirror pairs of face landmarks."""
+
+    def frames(self, row: int) -> npt.NDArray[Any]:
+        """Stored values (time, width) of one row."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ def sorted_batches(rows: Sequence[int], lengths: Sequence[int], batch_size: int)
 
 
 def collate(
-    corpus: PackedCorpus,
+    corpus: FrameSource,
     rows: Sequence[int],
     conditioning: Conditioning,
     *,

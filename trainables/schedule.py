@@ -28,3 +28,18 @@ def learning_rate_factor(
         return 1.0
     done = min((progress_epochs - start) / (epochs - start), 1.0)
     return 1 - (1 - FINAL_FACTOR) * done
+
+
+def thaw_factor(progress_epochs: float, thawed_epoch: int, warmup_epochs: int) -> float:
+    """Factor in [0, 1] of the rate of a layer: a second linear warm-up after it thaws, where it was frozen at first.
+
+    Args:
+        progress_epochs: epochs done, fractional inside an epoch.
+        thawed_epoch: epochs done when the layer thaws.
+        warmup_epochs: 0 for none.
+    """
+    since = progress_epochs - thawed_epoch
+    # What trains in a frozen layer all the same (random values, see thaw) has no thaw to warm up for.
+    if not thawed_epoch or since < 0 or since >= warmup_epochs:
+        return 1.0
+    return since / warmup_epochs

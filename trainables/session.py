@@ -5,13 +5,15 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from torch import nn
 
-from glosstune.models import build_model, trainable_parameters
+from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.batching import Batch, collate, shuffled_batches, sorted_batches
 from glosstune.trainables.conditioning import Conditioning
@@ -21,14 +23,17 @@ from glosstune.trainables.decoding import blank_frames, greedy_decode
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import ctc_loss
-from glosstune.trainables.optimiser import build_optimiser, set_learning_rate
+from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
 from glosstune.trainables.precision import autocast
-from glosstune.trainables.schedule import learning_rate_factor
+from glosstune.trainables.provenance import check_unseen, training_recordings
+from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.strategy import trainable_layers
+from glosstune.trainables.starting import starting_model
+from glosstune.trainables.strategy import thaw_epochs, thaw_for
 
 EVALUATION_BATCH = 32
+CHECKPOINT_KEYS = {"model", "optimiser", "epoch", "best_wer", "vocabulary", "settings", "recordings", "fresh"}
 
 # Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss.
 METRICS = (
@@ -69,30 +74,33 @@ class TrainingSession:
         best_wer: lowest WER on dev so far; infinity before the first epoch.
         improved: whether the last epoch lowered it.
         hypotheses: of the epoch with the best WER: a row an utterance (key, reference, hypothesis).
+        load_report: what arrived from ``settings.pretrained``; None where the strategy starts from scratch.
+
+    Raises:
+        SettingError: a layer to freeze until that the model does not have.
+        CheckpointError: the pretrained weights do not fit.
     """
 
     def __init__(self, settings: TrialSettings, corpus: PackedCorpus, *, device: torch.device | None = None) -> None:
         self.settings = settings
         self.corpus = corpus
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model, training, tuned = settings.model, settings.training, settings.tuned
-        self.model: nn.Module = build_model(
-            model.kind,
-            len(corpus.vocabulary),
-            width=model.width,
-            time_stride=model.time_stride,
-            norm=model.norm,
-            dropout=tuned.dropout,
-            seed=training.seed,
-        ).to(self.device)
+        training, freezing = settings.training, settings.freezing
+        self.model, self.load_report = starting_model(settings, corpus)
+        self.model.to(self.device)
+        # Frozen at random values a layer would only scramble what passes through it.
+        random_trains = self.load_report is not None and not freezing.allow_random_frozen
+        self.fresh = self.load_report.fresh if self.load_report and random_trains else frozenset[str]()
+        self.thaw_epochs = thaw_epochs(self.model, settings)
         statistics = corpus.statistics
         self.conditioning = Conditioning.of(
             statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
         ).to(self.device)
         self.learning_rate = settings.learning_rate
-        self.optimiser = build_optimiser(self.model, training, self.learning_rate)
+        factors = discriminative_factors(self.model, freezing.discriminative)
+        self.optimiser = build_optimiser(self.model, training, self.learning_rate, factors)
         self.augment = frozenset(training.augment.split("+")) - {"none"}
-        self.floor = corpus_floor(corpus, "train", model.time_stride)
+        self.floor = corpus_floor(corpus, "train", settings.model.time_stride)
         self.epoch = 0
         self.best_wer = math.inf
         self.improved = False
@@ -107,7 +115,7 @@ class TrainingSession:
         started = time.perf_counter()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        trainable_layers(self.model, self.settings, self.epoch)
+        thaw_for(self.model, self.epoch, self.thaw_epochs, self.fresh)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # Dropout draws from torch's own generator, which therefore depends on (seed, epoch) alone.
             torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
@@ -141,6 +149,8 @@ class TrainingSession:
             "epoch": self.epoch,
             "best_wer": self.best_wer,
             "vocabulary": list(self.corpus.vocabulary.glosses),
+            "recordings": training_recordings(self.corpus),
+            "fresh": sorted(self.fresh),
             "conditioning": {"scale": self.conditioning.scale, "offset": self.conditioning.offset},
             "corpus": self.corpus.key,
             "settings": self.settings.model_dump(mode="json"),
@@ -152,13 +162,30 @@ class TrainingSession:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same settings; CheckpointError if it is unreadable or of another trial."""
+        state = _read_checkpoint(path, self.device)
+        if tuple(state["vocabulary"]) != self.corpus.vocabulary.glosses:
+            raise CheckpointError(f"{path}: its model writes other glosses than this corpus has")
+        check_unseen(path, state, self.corpus)
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
-        except Exception as error:  # torch raises a different type for each kind of damage
+            self.fresh = frozenset(state["fresh"])
+        except Exception as error:  # torch raises a different type for each kind of misfit
             raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
+
+    @classmethod
+    def of_checkpoint(cls, path: Path, corpus: PackedCorpus) -> "TrainingSession":
+        """The session that wrote a checkpoint, on a corpus with the same glosses; CheckpointError as for ``load``."""
+        state = _read_checkpoint(path, torch.device("cpu"))
+        try:
+            settings = TrialSettings.model_validate(state["settings"])
+        except ValidationError as error:
+            raise CheckpointError(f"{path}: its settings are of another version ({error})") from error
+        # The checkpoint holds all weights; the file that training began from may be gone.
+        session = cls(settings.model_copy(update={"pretrained": None}), corpus)
+        session.load(path)
+        return session
 
     def _train_epoch(self) -> dict[str, float]:
         training = self.settings.training
@@ -169,14 +196,15 @@ class TrainingSession:
         loss_sum = norm_sum = rate = 0.0
         feasible = infeasible = nonfinite = 0
         for step, batch_rows in enumerate(batches):
+            progress = self.epoch + (step + 1) / len(batches)
             rate = self.learning_rate * learning_rate_factor(
-                self.epoch + (step + 1) / len(batches),
+                progress,
                 epochs=training.epochs,
                 warmup_epochs=self.settings.tuned.warmup_epochs,
                 schedule=training.schedule,
                 final_decay=training.final_decay,
             )
-            set_learning_rate(self.optimiser, rate)
+            set_learning_rate(self.optimiser, rate, self._thaw_factors(progress))
             batch = collate(self.corpus, batch_rows, self.conditioning, augment=self.augment, generator=generator)
             loss, usable, norm = self._step(batch)
             infeasible += len(batch_rows) - usable
@@ -239,5 +267,20 @@ class TrainingSession:
         )
         return rates, table, {"dev_loss": loss_sum / losses if losses else math.nan, "blank_ratio": blanks / frames}
 
+    def _thaw_factors(self, progress_epochs: float) -> dict[str, float]:
+        warmup = self.settings.freezing.warmup_at_thaw
+        return {layer: thaw_factor(progress_epochs, first, warmup) for layer, first in self.thaw_epochs.items()}
+
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
+
+
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
+    missing = CHECKPOINT_KEYS - set(state) if isinstance(state, dict) else CHECKPOINT_KEYS
+    if missing:
+        raise CheckpointError(f"{path}: is no checkpoint of a trial: {', '.join(sorted(missing))} missing")
+    return dict(state)

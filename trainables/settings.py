@@ -1,14 +1,32 @@
 """What can be set about one trial: its model, corpus and training, validated once, defaults only here."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from glosstune.spaces import STRATEGIES
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
 
+
+def _known_augmentations(augment: str) -> str:
+    names = augment.split("+")
+    if augment != "none" and (not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names)):
+        raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(AUGMENTATIONS)}")
+    return augment
+
+
+Augmentations = Annotated[str, AfterValidator(_known_augmentations)]
 Gain = Annotated[float, Field(ge=0.0, le=1e6)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -70,23 +88,47 @@ class TrainingSettings(Section):
     schedule: Literal["constant", "cosine"] = "constant"
     final_decay: Unit = 0.2
     lr_scale: Literal["none", "fan_in"] = "none"
-    augment: str = "none"
+    augment: Augmentations = "none"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)
 
-    @field_validator("augment")
-    @classmethod
-    def _known_augmentations(cls, augment: str) -> str:
-        names = augment.split("+")
-        if augment != "none" and (not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names)):
-            raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(AUGMENTATIONS)}")
-        return augment
-
 
 class FreezingSettings(Section):
-    """What may be frozen."""
+    """What may be frozen, and how layers that train at different depths differ.
+
+    ``discriminative`` multiplies the learning rate once more for each group of layers towards the input (1
+    treats all alike; Howard and Ruder 2018 divide by 2.6, which is 0.38). ``warmup_at_thaw`` epochs the rate of
+    newly thawed layers rises from 0.
+    """
 
     allow_random_frozen: bool = False
+    discriminative: float = Field(default=1.0, gt=0.0, le=1.0)
+    warmup_at_thaw: int = Field(default=0, ge=0)
+
+
+class PretrainingSettings(Section):
+    """How weights to start from are made on the training split, and how foreign ones are fitted.
+
+    ``labels``: ``isolated`` classifies whole recordings of one gloss, ``uniform`` and ``aligned`` every frame of
+    a sentence, cut evenly or where the CTC model in ``align_with`` puts its glosses; ``auto`` takes ``isolated``
+    where the corpus has such recordings, else ``uniform``. ``adapt`` turns kernels over space and time into
+    kernels over time (see ``models.load_pretrained``).
+    """
+
+    labels: Literal["auto", "isolated", "uniform", "aligned"] = "auto"
+    align_with: Path | None = None
+    steps: PositiveInt = 900
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = Field(default=4e-4, le=1e3)
+    augment: Augmentations = "speed"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    adapt: Literal["sum", "mean", "max", "centre"] = "sum"
+
+    @model_validator(mode="after")
+    def _aligned_by_a_model(self) -> Self:
+        if (self.labels == "aligned") != (self.align_with is not None):
+            raise ValueError("must name a CTC model's checkpoint in align_with exactly where labels is 'aligned'")
+        return self
 
 
 class TunedSettings(Section):
@@ -105,15 +147,25 @@ class TunedSettings(Section):
 
 
 class TrialSettings(Section):
-    """Everything that one trial needs to know."""
+    """Everything that one trial needs to know; ``pretrained`` is a file of weights for strategies that use one."""
 
     model: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()
     training: TrainingSettings = TrainingSettings()
     freezing: FreezingSettings = FreezingSettings()
+    pretrained: Path | None = None
+    pretraining: PretrainingSettings = PretrainingSettings()
     tuned: TunedSettings = TunedSettings()
 
     @property
     def learning_rate(self) -> float:
         """The tuned rate, else the strategy's own."""
         return self.tuned.learning_rate or STRATEGIES[self.tuned.strategy].learning_rate
+
+    def input_and_model(self) -> dict[str, object]:
+        """What a file of weights records of the model and the input that it was trained for."""
+        seen = {"kind", "split", "fold", "signers", "sentences", "layout", "noise_floor", "gains"}
+        return {
+            "model": self.model.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(mode="json", include=seen),
+        }

@@ -1,24 +1,39 @@
 """Which layers train in which epoch."""
 
-from torch import nn
+from collections.abc import Collection
 
-from glosstune.models import freeze_until, progressive_stages, thaw
-from glosstune.spaces import STRATEGIES
+from glosstune.models import progressive_stages, thaw
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces import STRATEGIES, SettingError
+from glosstune.spaces.errors import shown
 from glosstune.trainables.settings import TrialSettings
 
 
-def trainable_layers(model: nn.Module, settings: TrialSettings, epoch: int) -> None:
-    """Freeze and thaw a model for an epoch (counted from 0) as its strategy says.
+def thaw_epochs(model: Recogniser, settings: TrialSettings) -> dict[str, int]:
+    """The epoch (counted from 0) from which each layer trains; layers that never train are left out.
 
     Stage k of n ends after epoch floor(k * epochs / n).
+
+    Raises:
+        SettingError: the model has no layer of that name, or as many stages.
     """
-    tuned = settings.tuned
+    tuned, names = settings.tuned, model.layer_names
     strategy = STRATEGIES[tuned.strategy]
     stages = tuned.unfreeze_stages or strategy.unfreeze_stages
-    layer = tuned.freeze_until or strategy.freeze_until
     if stages:
         epochs = settings.training.epochs
-        stage = next(k for k in range(1, stages + 1) if epoch < k * epochs // stages or k == stages)
-        thaw(model, progressive_stages(model, stages)[stage - 1])
-    elif layer:
-        freeze_until(model, layer)
+        first: dict[str, int] = {}
+        for stage, layers in enumerate(progressive_stages(model, stages)):
+            for layer in layers:
+                first.setdefault(layer, stage * epochs // stages)
+        return {name: first[name] for name in names if name in first}
+    depth = tuned.freeze_until or (strategy.freeze_until or {}).get(settings.model.kind, names[0])
+    if depth not in names:
+        rule = f"must be a layer of the model; got {shown(depth)}; its layers are {', '.join(names)}"
+        raise SettingError(rule, key="freeze_until")
+    return dict.fromkeys(names[names.index(depth) :], 0)
+
+
+def thaw_for(model: Recogniser, epoch: int, first_epochs: dict[str, int], fresh: Collection[str]) -> None:
+    """Freeze and thaw a model for an epoch, by what ``thaw_epochs`` says; ``fresh`` parameters always train."""
+    thaw(model, [layer for layer, first in first_epochs.items() if first <= epoch], fresh=fresh)

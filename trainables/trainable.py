@@ -107,6 +107,9 @@ class CTCTrainable(tune.Trainable):
         try:
             settings = self._context.build(parameters)
             self._session = TrainingSession(settings, self._packed(settings))
+            if (report := self._session.load_report) is not None:
+                described = json.dumps(report.to_mapping(), indent=1)
+                write_whole(self._folder / "pretrained.json", lambda partial: partial.write_text(described))
         except Exception:
             self._log.error("the trial could not start\n%s", traceback.format_exc())
             raise

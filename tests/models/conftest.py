@@ -1,5 +1,8 @@
 """Small batches with padding for the tests of the models."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -32,3 +35,14 @@ def garbage(features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     for utterance, length in zip(x, lengths.tolist(), strict=True):
         utterance[length:] = 1e3
     return x
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[dict[str, torch.Tensor]], Path]:
+    """Save a state dict as weights.pt."""
+
+    def write(state: dict[str, torch.Tensor]) -> Path:
+        torch.save(state, tmp_path / "weights.pt")
+        return tmp_path / "weights.pt"
+
+    return write

@@ -18,10 +18,10 @@ def trials(four_trials):
 
 
 def test_table_shows_the_best_trial_first(trials):
-    _, heading, _, *rows = [line.split() for line in format_results(trials, "table").splitlines()]
+    _, heading, _, *rows, _ = [line.split() for line in format_results(trials, "table").splitlines()]
     assert heading[:3] == ["trial", "status", "epochs"]
     assert [row[0] for row in rows] == ["0", "3", "1", "2"]
-    assert rows[0][:6] == ["0", "finished", "6", "28.0", "4", "baseline"]
+    assert rows[0][:7] == ["0", "finished", "6", "28.0", "4", "✓✓✓✓·", "baseline"]
     assert rows[-1][-3:] == ["out", "of", "memory"]
 
 
@@ -35,6 +35,25 @@ def test_narrow_terminal_gets_the_parameters_in_one_column(trials, monkeypatch):
     assert max(len(line) for line in re.sub(r"\x1b\[\d*m", "", table).splitlines()) <= 100
 
 
+def test_indicators_are_five_marks_and_a_line_that_explains_them(sweep):
+    sweep.start(0)
+    for epoch in range(1, 11):
+        sweep.report(0, epoch, wer=0.7, train_loss=4.0 / epoch, dev_loss=4.0 + epoch)
+    sweep.start(1)
+    *_, first, second, explanation = format_results(load_results(sweep.path).trials, "table").splitlines()
+    assert (first.split()[5], second.split()[5]) == ("✗··✓✗", "·····")
+    assert explanation.startswith("✓ yes, ✗ no, · open: WER <60% by epoch 10,")
+    assert len(explanation) <= 100
+
+
+def test_terminal_that_knows_ascii_only_gets_nothing_else(trials, monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    table = format_results(trials, "table")
+    assert table.isascii()
+    assert "++++." in table
+
+
 def test_text_of_a_foreign_record_cannot_steer_the_terminal(sweep):
     sweep.start(0, strategy="[/red]\x1b[2J", learning_rate=1e-3)
     sweep.end(0, "failed", "line one\nline two")
@@ -44,7 +63,9 @@ def test_text_of_a_foreign_record_cannot_steer_the_terminal(sweep):
 
 
 def test_table_of_an_empty_sweep_has_only_a_heading(sweep):
-    assert "status" in format_results(load_results(sweep.path).trials, "table")
+    table = format_results(load_results(sweep.path).trials, "table")
+    assert "status" in table
+    assert "yes" not in table
 
 
 def test_csv_holds_every_column_exactly(trials):

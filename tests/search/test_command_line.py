@@ -12,7 +12,7 @@ from glosstune.results import load_results
 from glosstune.search import command_line
 from glosstune.trainables.settings import CorpusSettings
 
-SMALL = ["model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
+SMALL = ["student", "model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
 
 Run = Callable[..., int]
 
@@ -100,7 +100,7 @@ def test_a_sweep_over_a_phoenix_style_folder(
             }
         )
     )
-    assert run("sweep", str(file), *SMALL, "--out", str(tmp_path / "sweep")) == 0
+    assert run("sweep", str(file), *SMALL[1:], "--out", str(tmp_path / "sweep")) == 0
     trials = load_results(tmp_path / "sweep").trials
     assert trials["status"].to_list() == ["finished", "finished"]
     assert trials["gains.face"].isin([0, 0.5]).all()

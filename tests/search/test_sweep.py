@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glosstune.search import sweep as sweep_module
-from glosstune.search.sweep import DEFAULT_SPACE, Sweep, load_sweep
-from glosstune.search.sweep_errors import SETTINGS_PATHS
-from glosstune.spaces import Float, Int, SettingError, Space
+from glosstune.search.sweep import DEFAULT_SPACE, Sweep, load_sweep, packaged_sweeps
+from glosstune.search.sweep_rules import SETTINGS_PATHS
+from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
+from glosstune.spaces.start_points import labelled
 from glosstune.trainables.settings import AUGMENTATIONS, TrialSettings
 
 FULL = """
@@ -94,23 +94,102 @@ def test_every_key_has_a_default(load, tmp_path):
     )
 
 
-def test_packaged_sweep_is_sound(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", packaged_sweeps())
+def test_packaged_sweeps_are_sound_and_named_after_their_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    assert load_sweep(None).storage == tmp_path / "sweeps"
-
-
-def test_without_a_path_the_packaged_sweep_is_loaded(tmp_path, monkeypatch):
-    (tmp_path / "package").mkdir()
-    packaged = tmp_path / "package" / "fingerspelling.yaml"
-    packaged.write_text("name: packaged\nstorage: sweeps\n")
-    monkeypatch.setattr(sweep_module, "_PACKAGED", packaged)
-    monkeypatch.chdir(tmp_path)
-    sweep = load_sweep(None, ["search.samples=3"])
-    assert (sweep.name, sweep.search.samples) == ("packaged", 3)
+    embedded = name in ("student", "teacher")
+    sweep = load_sweep(name, [] if embedded else ["corpus.root=data"])
+    assert (sweep.name, sweep.corpus.kind) == (name, "fingerspelling" if embedded else "phoenix")
     # The folder of an installed package is no place for results.
     assert sweep.storage == tmp_path / "sweeps"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=lambda strategy: strategy.name)
+def test_each_strategy_is_a_ready_sweep_with_its_authors_figures(strategy):
+    sweep = load_sweep(strategy.name, ["corpus.root=data"])
+    (point,) = sweep.start_points
+    settings = sweep.model_copy(update={"pretrained": "teacher.safetensors"}).trial_settings(point)
+    assert settings.tuned.strategy == strategy.name
+    assert settings.learning_rate == pytest.approx(strategy.learning_rate)
+    assert (settings.training.epochs, settings.training.batch_size) == (strategy.epochs, strategy.batch_size)
+    assert (settings.tuned.unfreeze_stages, sweep.model.norm) == (strategy.unfreeze_stages, "group")
+    if strategy.freeze_until and not strategy.unfreeze_stages:
+        assert settings.tuned.freeze_until == strategy.freeze_until["teacher"]
+    assert sweep.pretrained == ("auto" if strategy.pretrained else None)
+
+
+@pytest.mark.parametrize("name", ["teacher", "teacher-phoenix"])
+@given(seed=st.integers(0, 2**32))
+def test_the_combined_space_has_depth_and_stages_only_where_they_mean_something(name, seed):
+    sweep = load_sweep(name, ["corpus.root=data"] if name == "teacher-phoenix" else [])
+    drawn = sweep.space.sample(random.Random(seed))
+    sweep.space.check(drawn)
+    assert ("unfreeze_stages" in drawn) == (drawn["strategy"] == "progressive")
+    assert ("freeze_until" in drawn) == (drawn["strategy"] in ("feature-extraction", "fine-tune"))
+    labels = {label for label in labelled(sweep.space, drawn) if label.startswith("learning_rate")}
+    assert labels == {f"learning_rate@{drawn['strategy']}"}
+
+
+def test_without_a_file_the_teacher_is_searched_on_the_corpus_that_is_there():
+    assert load_sweep(None).name == "teacher"
+    own = load_sweep(None, ["corpus.root=data"])
+    assert (own.name, own.corpus.kind) == ("teacher-phoenix", "phoenix")
     with pytest.raises(SettingError, match=r"^override 'search\.samples=0': search\.samples: "):
         load_sweep(None, ["search.samples=0"])
+    with pytest.raises(SettingError, match="studnt: no such file, and no packaged sweep: those are baseline, "):
+        load_sweep("studnt")
+
+
+def test_a_file_comes_before_a_packaged_sweep_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("student").write_text("name: mine")
+    assert load_sweep("student").name == "mine"
+
+
+def test_weights_that_are_yet_to_be_made_are_no_file(load):
+    sweep = load("pretrained: auto\nspace: {strategy: {choice: [baseline, fine-tune]}}")
+    assert sweep.trial_settings({"strategy": "baseline"}).pretrained is None
+    with pytest.raises(SettingError, match="pretrained: 'auto' is no file yet"):
+        sweep.trial_settings({"strategy": "fine-tune"})
+
+
+def test_weights_are_found_from_the_file_that_names_them(load, tmp_path):
+    text = "pretrained: weights/teacher.pt\nspace: {strategy: full-finetune}"
+    assert load(text).pretrained == str(tmp_path / "conf" / "weights" / "teacher.pt")
+    assert str(load(text).trial_settings({"strategy": "full-finetune"}).pretrained) == load(text).pretrained
+    assert load(text, "pretrained=auto").pretrained == "auto"
+    assert load(text, "pretrained=./auto").pretrained == os.path.abspath("auto")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_override_chooses_a_strategy_of_the_default_sweep(strategy):
+    overrides = [f"space.strategy={strategy}", *(["pretrained=null"] if strategy == "baseline" else [])]
+    sweep = load_sweep(None, overrides)
+    drawn = sweep.space.sample(random.Random(0))
+    assert drawn["strategy"] == strategy and "learning_rate" in drawn
+    assert ("freeze_until" in sweep.space) == (strategy in ("feature-extraction", "fine-tune"))
+    assert ("unfreeze_stages" in sweep.space) == (strategy == "progressive")
+
+
+def test_an_override_of_the_strategies_keeps_what_the_others_need():
+    sweep = load_sweep(None, ["space.strategy={choice: [baseline, fine-tune]}"])
+    drawn = [sweep.space.sample(random.Random(seed)) for seed in range(20)]
+    assert {label for each in drawn for label in labelled(sweep.space, each)} == {
+        "strategy",
+        "freeze_until",
+        "learning_rate@baseline",
+        "learning_rate@fine-tune",
+        "warmup_epochs",
+        "dropout",
+    }
+
+
+def test_start_points_of_ones_own_replace_the_strategies(load):
+    text = "search: {start_points: [{dropout: 0.1}, {dropout: 0.2}]}\nspace: {dropout: {float: [0, 0.5]}}"
+    assert load(text).start_points == [{"dropout": 0.1}, {"dropout": 0.2}]
+    text = "search: {start_points: [{learning_rate: 1e-3}]}\nspace: {learning_rate: {float: [1e-4, 1e-2]}}"
+    assert load(text).start_points == [{"learning_rate": 1e-3}]
+    assert load("search: {start_points: []}\nspace: {strategy: baseline}").start_points == []
 
 
 @pytest.mark.parametrize("text", ["{}", FULL, "training: {epochs: 6}\nspace: {epochs: 12, dropout: 0.25}", "space: {}"])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.search.sweep import Sweep, load_sweep
-from glosstune.search.sweep_errors import SETTINGS_PATHS
-from glosstune.spaces import SettingError
+from glosstune.search.sweep_rules import SETTINGS_PATHS
+from glosstune.spaces import STRATEGIES, SettingError
 
 
 @pytest.fixture
@@ -37,12 +37,11 @@ def refusal(tmp_path, monkeypatch):
         ("corpus: {gains: {fase: 3}}", "corpus.gains.fase: unknown key; did you mean 'face'?"),
         ("training: {learning_rate: 3}", "training.learning_rate: unknown key; did you mean 'space.learning_rate'?"),
         ("epochs: 3", "epochs: unknown key; did you mean 'training.epochs'?"),
-        ("search: {zzz: 3}", "search.zzz: unknown key; known keys: samples, sampler, seed, metric, target"),
+        ("search: {zzz: 3}", "search.zzz: unknown key; known keys: samples, sampler, seed, start_points, metric"),
         ("space: {seed: {int: [0, 3]}}", "space.seed: unknown key; known keys: strategy, freeze_until"),
         ("space: {gains: {face: 1}}", "space.gains: unknown key; did you mean 'gains."),
         ("space: {dropout: {float: [0, 1], lg: true}}", "space.dropout.lg: unknown key; did you mean 'log'?"),
         # Keys of later versions are not there yet.
-        ("pretrained: teacher.safetensors", "pretrained: unknown key"),
         ("search: {stop_at_target: true}", "search.stop_at_target: unknown key"),
         ("distillation: {alpha: 0.7}", "distillation: unknown key"),
     ],
@@ -93,8 +92,21 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("corpus: {signers: ase}", "corpus.signers: must be a list; got 'ase'; leave it out for the default, null"),
         ("corpus: {signers: [ase, 3]}", "corpus.signers[1]: must be text; got 3"),
         ("corpus: {root: 3}", "corpus.root: must be text; got 3"),
-        ("corpus: {root: 's3://bucket/a'}", "corpus.root: must be a folder on this machine; got the address 's3://"),
+        ("corpus: {root: 's3://bucket/a'}", "corpus.root: must be a path on this machine; got the address 's3://"),
         ("storage: ~nobody-at-all/x", "storage: must not start with an unknown user's ~; got '~nobody-at-all/x'"),
+        ("pretrained: 3", "pretrained: must be text; got 3; leave it out for the default, null"),
+        ("pretrained: 's3://bucket/a.pt'", "pretrained: must be a path on this machine; got the address 's3://bucket"),
+        ("pretraining: {labels: words}", "pretraining.labels: must be 'auto', 'isolated', 'uniform' or 'aligned'; got"),
+        ("pretraining: {adapt: max2}", "pretraining.adapt: must be 'sum', 'mean', 'max' or 'centre'; got 'max2'"),
+        (
+            "pretraining: {steps: 0}",
+            "pretraining.steps: must be greater than 0; got 0; leave it out for the default, 900",
+        ),
+        ("pretraining: {augment: blur}", "pretraining.augment: must be 'none' or different names joined with '+' out"),
+        ("freezing: {discriminative: 0}", "freezing.discriminative: must be greater than 0; got 0"),
+        ("freezing: {discriminative: 2}", "freezing.discriminative: must be at most 1; got 2"),
+        ("freezing: {warmup_at_thaw: -1}", "freezing.warmup_at_thaw: must be at least 0; got -1"),
+        ("search: {start_points: first}", "search.start_points: must be 'strategies' or must be a list; got 'first'"),
         ("freezing: {allow_random_frozen: 1}", "freezing.allow_random_frozen: must be true or false; got 1"),
         ("search: {samples: 0}", "search.samples: must be greater than 0; got 0; leave it out for the default, 8"),
         ("search: {sampler: grid}", "search.sampler: must be 'tpe' or 'random'; got 'grid'"),
@@ -154,35 +166,37 @@ def test_space_holds_only_what_its_settings_take(refusal, space, message):
 
 
 @pytest.mark.parametrize(
-    ("space", "key", "reason"),
+    ("space", "reason"),
     [
-        ("{strategy: feature-extraction}", "strategy", "'feature-extraction' starts from pretrained weights"),
-        ("{strategy: {choice: [baseline, fine-tune]}}", "strategy", "its frozen layers would keep random values"),
-        ("{strategy: progressive}", "strategy", "which this version cannot load yet"),
-        ("{strategy: full-finetune}", "strategy", "'full-finetune' starts from pretrained weights"),
-        ("{strategy: full-finetune}", "strategy", "it would start from random values; use 'baseline', or set"),
-        ("{freeze_until: mixed_5c}", "freeze_until", "layers would be frozen at random values"),
-        ("{freeze_until: {choice: [null, stem]}}", "freeze_until", "got 'stem'; leave it out"),
-        ("{unfreeze_stages: {int: [2, 5]}}", "unfreeze_stages", "layers would be frozen at random values"),
+        ("{strategy: feature-extraction}", "'feature-extraction' starts from pretrained weights"),
+        ("{strategy: {choice: [baseline, fine-tune]}}", "its frozen layers would keep random values"),
+        ("{strategy: progressive}", "and there are none: its frozen layers would keep random values"),
+        ("{strategy: full-finetune}", "it would start from random values; give pretrained=FILE, or pretrained=auto"),
     ],
 )
-def test_nothing_is_frozen_at_random_values_unless_asked_for(refusal, tmp_path, space, key, reason):
+def test_nothing_starts_from_weights_that_are_not_there_unless_asked_for(refusal, tmp_path, space, reason):
     text = f"model: {{kind: teacher}}\nspace: {space}"
     message = refusal(text)
-    assert message.startswith(f"teacher.yaml: space.{key}: ")
+    assert message.startswith("teacher.yaml: space.strategy: ")
     assert reason in message
     assert message.endswith("or set freezing.allow_random_frozen: true to try it nevertheless")
-    load_sweep(tmp_path / "teacher.yaml", ["freezing.allow_random_frozen=true"])
-
-
-def test_strategy_must_find_its_layer_in_the_model(refusal, tmp_path):
-    text = "freezing: {allow_random_frozen: true}\nspace: {strategy: fine-tune}"
-    assert refusal(text) == (
-        "teacher.yaml: space.strategy: 'fine-tune' freezes until 'mixed_4f', "
-        "which the student of model.kind does not have; give space.freeze_until"
-    )
-    for override in ("model.kind=teacher", "space.freeze_until=block_3", "space.strategy=progressive"):
+    for override in ("freezing.allow_random_frozen=true", "pretrained=auto", "pretrained=weights.pt"):
         load_sweep(tmp_path / "teacher.yaml", [override])
+
+
+@pytest.mark.parametrize("name", ["freeze_until", "unfreeze_stages"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path, name, strategy):
+    value = {"freeze_until": "{choice: [mixed_3b, mixed_5c]}", "unfreeze_stages": "{int: [2, 5]}"}[name]
+    space = f"space: {{strategy: {strategy}, {name}: {value}}}"
+    text = f"model: {{kind: teacher}}\nfreezing: {{allow_random_frozen: true}}\n{space}"
+    readers = {"freeze_until": ("feature-extraction", "fine-tune"), "unfreeze_stages": ("progressive",)}[name]
+    if strategy in readers:
+        (tmp_path / "teacher.yaml").write_text(text)
+        load_sweep(tmp_path / "teacher.yaml")
+    else:
+        rule = f"has no meaning under '{strategy}'; only {' and '.join(readers)} read it; give it a 'when' of those"
+        assert refusal(text).startswith(f"teacher.yaml: space.{name}: {rule}")
 
 
 @pytest.mark.parametrize(
@@ -217,9 +231,41 @@ def test_strategy_must_find_its_layer_in_the_model(refusal, tmp_path):
             "corpus.layout: 'holistc' is unknown; named layouts are default,",
         ),
         (
-            "model: {kind: teacher}\nfreezing: {allow_random_frozen: true}\n"
-            "space: {strategy: progressive, freeze_until: mixed_3b}",
-            "space.freeze_until: has no meaning under 'progressive'",
+            "pretrained: weights.pt\nspace: {dropout: 0.1}",
+            "pretrained: is never used: no strategy of the space starts from pretrained weights; set pretrained=",
+        ),
+        (
+            "pretrained: auto\nspace: {strategy: full-finetune, width: {choice: [0.5, 1]}}",
+            "space.width: must stand in model, because pretrained weights fit one value; set model.width instead",
+        ),
+        (
+            "pretrained: auto\nspace: {strategy: full-finetune}\npretraining: {labels: aligned}",
+            "pretraining: must name a CTC model's checkpoint in align_with exactly where labels is 'aligned'; got",
+        ),
+        (
+            "pretraining: {labels: uniform, align_with: best.pt}",
+            "pretraining: must name a CTC model's checkpoint in align_with exactly where labels is 'aligned'; got",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a}\npretraining: {augment: speed+rotation}",
+            "pretraining.augment: rotation need landmark positions, but corpus.layout has ready features",
+        ),
+        ("corpus: {root: a}", "corpus.root: has no meaning where corpus.kind is 'fingerspelling'"),
+        (
+            "model: {kind: teacher}\npretrained: auto\nspace: {strategy: fine-tune, freeze_until: mixed_9z}",
+            "space.freeze_until: must be a layer of the teacher: modality_fusion, stem, mixed_3b,",
+        ),
+        (
+            "search: {start_points: [{dropout: 0.1}, {dropout: 0.9}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[1].dropout: must be a number from 0.0 to 0.5; got 0.9",
+        ),
+        (
+            "search: {start_points: [{}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[0].dropout: must be a number from 0.0 to 0.5; it is missing",
+        ),
+        (
+            "search: {start_points: [{drpout: 0.1}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[0].drpout: unknown key; did you mean 'dropout'? (of the space)",
         ),
         ("resources: {gpu: 1.5}", "resources.gpu: must be a whole number above 1"),
         (
@@ -264,7 +310,7 @@ def test_limits_themselves_are_allowed(tmp_path, text):
         ("space.dropout.float=[0, 2]", "space.dropout: must be less than 1; got 2.0"),
         ("space.gains.face={float: [2, 1]}", "space.gains.face: low must be less than high"),
         ("name.first=a", "name: has no keys, for it is 'demo'; override name as a whole"),
-        ("corpus.root=s3://a/b", "corpus.root: must be a folder on this machine"),
+        ("corpus.root=s3://a/b", "corpus.root: must be a path on this machine"),
         # Rules across sections: the override broke them, whichever key they name.
         ("name=" + "a" * 101, "name: must be at most 100 bytes long"),
         ('name="\\ud800"', "must be printable text; got"),

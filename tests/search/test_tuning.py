@@ -79,7 +79,7 @@ def test_a_trial_that_starts_or_ends_twice_is_recorded_once(tmp_path: Path) -> N
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_suggestions_are_numbered_lie_in_the_space_and_follow_the_seed(tmp_path: Path, sampler: str) -> None:
     def suggestions(seed: int, name: str) -> list[dict[str, Any]]:
-        sweep = load_sweep(None, [f"search.sampler={sampler}", f"search.seed={seed}"])
+        sweep = load_sweep(None, [f"search.sampler={sampler}", f"search.seed={seed}", "search.start_points=[]"])
         searcher = _NumberedSearch(sweep, tmp_path / name)
         drawn = [searcher.suggest(str(number)) for number in range(4)]
         assert [config.pop("trial") for config in drawn if config] == [0, 1, 2, 3]
@@ -96,9 +96,18 @@ def test_a_conditional_space_reaches_the_trial_under_its_own_names(tmp_path: Pat
         "{norm: {choice: [group, batch]}, learning_rate: [{float: [1e-4, 1e-3], when: {norm: group}}, "
         "{float: [1e-3, 1e-2], when: {norm: batch}}]}"
     )
-    sweep = load_sweep(None, [f"space={space}"])
+    sweep = load_sweep("student", [f"space={space}"])
     searcher = _NumberedSearch(sweep, tmp_path / "study")
     for number in range(6):
         config = searcher.suggest(str(number))
         assert config is not None and set(config) == {"trial", "norm", "learning_rate"}
         assert (config["learning_rate"] <= 1e-3) == (config["norm"] == "group")
+
+
+def test_the_strategies_are_tried_first_each_with_its_authors_figures(tmp_path: Path) -> None:
+    sweep = load_sweep(None)
+    searcher = _NumberedSearch(sweep, tmp_path / "study")
+    drawn = [searcher.suggest(str(number)) for number in range(6)]
+    assert drawn[:5] == [{"trial": number, **point} for number, point in enumerate(sweep.start_points)]
+    assert drawn[5] is not None
+    sweep.space.check({name: value for name, value in drawn[5].items() if name != "trial"})

@@ -18,7 +18,9 @@ from glosstune.spaces import STRATEGIES, Strategy
 def test_strategy_has_the_figures_of_the_table(
     name, freeze_until, stages, learning_rate, epochs, batch_size, pretrained
 ):
-    expected = Strategy(name, freeze_until, stages, learning_rate, epochs, batch_size, pretrained=pretrained)
+    depths = STRATEGIES[name].freeze_until
+    assert (depths and depths["teacher"]) == freeze_until
+    expected = Strategy(name, depths, stages, learning_rate, epochs, batch_size, pretrained=pretrained)
     assert STRATEGIES[name] == expected
 
 

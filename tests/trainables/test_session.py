@@ -1,4 +1,5 @@
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from glosstune.models import build_model
+from glosstune.models.weights_file import read_weights, write_weights
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.corpora import PackedCorpus
@@ -13,15 +16,29 @@ from glosstune.trainables.losses import frames_needed
 from glosstune.trainables.session import METRICS
 
 
-def _settings(**sections: dict[str, object]) -> TrialSettings:
+def _settings(pretrained: Path | None = None, **sections: dict[str, object]) -> TrialSettings:
     defaults: dict[str, dict[str, object]] = {
         "model": {"width": 0.25},
         "training": {"epochs": 4, "batch_size": 8, "precision": "fp32"},
         "tuned": {"learning_rate": 1e-3, "dropout": 0.1},
     }
-    return TrialSettings.model_validate(
-        {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {*defaults, *sections}}
-    )
+    merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {*defaults, *sections}}
+    return TrialSettings.model_validate({**merged, "pretrained": pretrained})
+
+
+@pytest.fixture(scope="module")
+def weights(small_corpus: PackedCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file such as pretraining leaves: all layers before the LSTM of a teacher."""
+    path = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
+    model = build_model("teacher", 9, width=0.25, norm="batch", seed=7)
+    head = ("lstm.", "classifier.")
+    write_weights(path, {name: value for name, value in model.state_dict().items() if not name.startswith(head)}, {})
+    return path
+
+
+@cache
+def _whole_curve(settings: TrialSettings, corpus: PackedCorpus) -> list[dict[str, float]]:
+    return _curve(TrainingSession(settings, corpus), settings.training.epochs)
 
 
 def _curve(session: TrainingSession, epochs: int) -> list[dict[str, float]]:
@@ -63,6 +80,134 @@ def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus,
     resumed = TrainingSession(_settings(), small_corpus)
     resumed.load(tmp_path / "last.pt")
     assert begun + _curve(resumed, 2) == whole
+
+
+@pytest.mark.parametrize("interruption", [1, 2, 3, 4, 5])
+def test_resuming_inside_any_stage_of_unfreezing_gives_the_curve_of_no_interruption(
+    small_corpus: PackedCorpus, weights: Path, tmp_path: Path, interruption: int
+) -> None:
+    settings = _settings(
+        model={"kind": "teacher", "norm": "batch"},
+        pretrained=weights,
+        training={"epochs": 6},
+        freezing={"discriminative": 0.5, "warmup_at_thaw": 1},
+        tuned={"strategy": "progressive", "unfreeze_stages": 3, "warmup_epochs": 1},
+    )
+    whole = _whole_curve(settings, small_corpus)
+    assert [metrics["trainable_params"] for metrics in whole] == sorted(m["trainable_params"] for m in whole)
+    session = TrainingSession(settings, small_corpus)
+    begun = _curve(session, interruption)
+    session.save(tmp_path / "last.pt")
+    resumed = TrainingSession(settings, small_corpus)
+    resumed.load(tmp_path / "last.pt")
+    assert begun + _curve(resumed, 6 - interruption) == whole
+
+
+def test_a_layer_that_thaws_starts_with_no_memory_and_the_others_keep_theirs(
+    small_corpus: PackedCorpus, weights: Path
+) -> None:
+    settings = _settings(
+        model={"kind": "teacher", "norm": "batch"},
+        pretrained=weights,
+        training={"epochs": 2},
+        tuned={"strategy": "progressive", "unfreeze_stages": 2},
+    )
+    session = TrainingSession(settings, small_corpus)
+    stem, lstm = session.model.get_parameter("stem.0.weight"), session.model.get_parameter("lstm.weight_ih_l0")
+    before = session.model.get_submodule("stem").state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    steps = [session.run_epoch() and int(session.optimiser.state[lstm]["step"]) for _ in range(1)]
+    assert stem not in session.optimiser.state
+    # Neither weights nor running statistics of a frozen layer move.
+    assert all(
+        torch.equal(before[name], value) for name, value in session.model.get_submodule("stem").state_dict().items()
+    )
+    session.run_epoch()
+    assert int(session.optimiser.state[stem]["step"]) == steps[0] == int(session.optimiser.state[lstm]["step"]) / 2
+    assert not torch.equal(before["0.weight"], stem)
+
+
+def test_baseline_starts_from_scratch_and_the_others_from_the_weights(
+    small_corpus: PackedCorpus, weights: Path
+) -> None:
+    def first(strategy: str) -> TrainingSession:
+        model = {"kind": "teacher", "norm": "batch"}
+        return TrainingSession(_settings(model=model, pretrained=weights, tuned={"strategy": strategy}), small_corpus)
+
+    baseline, tuned = first("baseline"), first("full-finetune")
+    assert baseline.load_report is None and tuned.load_report is not None
+    stems = [session.model.get_parameter("stem.0.weight") for session in (baseline, tuned)]
+    assert not torch.equal(*stems)
+    assert torch.equal(stems[1].cpu(), read_weights(weights).tensors["stem.0.weight"])
+
+
+def test_random_values_train_below_the_depth_unless_they_may_be_frozen(
+    small_corpus: PackedCorpus, weights: Path, tmp_path: Path
+) -> None:
+    tensors = read_weights(weights).tensors
+    partial = {name: value for name, value in tensors.items() if not name.startswith("modality_fusion.norm_in")}
+    write_weights(tmp_path / "partial.safetensors", partial, {})
+
+    def stem_and_norm(allow: bool) -> tuple[bool, bool]:
+        settings = _settings(
+            model={"kind": "teacher", "norm": "batch"},
+            pretrained=tmp_path / "partial.safetensors",
+            freezing={"allow_random_frozen": allow},
+            tuned={"strategy": "feature-extraction"},
+        )
+        model = TrainingSession(settings, small_corpus)
+        model.run_epoch()
+        names = ("stem.0.weight", "modality_fusion.norm_in.weight")
+        return tuple(model.model.get_parameter(name).requires_grad for name in names)  # type: ignore[return-value]  # two names
+
+    assert stem_and_norm(allow=False) == (False, True)
+    assert stem_and_norm(allow=True) == (False, False)
+
+
+def test_a_checkpoint_opens_again_as_the_session_that_wrote_it(
+    small_corpus: PackedCorpus, weights: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.safetensors"
+    gone.write_bytes(weights.read_bytes())
+    settings = _settings(
+        model={"kind": "teacher", "norm": "batch"}, pretrained=gone, tuned={"strategy": "full-finetune"}
+    )
+    session = TrainingSession(settings, small_corpus)
+    session.run_epoch()
+    session.save(tmp_path / "best.pt")
+    gone.unlink()
+    again = TrainingSession.of_checkpoint(tmp_path / "best.pt", small_corpus)
+    assert again.epoch == 1 and again.settings.tuned == settings.tuned
+    assert all(torch.equal(a, b) for a, b in zip(session.model.parameters(), again.model.parameters(), strict=True))
+
+
+def test_what_trains_below_the_depth_is_kept_with_the_checkpoint(
+    small_corpus: PackedCorpus, weights: Path, tmp_path: Path
+) -> None:
+    tensors = read_weights(weights).tensors
+    partial = {name: value for name, value in tensors.items() if not name.startswith("stem")}
+    write_weights(tmp_path / "partial.safetensors", partial, {})
+    settings = _settings(
+        model={"kind": "teacher", "norm": "batch"},
+        pretrained=tmp_path / "partial.safetensors",
+        tuned={"strategy": "feature-extraction"},
+    )
+    session = TrainingSession(settings, small_corpus)
+    _curve(session, 1)
+    session.save(tmp_path / "last.pt")
+    again = TrainingSession.of_checkpoint(tmp_path / "last.pt", small_corpus)
+    assert again.fresh == session.fresh and "stem.0.weight" in again.fresh
+    assert _curve(again, 1) == _curve(session, 1)
+
+
+def test_a_checkpoint_of_other_glosses_is_refused(small_corpus: PackedCorpus, tmp_path: Path) -> None:
+    session = TrainingSession(_settings(), small_corpus)
+    session.save(tmp_path / "last.pt")
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    state["vocabulary"][0] = "ZEBRA"
+    torch.save(state, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"last\.pt: its model writes other glosses"):
+        session.load(tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "of another width", "a planted pickle"])

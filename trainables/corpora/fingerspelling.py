@@ -38,6 +38,7 @@ LEFT_HANDED = ("ise",)
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 FOLDS = 5
 FRAME_RATE_HZ = 25.0
+CLIP_SPEEDS = (1.2, 2.0)  # of a letter in a word, against its recording
 HELD_OUT_LETTERS = {"dev": 4, "test": 3}
 _SEED = 20140
 _REACH = 0.3  # shoulder widths from the resting wrist that still belong to a letter
@@ -115,6 +116,18 @@ class FingerspellingCorpus:
     def clip(self, signer: str, letter: str) -> Clip:
         """The active part of one recording."""
         return self._clips[signer][letter]
+
+    def isolated(self) -> list[tuple[str, npt.NDArray[np.float32]]]:
+        """The recordings that training words are made of, at the mean speed they have there.
+
+        Returns:
+            gloss and frames (time, 1629) of each.
+        """
+        used = {clip for utterance, clips in self._plan if utterance.split == "train" for clip in clips}
+        return [
+            (letter, flatten(resample(self.clip(signer, letter).positions, sum(CLIP_SPEEDS) / 2)))
+            for signer, letter in sorted(used)
+        ]
 
     def letters(self, signer: str) -> tuple[str, ...]:
         """The letters that a signer shows in the lexicon."""
@@ -250,7 +263,7 @@ def _join(clips: list[Positions], generator: np.random.Generator) -> Positions:
         # Noise is one offset a landmark and clip: drawn anew for each frame, derivatives would make it the
         # loudest signal there is.
         offset = generator.normal(0, 0.01, size=clip.shape[1:]).astype(np.float32) * present(clip)[:, None]
-        piece = resample(clip, generator.uniform(1.2, 2.0)) + offset
+        piece = resample(clip, generator.uniform(*CLIP_SPEEDS)) + offset
         if pieces:
             steps = int(generator.integers(2, 5))
             weight = (np.arange(1, steps + 1, dtype=np.float32) / (steps + 1))[:, None, None]

@@ -1,0 +1,182 @@
+"""What no section of a sweep can know of itself: the rules between them, and between settings and space."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
+from glosstune.search.sweep_errors import locate, nested, problems, validated
+from glosstune.spaces.errors import SettingError, shown
+from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
+from glosstune.spaces.strategies import STRATEGIES, Strategy
+from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
+from glosstune.trainables.settings import (
+    CorpusSettings,
+    Gains,
+    ModelSettings,
+    TrainingSettings,
+    TrialSettings,
+    TunedSettings,
+)
+
+if TYPE_CHECKING:
+    from glosstune.search.sweep import Sweep
+
+# Where in TrialSettings each parameter of a space belongs. One seed and one network make trials
+# comparable; epochs is here because a space may fix it.
+SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
+    **{name: ("tuned", name) for name in TunedSettings.model_fields},
+    **{name: ("training", name) for name in TrainingSettings.model_fields if name != "seed"},
+    **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
+    **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
+}
+
+
+def check_sweep(sweep: "Sweep") -> int:
+    """Require what no section can know of itself, and return the epochs a full trial trains for.
+
+    Raises:
+        SettingError: naming the key, the rule, the value and the way out.
+    """
+    _check_corpus(sweep.corpus)
+    for name, definitions in sweep.space.items():
+        for definition in definitions:
+            _check_target(name, definition)
+    _check_augment(sweep)
+    _check_freezing(sweep)
+    _check_start_points(sweep)
+    return _check_epochs(sweep)
+
+
+def _check_target(name: str, definition: Definition) -> None:
+    """Require that the setting which a parameter stands for takes every value it may have."""
+    path, key = SETTINGS_PATHS[name], f"space.{name}"
+    field = locate(TrialSettings, path)[2]
+    assert field is not None
+    if get_origin(field.annotation) is Literal and isinstance(definition, Float | Int):
+        options = ", ".join(map(shown, get_args(field.annotation)))
+        raise SettingError(f"must be a choice out of {options}; got {definition.rule}", key=key)
+    for value in listed(definition):
+        try:
+            validated(TrialSettings, nested(path, value))
+        except ValidationError as error:
+            raise SettingError(problems(error, TrialSettings, with_defaults=False)[0].rule, key=key) from None
+
+
+def _values(sweep: "Sweep", name: str) -> list[Scalar]:
+    return [value for definition in sweep.space.get(name, ()) for value in listed(definition)]
+
+
+def _check_corpus(corpus: CorpusSettings) -> None:
+    fingerspelling = corpus.kind == "fingerspelling"
+    if not fingerspelling and corpus.root is None:
+        rule = "must name the corpus's folder, because corpus.kind is 'phoenix'; got null; give corpus.root=FOLDER"
+        raise SettingError(rule, key="corpus.root")
+    if not fingerspelling and corpus.split == "unseen-clips":
+        rule = "must not be 'unseen-clips' where corpus.kind is 'phoenix': only fingerspelling has clips"
+        raise SettingError(f"{rule}; choose 'multi-signer' or 'unseen-signers'", key="corpus.split")
+    if fingerspelling and corpus.root is not None:
+        rule = "has no meaning where corpus.kind is 'fingerspelling', which comes with the demo extra"
+        raise SettingError(f"{rule}; set corpus.kind=phoenix, or leave it out", key="corpus.root")
+    default = CorpusSettings.model_fields["fold"].default
+    if corpus.fold != default and not (fingerspelling and corpus.split == "unseen-signers"):
+        rule = f"must be {default}: only fingerspelling with corpus.split 'unseen-signers' has folds; got {corpus.fold}"
+        raise SettingError(f"{rule}; leave it out", key="corpus.fold")
+
+
+def _check_augment(sweep: "Sweep") -> None:
+    """Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong."""
+    if sweep.corpus.kind != "phoenix" or layout_width(sweep.corpus.layout) != FULL_WIDTH:
+        return
+    found: dict[str, list[Scalar]] = {
+        "space.augment": _values(sweep, "augment"),
+        "training.augment": [sweep.training.augment],
+        "pretraining.augment": [sweep.pretraining.augment],
+    }
+    for key, values in found.items():
+        for value in values:
+            wrong = sorted({"mirror", "rotation", "scale"} & set(str(value).split("+")))
+            if wrong:
+                rule = f"{', '.join(wrong)} need landmark positions, but corpus.layout has ready features"
+                raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
+
+
+def _check_freezing(sweep: "Sweep") -> None:
+    layers = TEACHER_LAYERS if sweep.model.kind == "teacher" else STUDENT_LAYERS
+    for depth in _values(sweep, "freeze_until"):
+        if depth is not None and depth not in layers:
+            rule = f"must be a layer of the {sweep.model.kind}: {', '.join(layers)}; got {shown(depth)}"
+            raise SettingError(rule, key="space.freeze_until")
+    strategies = [STRATEGIES[str(value)] for value in _values(sweep, "strategy")] or [STRATEGIES["baseline"]]
+    freezing = [each for each in strategies if each.freeze_until and not each.unfreeze_stages]
+    _require_only_under(sweep, "freeze_until", strategies, freezing)
+    _require_only_under(sweep, "unfreeze_stages", strategies, [each for each in strategies if each.unfreeze_stages])
+    if sweep.pretrained is None and not sweep.freezing.allow_random_frozen:
+        _refuse_random_start(strategies)
+    if sweep.pretrained is not None:
+        _check_pretrained(sweep, strategies)
+
+
+def _require_only_under(sweep: "Sweep", name: str, strategies: list[Strategy], fitting: list[Strategy]) -> None:
+    """Require that a parameter can exist only under strategies that read it."""
+    for definition in sweep.space.get(name, ()):
+        if isinstance(definition, Constant) and definition.value is None:
+            continue
+        allowed = conditions(definition.when).get("strategy", tuple(each.name for each in strategies))
+        wrong = [value for value in allowed if value not in [each.name for each in fitting]]
+        if wrong:
+            readers = [each.name for each in STRATEGIES.values() if _reads(each, name)]
+            rule = f"has no meaning under {shown(wrong[0])}; only {' and '.join(readers)} read it"
+            raise SettingError(f"{rule}; give it a 'when' of those, or leave it out", key=f"space.{name}")
+
+
+def _reads(strategy: Strategy, name: str) -> bool:
+    staged = strategy.unfreeze_stages is not None
+    return staged if name == "unfreeze_stages" else strategy.freeze_until is not None and not staged
+
+
+def _refuse_random_start(strategies: list[Strategy]) -> None:
+    for strategy in strategies:
+        if strategy.pretrained:
+            frozen = strategy.freeze_until or strategy.unfreeze_stages
+            without = "its frozen layers would keep random values" if frozen else "it would start from random values"
+            rule = f"{strategy.name!r} starts from pretrained weights, and there are none: {without}"
+            way_out = "give pretrained=FILE, or pretrained=auto to make them on the training split, or use 'baseline'"
+            anyway = "or set freezing.allow_random_frozen: true to try it nevertheless"
+            raise SettingError(f"{rule}; {way_out}, {anyway}", key="space.strategy")
+
+
+def _check_pretrained(sweep: "Sweep", strategies: list[Strategy]) -> None:
+    if not any(strategy.pretrained for strategy in strategies):
+        rule = "is never used: no strategy of the space starts from pretrained weights"
+        raise SettingError(f"{rule}; set pretrained=null, or space.strategy=full-finetune or another", key="pretrained")
+    for name in ("width", "norm"):
+        if name in sweep.space:
+            rule = "must stand in model, because pretrained weights fit one value"
+            raise SettingError(f"{rule}; set model.{name} instead", key=f"space.{name}")
+
+
+def _check_start_points(sweep: "Sweep") -> None:
+    if sweep.search.start_points == "strategies":
+        return
+    for place, point in enumerate(sweep.search.start_points):
+        try:
+            sweep.space.check(point)
+        except SettingError as error:
+            raise SettingError(error.rule, key=f"search.start_points[{place}].{error.key}") from None
+
+
+def _check_epochs(sweep: "Sweep") -> int:
+    epochs, key = sweep.training.epochs, "training.epochs"
+    for definition in sweep.space.get("epochs", ()):
+        if not isinstance(definition, Constant) or conditions(definition.when):
+            rule = f"must be one constant, because rungs need one horizon; got {definition.rule}"
+            raise SettingError(f"{rule}; set training.epochs instead", key="space.epochs")
+        assert isinstance(definition.value, int)
+        epochs, key = definition.value, "space.epochs"
+    warmup = max((value for value in _values(sweep, "warmup_epochs") if isinstance(value, int)), default=0)
+    if warmup > epochs:
+        rule = f"must be at most {key}, {epochs}; got up to {warmup}"
+        raise SettingError(f"{rule}; warm up for less or train longer", key="space.warmup_epochs")
+    return epochs

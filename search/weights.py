@@ -1,0 +1,144 @@
+"""The weights that a sweep starts from: made where none are given, checked, and told before any trial."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glosstune.models import LoadReport, trainable_parameters
+from glosstune.models.recogniser import Recogniser
+from glosstune.search.outputs import check_free
+from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.sweep_rules import SETTINGS_PATHS
+from glosstune.spaces import STRATEGIES, Int, SettingError
+from glosstune.spaces.errors import shown
+from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
+from glosstune.spaces.space import Suggest
+from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.pretraining import pretrained_weights, write_pretrained
+from glosstune.trainables.provenance import file_hash
+from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.starting import starting_model
+from glosstune.trainables.strategy import thaw_epochs, thaw_for
+
+Say = Callable[[str], None]
+
+
+def with_weights(sweep: Sweep, corpus: PackedCorpus, say: Say) -> Sweep:
+    """The sweep with ``pretrained: auto`` replaced by a file, which is made where it is not there yet."""
+    if sweep.pretrained != AUTO:
+        return sweep
+    return sweep.model_copy(update={"pretrained": str(pretrained_weights(_settings(sweep), corpus, say))})
+
+
+def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:
+    """Pretrain as the sweep's ``pretraining`` says and write the weights to a new file.
+
+    Raises:
+        FolderError: the file exists, or its folder cannot be written.
+        SettingError, CorpusError, CheckpointError: see ``trainables.signs.labelled_signs``.
+    """
+    if path.suffix != ".safetensors":
+        raise SettingError(f"--out {path}: must end in .safetensors")
+    check_free(path)
+    progress = write_pretrained(path, _settings(sweep), pack_corpus(sweep.corpus), say)
+    say(f"{path}: {progress.accuracy:.1%} right at the end; next: give pretrained={path} to a sweep on this corpus")
+
+
+def tell_start(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] | None:
+    """Say what arrives from the pretrained weights and how many parameters train at each depth of the space.
+
+    Returns:
+        what a manifest keeps of the weights; None where the space starts from scratch alone.
+
+    Raises:
+        CheckpointError: the weights cannot be read or do not fit.
+    """
+    plans = [(plan, sweep.trial_settings(plan)) for plan in _plans(sweep)]
+    deepest = plans[-1][1]  # the baseline, which loads nothing, comes first
+    model, report = starting_model(deepest, corpus)
+    fresh: frozenset[str] = frozenset()
+    if report is not None:
+        say(report.table())
+        for line in (*report.differences(deepest.input_and_model()), *_searched_away(sweep, report)):
+            say(f"made otherwise: {line}")
+        fresh = frozenset() if sweep.freezing.allow_random_frozen else report.fresh
+    say(f"trainable of {sum(parameter.numel() for parameter in model.parameters()):,} parameters:")
+    for plan, settings in plans:
+        uses = STRATEGIES[settings.tuned.strategy].pretrained
+        say("  " + _describe(model, plan, settings, fresh if uses else frozenset()))
+    lost = _random_before_head(model, fresh)
+    if lost:
+        say(
+            f"{', '.join(lost)}: got no pretrained value for some parameters, which train at any depth, so that no "
+            "frozen layer behind them has a constant input (freezing.allow_random_frozen: true freezes them too)"
+        )
+    points = sweep.start_points
+    if len(points) > sweep.search.samples:
+        left = len(points) - sweep.search.samples
+        say(f"search.samples {sweep.search.samples} leaves out the last {left} of {len(points)} start points")
+    return None if report is None else {"sha256": file_hash(report.path), **report.to_mapping()}
+
+
+def _searched_away(sweep: Sweep, report: LoadReport) -> Iterator[str]:
+    """A line for each recorded value of model or input that the space searches: most trials differ from it."""
+    for name in sweep.space:
+        section, *rest = SETTINGS_PATHS[name]
+        recorded: object = report.recorded.get(section)
+        for key in rest:
+            recorded = recorded.get(key) if isinstance(recorded, Mapping) else None
+        constant = all(isinstance(definition, Constant) for definition in sweep.space[name])
+        if recorded is not None and not constant:
+            yield f"{'.'.join((section, *rest))}: {shown(recorded)} in the file, searched here"
+
+
+def _settings(sweep: Sweep) -> TrialSettings:
+    return TrialSettings(model=sweep.model, corpus=sweep.corpus, training=sweep.training, pretraining=sweep.pretraining)
+
+
+def _plans(sweep: Sweep) -> Iterator[dict[str, Scalar]]:
+    """A configuration for each strategy and depth that the space offers, everything else at some value of its own."""
+    offered = [option for definition in sweep.space.get("strategy", ()) for option in _options(definition)]
+    strategies: list[str | None] = [name for name in STRATEGIES if name in offered]
+    for strategy in strategies or [None]:
+        chosen: dict[str, Scalar] = {} if strategy is None else {"strategy": strategy}
+        met: dict[str, Parameter] = {}
+        first = sweep.space.configuration(_choose(chosen, met))
+        depth = next((name for name in ("unfreeze_stages", "freeze_until") if name in met), None)
+        if depth is None:
+            yield first
+            continue
+        for value in _options(met[depth]):
+            yield sweep.space.configuration(_choose({**chosen, depth: value}, met))
+
+
+def _choose(chosen: Mapping[str, Scalar], met: dict[str, Parameter]) -> Suggest:
+    def suggest(label: str, parameter: Parameter) -> Scalar:
+        name = label.partition("@")[0]
+        met[name] = parameter
+        return chosen[name] if name in chosen else _options(parameter)[0]
+
+    return suggest
+
+
+def _options(definition: Definition) -> Sequence[Scalar]:
+    """Every value of a choice, a constant or a range of whole numbers; the bounds of another range."""
+    return range(definition.low, definition.high + 1) if isinstance(definition, Int) else listed(definition)
+
+
+def _describe(model: Recogniser, plan: Mapping[str, Scalar], settings: TrialSettings, fresh: frozenset[str]) -> str:
+    """One line: strategy, depth, and how many parameters train in the first epoch and, where that differs, the last."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    first_epochs = thaw_epochs(model, settings)
+    sizes = []
+    for epoch in (0, max(first_epochs.values())):
+        thaw_for(model, epoch, first_epochs, fresh)
+        sizes.append(trainable_parameters(model))
+    counts = " to ".join(f"{size:,} ({size / total:.1%})" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    depth = f"until {plan['freeze_until']}" if plan.get("freeze_until") else ""
+    depth = f"in {plan['unfreeze_stages']} stages" if plan.get("unfreeze_stages") else depth
+    return f"{settings.tuned.strategy:<20} {depth:<14} {counts}"
+
+
+def _random_before_head(model: Recogniser, fresh: frozenset[str]) -> list[str]:
+    layers = {name.partition(".")[0] for name in fresh}
+    return [name for name in model.layer_names[:-2] if name in layers]

@@ -1,0 +1,103 @@
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from glosstune.results import load_results
+from glosstune.search.record import Record
+from glosstune.search.summary import summarise
+
+
+class Sweep:
+    """Writes a record, trial by trial, and reads the summary of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = Record(folder / "record.jsonl")
+        self.record.sweep(samples=4, epochs=12, metric="wer", target=0.3)
+        self.trials = 0
+
+    def add(self, configuration: dict[str, Any], wers: list[float], status: str = "finished") -> None:
+        self.record.trial(self.trials, configuration)
+        for epoch, wer in enumerate(wers, start=1):
+            self.record.report(self.trials, epoch, {"wer": wer, "train_loss": 4 / epoch, "dev_loss": 5 / epoch})
+        self.record.end(self.trials, status=status, reason="all epochs")
+        self.trials += 1
+
+    def summary(self, *, terminal: bool = False, width: int = 80) -> list[str]:
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=width)
+        summarise(load_results(self.folder), console)
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return Sweep(tmp_path)
+
+
+def _compared(lines: list[str]) -> list[list[str]]:
+    """The cells of the table of strategies, heading first."""
+    start = next(place for place, line in enumerate(lines) if line.startswith("strategy"))
+    table = [lines[start], *(line for line in lines[start + 1 :] if line.startswith(" "))]
+    return [re.split(r"\s{2,}", line.strip()) for line in table]
+
+
+def test_each_strategy_is_a_line_with_its_best_trial(sweep: Sweep) -> None:
+    sweep.add({"strategy": "progressive", "learning_rate": 1e-4}, [0.9, 0.25, 0.28])
+    sweep.add({"strategy": "baseline", "learning_rate": 5e-4}, [0.99, 0.98])
+    sweep.add({"strategy": "baseline", "learning_rate": 3e-4}, [0.99, 0.97])
+    lines = sweep.summary()
+    assert _compared(lines) == [
+        ["strategy", "trials", "best WER", "at epoch", "learning rate", "epochs spent"],
+        ["baseline (from scratch)", "2", "97.0%", "2", "0.0003", "4"],
+        ["progressive", "1", "25.0%", "2", "0.0001", "3"],
+    ]
+    assert lines[1] == "best      trial 0: WER 25.0% on dev at epoch 2"
+
+
+def test_columns_of_the_table_are_aligned_whatever_the_console(sweep: Sweep) -> None:
+    sweep.add({"strategy": "full-finetune", "learning_rate": 1e-5}, [0.5])
+    sweep.add({"strategy": "baseline", "learning_rate": 5e-4}, [1.25] * 12)
+    for terminal, width in ((False, 80), (False, 20), (True, 120)):
+        lines = sweep.summary(terminal=terminal, width=width)
+        table = [line for line in lines if line.startswith(("strategy ", "  "))]
+        assert len({len(line) for line in table}) == 1
+        assert not any("\x1b" in line for line in lines)
+
+
+def test_strategy_none_of_whose_trials_reported_says_so(sweep: Sweep) -> None:
+    sweep.add({"strategy": "fine-tune"}, [], status="failed")
+    sweep.add({"strategy": "baseline"}, [0.9])
+    assert _compared(sweep.summary())[1:] == [
+        ["baseline (from scratch)", "1", "90.0%", "1", "-", "1"],
+        ["fine-tune", "1", "none reported", "-", "-", "0"],
+    ]
+
+
+@pytest.mark.parametrize("configuration", [{"dropout": 0.1}, {"strategy": "baseline"}])
+def test_sweep_of_one_strategy_compares_nothing(sweep: Sweep, configuration: dict[str, Any]) -> None:
+    sweep.add(configuration, [0.9])
+    sweep.add(configuration, [0.8])
+    labels = [line.split()[0] for line in sweep.summary()]
+    assert labels == ["trials", "best", "target", "success", "recipe", "folder", "weights", "picture", "next"]
+
+
+def test_indicators_of_the_best_trial_are_told_in_words(sweep: Sweep) -> None:
+    sweep.add({"dropout": 0.1}, [0.95] * 9 + [0.65, 0.5])
+    (line,) = (line for line in sweep.summary() if line.startswith("success"))
+    assert line == (
+        "success   reached: training loss < 3.0, dev loss follows training loss; missed: WER < 60% by epoch 10; "
+        "not decided: WER < 40% by epoch 20, WER < 30% by epoch 40"
+    )
+
+
+def test_sweep_without_a_report_says_where_to_look(sweep: Sweep) -> None:
+    assert sweep.summary() == ["no trial reported a WER (none started); it ended before the first trial"]
+    sweep.add({"strategy": "baseline"}, [], status="failed")
+    sweep.add({"strategy": "fine-tune"}, [], status="failed")
+    (line,) = sweep.summary(terminal=False)
+    assert line == f"no trial reported a WER (2 failed); read {sweep.folder}/trials/*/trial.log"

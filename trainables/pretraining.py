@@ -1,0 +1,206 @@
+"""Train the layers before the LSTM to recognise signs, so that CTC starts with features it can align.
+
+Sources: isolated signs as in BSL-1K (Albanie et al. 2020); frame labels cut evenly and then realigned as in
+Re-Sign (Koller et al. 2017).
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from torch import Tensor, nn
+
+from glosstune.models import build_model
+from glosstune.models.masking import Frames
+from glosstune.models.recogniser import Recogniser
+from glosstune.models.weights_file import read_weights, write_weights
+from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
+from glosstune.trainables.alignment import frame_labels
+from glosstune.trainables.batching import Batch, collate, shuffled_batches
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.opening import default_cache
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.optimiser import build_optimiser, set_learning_rate
+from glosstune.trainables.precision import autocast
+from glosstune.trainables.provenance import file_hash, training_recordings
+from glosstune.trainables.schedule import learning_rate_factor
+from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.signs import Signs, labelled_signs
+
+FORMAT = 1
+REPORTS = 9
+DROPOUT = 0.2
+WARMUP_SHARE, FINAL_DECAY = 0.05, 0.2
+NO_CLASS = -1
+OPTIMISER_KEYS = {"optimizer", "weight_decay", "clip_norm", "lr_scale", "precision"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Over the steps since the last report: mean loss in nats, and the share of signs or frames named rightly."""
+
+    step: int
+    loss: float
+    accuracy: float
+
+
+def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) -> Path:
+    """The file of weights that these settings lead to; made once for each hash of what it depends on.
+
+    Raises:
+        FolderError: the cache cannot be written.
+        SettingError, CorpusError, CheckpointError: see ``labelled_signs``.
+    """
+    cache = settings.corpus.cache or default_cache()
+    path = cache / f"pretrained-{settings.model.kind}-{pretraining_key(settings, corpus)}.safetensors"
+    if _is_whole(path):
+        say(f"pretrained weights: {path}")
+        return path
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise FolderError(f"{cache}: cannot keep pretrained weights ({error}); set corpus.cache") from error
+    with lock:
+        if not _is_whole(path):
+            write_pretrained(path, settings, corpus, say)
+    return path
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return path.exists() and bool(read_weights(path).tensors)
+    except CheckpointError:  # damaged since: made again
+        return False
+
+
+def pretraining_key(settings: TrialSettings, corpus: PackedCorpus) -> str:
+    """Hash of everything that the weights depend on."""
+    align_with = settings.pretraining.align_with
+    depends = {
+        "format": FORMAT,
+        "corpus": corpus.key,
+        "conditioning": settings.corpus.model_dump(mode="json", include={"gains", "noise_floor"}),
+        "model": settings.model.model_dump(mode="json"),
+        "pretraining": settings.pretraining.model_dump(mode="json", exclude={"adapt", "align_with"}),
+        "align_with": None if align_with is None else file_hash(align_with),
+        "optimizer": settings.training.model_dump(mode="json", include=OPTIMISER_KEYS),
+    }
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, say: Say) -> Progress:
+    """Pretrain and write the weights of the layers before the LSTM to a safetensors file.
+
+    Returns:
+        how well the last steps went; the file records it too, beside all that the weights depend on.
+
+    Raises:
+        SettingError: it diverged; nothing is written.
+    """
+    signs, pretraining = labelled_signs(settings, corpus), settings.pretraining
+    count = f"{len(signs.rows)} isolated signs"
+    if signs.labels != "isolated":
+        count = f"{len(signs.rows)} of {len(corpus.rows('train'))} sentences with {signs.labels} frame labels"
+    say(f"pretraining the {settings.model.kind} on {count}: {pretraining.steps} steps")
+    classes = len(corpus.vocabulary)
+    model = build_model(vocabulary_size=classes, dropout=0.0, seed=pretraining.seed, **settings.model.model_dump())
+    progress = pretrain(model, signs, settings, corpus, say)
+    # Twice the loss of guessing evenly: far beyond what a short run or hard labels explain.
+    if not progress.loss < 2 * math.log(classes) + 1:
+        rule = f"pretraining diverged, its loss is {progress.loss:.2f}; got {pretraining.learning_rate}; lower it"
+        raise SettingError(rule, key="pretraining.learning_rate")
+    head = tuple(f"{name}." for name in model.layer_names[-2:])
+    tensors = {name: value.cpu() for name, value in model.state_dict().items() if not name.startswith(head)}
+    recorded = {
+        **settings.input_and_model(),
+        "vocabulary": list(corpus.vocabulary.glosses),
+        "recordings": training_recordings(corpus),
+        "pretraining": {**pretraining.model_dump(mode="json"), "labels": signs.labels, "accuracy": progress.accuracy},
+    }
+    write_weights(path, tensors, recorded)
+    return progress
+
+
+def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: PackedCorpus, say: Say) -> Progress:
+    """Train a model's layers before the LSTM in place, by cross-entropy over glosses.
+
+    A linear classifier, thrown away afterwards, reads the mean over a recording's frames (``isolated``) or
+    every output frame (``uniform``, ``aligned``). The same seed gives the same weights on one machine's CPU.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    statistics = corpus.statistics
+    conditioning = Conditioning.of(
+        statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
+    )
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.pretraining.seed)
+        head = nn.Linear(model.lstm.input_size, len(corpus.vocabulary))
+        network = nn.ModuleList([model, head]).to(device).train()
+        return _train(network, signs, settings, conditioning.to(device), say)
+
+
+def _train(
+    network: nn.ModuleList, signs: Signs, settings: TrialSettings, conditioning: Conditioning, say: Say
+) -> Progress:
+    pretraining = settings.pretraining
+    generator = np.random.default_rng(pretraining.seed)
+    optimiser = build_optimiser(network, settings.training, pretraining.learning_rate)
+    augment = frozenset(pretraining.augment.split("+")) - {"none"}
+    batches = _endless_batches(signs, pretraining.batch_size, generator)
+    marks = {pretraining.steps * mark // REPORTS for mark in range(1, REPORTS + 1)}
+    losses, right, labelled = [], 0, 0
+    for step in range(1, pretraining.steps + 1):
+        set_learning_rate(optimiser, pretraining.learning_rate * _rate_factor(step, pretraining.steps))
+        batch = collate(signs.source, next(batches), conditioning, augment=augment, generator=generator)
+        with autocast(conditioning.scale.device, settings.training.precision):
+            scores, classes = _scores(network, batch, signs)
+        loss = F.cross_entropy(scores.float(), classes, ignore_index=NO_CLASS)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        if math.isfinite(float(nn.utils.clip_grad_norm_(network.parameters(), settings.training.clip_norm))):
+            optimiser.step()
+        losses.append(float(loss.detach()))
+        right += int((scores.argmax(-1) == classes).sum())
+        labelled += int((classes != NO_CLASS).sum())
+        if step in marks:
+            progress = Progress(step, sum(losses) / len(losses), right / labelled)
+            say(f"step {step} of {pretraining.steps}: loss {progress.loss:.2f}, {progress.accuracy:.0%} right")
+            losses, right, labelled = [], 0, 0
+    return progress
+
+
+def _scores(network: nn.ModuleList, batch: Batch, signs: Signs) -> tuple[Tensor, Tensor]:
+    """Scores (sign or frame, class) and the classes they should have, NO_CLASS in padded frames."""
+    model, head = cast(Recogniser, network[0]), network[1]
+    device = batch.features.device
+    x, frames = model.encode(batch.features, Frames.of(batch.lengths, batch.features.shape[1], device))
+    if signs.labels == "isolated":
+        classes = torch.tensor([signs.targets[row][0] for row in batch.rows])
+        return head(F.dropout(frames.mean(x).squeeze(1), DROPOUT)), classes.to(device)
+    labels = np.full(x.shape[:2], NO_CLASS)
+    for slot, row, length in zip(labels, batch.rows, frames.lengths.tolist(), strict=True):
+        slot[:length] = frame_labels(signs.cuts[row], signs.targets[row], length)
+    return head(F.dropout(x, DROPOUT)).flatten(0, 1), torch.from_numpy(labels).flatten().to(device)
+
+
+def _endless_batches(signs: Signs, batch_size: int, generator: np.random.Generator) -> Iterator[list[int]]:
+    while True:
+        yield from shuffled_batches(signs.rows, signs.lengths, batch_size, generator)
+
+
+def _rate_factor(step: int, steps: int) -> float:
+    return learning_rate_factor(
+        step, epochs=steps, warmup_epochs=WARMUP_SHARE * steps, schedule="constant", final_decay=FINAL_DECAY
+    )

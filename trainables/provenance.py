@@ -1,0 +1,56 @@
+"""Which recordings weights have learned from, so that no split holds out what they have already seen."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.corpora.utterance import Split
+
+
+def training_recordings(corpus: PackedCorpus) -> list[str]:
+    """A short hash of the name of each recording in the training split, sorted; what a file of weights keeps."""
+    return sorted(_recordings(corpus, "train"))
+
+
+def check_unseen(path: Path, recorded: Mapping[str, object], corpus: PackedCorpus) -> None:
+    """Require that weights have not learned from recordings which only dev or test have here.
+
+    A corpus whose splits share recordings on purpose holds none of them out.
+
+    Args:
+        recorded: what the file of weights says of itself; without ``recordings`` nothing can be said.
+
+    Raises:
+        CheckpointError: they have.
+    """
+    known = recorded.get("recordings")
+    if not isinstance(known, list):
+        return
+    held_out = (_recordings(corpus, "dev") | _recordings(corpus, "test")) - _recordings(corpus, "train")
+    seen = len(held_out & set(known))
+    if seen:
+        raise CheckpointError(
+            f"{path}: learned from {seen} of the {len(held_out)} recordings that dev and test hold out here; "
+            "use weights that were made on this split"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a checkpoint of a trial") from error
+
+
+def _recordings(corpus: PackedCorpus, split: Split) -> set[str]:
+    sources = corpus.table["sources"].iloc[corpus.rows(split)]
+    names = {source for several in sources for source in several}
+    return {hashlib.sha256(name.encode()).hexdigest()[:16] for name in names}

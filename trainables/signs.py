@@ -1,0 +1,115 @@
+"""The labelled signs that a backbone is pretrained on: whole recordings of one gloss, or sentences cut into glosses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.trainables.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
+from glosstune.trainables.batching import FrameSource, collate, sorted_batches
+from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
+from glosstune.trainables.corpora.opening import open_corpus
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.session import EVALUATION_BATCH, TrainingSession
+from glosstune.trainables.settings import TrialSettings
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Labelled rows of frames.
+
+    Attributes:
+        labels: ``isolated``, ``uniform`` or ``aligned``.
+        rows: rows of the source to train on.
+        lengths: their frames.
+        targets: their classes, one each where ``labels`` is ``isolated``.
+        cuts: where in time each class of a row lies.
+    """
+
+    labels: str
+    source: FrameSource
+    rows: Sequence[int]
+    lengths: Sequence[int]
+    targets: Mapping[int, Sequence[int]]
+    cuts: Mapping[int, Cuts]
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of single signs in memory, as a source of frames."""
+
+    values: Sequence[npt.NDArray[np.float32]]
+    statistics: Mapping[str, npt.NDArray[Any]]
+
+    @cached_property
+    def width(self) -> int:
+        return int(self.values[0].shape[1])
+
+    def frames(self, row: int) -> npt.NDArray[np.float32]:
+        return self.values[row]
+
+
+def labelled_signs(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
+    """What ``settings.pretraining.labels`` asks for, out of the training split alone.
+
+    Raises:
+        SettingError: ``isolated`` where utterances have several glosses.
+        CheckpointError: ``aligned`` with a CTC model of other glosses, or one that has seen dev or test recordings.
+        CorpusError: no training utterance can be labelled so.
+    """
+    labels = settings.pretraining.labels
+    rows = corpus.rows("train")
+    targets = {row: corpus.vocabulary.encode(corpus.glosses(row)) for row in rows}
+    single = all(len(target) == 1 for target in targets.values())
+    if labels == "auto":
+        labels = "isolated" if single or settings.corpus.kind == "fingerspelling" else "uniform"
+    if labels == "isolated" and not single:
+        if settings.corpus.kind != "fingerspelling":
+            sentences = sum(len(target) > 1 for target in targets.values())
+            rule = f"'isolated' needs one gloss an utterance, and {sentences} of {len(rows)} have more"
+            raise SettingError(f"{rule}; use 'uniform' or 'aligned'", key="pretraining.labels")
+        return _embedded_letters(settings, corpus)
+    if labels == "aligned":
+        cuts = _aligned(settings, corpus, rows, targets)
+    else:
+        cuts = {row: uniform_cuts(len(targets[row])) for row in rows}
+    kept = list(cuts)
+    return Signs(labels, corpus, kept, [corpus.length(row) for row in kept], targets, cuts)
+
+
+def _embedded_letters(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
+    source = open_corpus(settings.corpus)
+    assert isinstance(source, FingerspellingCorpus)
+    letters = source.isolated()
+    values = [frames for _, frames in letters]
+    targets = {row: corpus.vocabulary.encode([letter]) for row, (letter, _) in enumerate(letters)}
+    cuts = dict.fromkeys(targets, uniform_cuts(1))
+    lengths = [len(frames) for frames in values]
+    return Signs("isolated", Recordings(values, corpus.statistics), list(targets), lengths, targets, cuts)
+
+
+@torch.no_grad()
+def _aligned(
+    settings: TrialSettings, corpus: PackedCorpus, rows: Sequence[int], targets: Mapping[int, Sequence[int]]
+) -> dict[int, Cuts]:
+    path = settings.pretraining.align_with
+    assert path is not None, "PretrainingSettings require it"
+    session = TrainingSession.of_checkpoint(path, corpus)
+    session.model.eval()
+    cuts = {}
+    for batch_rows in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):
+        batch = collate(corpus, batch_rows, session.conditioning)
+        log_probs, lengths = session.model(batch.features, batch.lengths)
+        for slot, row in enumerate(batch_rows):
+            length = int(lengths[slot])
+            spans = ctc_spans(log_probs[:length, slot].cpu().numpy(), targets[row])
+            if spans is not None:
+                cuts[row] = aligned_cuts(spans, length)
+    if not cuts:
+        raise CorpusError("pretraining.align_with: the CTC model aligns no training utterance; use labels 'uniform'")
+    return dict(sorted(cuts.items()))

@@ -1,0 +1,25 @@
+"""What a trial starts from: a fresh model, with pretrained weights where its strategy uses them."""
+
+from glosstune.models import LoadReport, build_model, load_pretrained
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces import STRATEGIES
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.provenance import check_unseen
+from glosstune.trainables.settings import TrialSettings
+
+
+def starting_model(settings: TrialSettings, corpus: PackedCorpus) -> tuple[Recogniser, LoadReport | None]:
+    """A trial's model before its first step, on the CPU, and what arrived from its pretrained weights.
+
+    Raises:
+        SettingError, CheckpointError: see ``build_model``, ``load_pretrained`` and ``check_unseen``.
+    """
+    classes, dropout = len(corpus.vocabulary), settings.tuned.dropout
+    seed = settings.training.seed
+    model = build_model(vocabulary_size=classes, dropout=dropout, seed=seed, **settings.model.model_dump())
+    if settings.pretrained is None or not STRATEGIES[settings.tuned.strategy].pretrained:
+        return model, None
+    glosses = corpus.vocabulary.glosses
+    report = load_pretrained(model, settings.pretrained, settings.pretraining.adapt, vocabulary=glosses)
+    check_unseen(settings.pretrained, report.recorded, corpus)
+    return model, report
