@@ -21,7 +21,7 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SWEEP.YAML] [KEY=VALUE]...",
-        help="A sweep file or the name of a packaged sweep (default: teacher), and overrides of its keys.",
+        help="A sweep file or a packaged sweep (default: teacher; teacher-phoenix with corpus.root), and overrides.",
     ),
 ]
 ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]

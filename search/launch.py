@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from glosstune.models import read_weights
 from glosstune.results import Results, load_results
 from glosstune.search.display import Display
 from glosstune.search.manifest import build_manifest
 from glosstune.search.outputs import check_free
 from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
-from glosstune.search.sweep import Sweep
+from glosstune.search.sweep import AUTO, Sweep
 from glosstune.search.weights import tell_start, with_weights
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
@@ -46,6 +47,8 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder = (out or _dated_folder(sweep)).expanduser().absolute()
     check_free(folder)
+    if sweep.pretrained not in (None, AUTO):
+        read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
@@ -55,6 +58,10 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
 
+    ready, weights = sweep, None
+    if sweep.pretrained != AUTO:
+        weights = tell_start(sweep, corpus, say)
+
     # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
@@ -62,8 +69,9 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
 
     start_ray()
     check_resources(sweep)
-    ready = with_weights(sweep, corpus, say)
-    weights = tell_start(ready, corpus, say)
+    if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
+        ready = with_weights(sweep, corpus, say)
+        weights = tell_start(ready, corpus, say)
     _reserve(folder)
     record = Record(folder / "record.jsonl")
     _write_folder(sweep, folder, build_manifest(corpus, floors, sys.argv, weights))

@@ -255,8 +255,11 @@ def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
 
 def _narrow(space: dict[str, Any], name: str, value: object) -> None:
     """Drop the definitions that an override leaves without a chance: space.strategy=fine-tune needs no stages."""
-    options = value.get("choice") if isinstance(value, dict) else [value]
-    if not isinstance(options, list):
+    if isinstance(value, dict):
+        options = value.get("choice", [value["constant"]] if "constant" in value else None)
+    else:
+        options = None if isinstance(value, list) else [value]
+    if not isinstance(options, list):  # a range, several definitions, or a mistake: for the space to judge
         return
     for other, definitions in list(space.items()):
         several = definitions if isinstance(definitions, list) else [definitions]

@@ -109,24 +109,23 @@ def _check_freezing(sweep: "Sweep") -> None:
             rule = f"must be a layer of the {sweep.model.kind}: {', '.join(layers)}; got {shown(depth)}"
             raise SettingError(rule, key="space.freeze_until")
     strategies = [STRATEGIES[str(value)] for value in _values(sweep, "strategy")] or [STRATEGIES["baseline"]]
-    freezing = [each for each in strategies if each.freeze_until and not each.unfreeze_stages]
-    _require_only_under(sweep, "freeze_until", strategies, freezing)
-    _require_only_under(sweep, "unfreeze_stages", strategies, [each for each in strategies if each.unfreeze_stages])
+    for name in ("freeze_until", "unfreeze_stages"):
+        _require_readers(sweep, name, strategies)
     if sweep.pretrained is None and not sweep.freezing.allow_random_frozen:
         _refuse_random_start(strategies)
     if sweep.pretrained is not None:
         _check_pretrained(sweep, strategies)
 
 
-def _require_only_under(sweep: "Sweep", name: str, strategies: list[Strategy], fitting: list[Strategy]) -> None:
-    """Require that a parameter can exist only under strategies that read it."""
+def _require_readers(sweep: "Sweep", name: str, strategies: list[Strategy]) -> None:
+    """Require that a depth or a number of stages can exist only under strategies that read it."""
+    readers = [each.name for each in STRATEGIES.values() if _reads(each, name)]
     for definition in sweep.space.get(name, ()):
         if isinstance(definition, Constant) and definition.value is None:
             continue
         allowed = conditions(definition.when).get("strategy", tuple(each.name for each in strategies))
-        wrong = [value for value in allowed if value not in [each.name for each in fitting]]
+        wrong = [value for value in allowed if value not in readers]
         if wrong:
-            readers = [each.name for each in STRATEGIES.values() if _reads(each, name)]
             rule = f"has no meaning under {shown(wrong[0])}; only {' and '.join(readers)} read it"
             raise SettingError(f"{rule}; give it a 'when' of those, or leave it out", key=f"space.{name}")
 

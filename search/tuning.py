@@ -110,7 +110,8 @@ class _NumberedSearch(OptunaSearch):
         backend = JournalFileBackend(str(study), lock_obj=JournalFileOpenLock(str(study)))
         sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=sweep.search.seed)
         if sweep.search.sampler == "tpe":
-            startup = max(4, sweep.search.samples // 4)
+            # Optuna's own ten, fewer in a short search, which would otherwise be random to its end.
+            startup = max(4, min(10, sweep.search.samples * 5 // 8))
             sampler = optuna.samplers.TPESampler(seed=sweep.search.seed, n_startup_trials=startup)
         super().__init__(
             space=_Suggest(sweep.space),

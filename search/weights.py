@@ -122,7 +122,9 @@ def _choose(chosen: Mapping[str, Scalar], met: dict[str, Parameter]) -> Suggest:
 
 def _options(definition: Definition) -> Sequence[Scalar]:
     """Every value of a choice, a constant or a range of whole numbers; the bounds of another range."""
-    return range(definition.low, definition.high + 1) if isinstance(definition, Int) else listed(definition)
+    if isinstance(definition, Int):
+        return range(definition.low, definition.high + 1, definition.step)
+    return listed(definition)
 
 
 def _describe(model: Recogniser, plan: Mapping[str, Scalar], settings: TrialSettings, fresh: frozenset[str]) -> str:

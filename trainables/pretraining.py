@@ -66,15 +66,19 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
     if _is_whole(path):
         say(f"pretrained weights: {path}")
         return path
+    lock = FileLock(path.with_suffix(".lock"))
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
         lock.acquire()
     except OSError as error:
         raise FolderError(f"{cache}: cannot keep pretrained weights ({error}); set corpus.cache") from error
-    with lock:
+    try:
         if not _is_whole(path):
             write_pretrained(path, settings, corpus, say)
+    finally:
+        lock.release()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the trials of the sweep need the memory that this process holds
     return path
 
 
@@ -160,7 +164,8 @@ def _train(
     augment = frozenset(pretraining.augment.split("+")) - {"none"}
     batches = _endless_batches(signs, pretraining.batch_size, generator)
     marks = {pretraining.steps * mark // REPORTS for mark in range(1, REPORTS + 1)}
-    losses, right, labelled = [], 0, 0
+    losses: list[float] = []
+    right = labelled = 0
     for step in range(1, pretraining.steps + 1):
         set_learning_rate(optimiser, pretraining.learning_rate * _rate_factor(step, pretraining.steps))
         batch = collate(signs.source, next(batches), conditioning, augment=augment, generator=generator)
@@ -171,11 +176,13 @@ def _train(
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         if math.isfinite(float(nn.utils.clip_grad_norm_(network.parameters(), settings.training.clip_norm))):
             optimiser.step()
-        losses.append(float(loss.detach()))
+        if math.isfinite(value := float(loss.detach())):
+            losses.append(value)
         right += int((scores.argmax(-1) == classes).sum())
         labelled += int((classes != NO_CLASS).sum())
         if step in marks:
-            progress = Progress(step, sum(losses) / len(losses), right / labelled)
+            mean = sum(losses) / len(losses) if losses else math.nan
+            progress = Progress(step, mean, right / labelled)
             say(f"step {step} of {pretraining.steps}: loss {progress.loss:.2f}, {progress.accuracy:.0%} right")
             losses, right, labelled = [], 0, 0
     return progress

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from glosstune.results import load_results
-from glosstune.search import command_line
+from glosstune.search import command_line, load_sweep
+from glosstune.spaces import STRATEGIES
 from glosstune.trainables.settings import CorpusSettings
 
 SMALL = ["student", "model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
@@ -134,6 +135,14 @@ def test_a_sweep_whose_trials_all_fail_says_where_to_look(
         (["sweep", "search.metric=werr"], "search.metric"),
         (["sweep", "corpus.signers=[ase, fsl]"], "same recordings"),
         (["sweep", "corpus.kind=phoenix", "corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
+        (["sweep", "pretrained=missing.pt"], "missing.pt: no such file"),
+        (["sweep", "studnt"], "studnt: no such file, and no packaged sweep: those are baseline, feature-extraction"),
+        (["sweep", "space.strategy=baseline"], "pretrained: is never used"),
+        (["pretrain", "--out", "teacher.pt"], "--out teacher.pt: must end in .safetensors"),
+        (["pretrain", "--out", "t.safetensors", "--labels", "aligned"], "must name a CTC model's checkpoint"),
+        (["pretrain", "--out", "t.safetensors", "--align-with", "x.pt"], "must name a CTC model's checkpoint"),
+        (["pretrain", "--out", "t.safetensors", "corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
+        (["pretrain", "--out", "no/t.safetensors", "pretraining.steps=0"], "pretraining.steps"),
         (["results", "nowhere"], "nowhere"),
         (["pack", "corpus.fold=9"], "corpus.fold"),
         (["sweep", "training.seed=99999999999"], "training.seed"),
@@ -181,6 +190,31 @@ def test_a_cluster_that_does_not_answer_is_named(
     assert run("sweep", *SMALL, *_embedded(small_settings), "--out", str(folder)) == 2
     assert f"RAY_ADDRESS: no Ray cluster answers at {address}" in capsys.readouterr().err
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_the_teacher_is_pretrained_and_searched_over_all_strategies(
+    run: Run, ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [*_embedded(small_settings), "model.width=0.25", "pretraining.steps=9"]
+    weights = tmp_path / "teacher.safetensors"
+    assert run("pretrain", *small, "--out", str(weights)) == 0
+    assert "right at the end" in capsys.readouterr().out
+    folder = tmp_path / "sweep"
+    tiny = ["training.epochs=3", "search.samples=5", "training.batch_size=8", f"pretrained={weights}"]
+    assert run("sweep", *small, *tiny, "--out", str(folder)) == 0
+    printed = capsys.readouterr()
+    assert "401 taken" in printed.err
+    assert "baseline (from scratch)" in printed.out
+    trials = load_results(folder).trials
+    assert sorted(trials["strategy"]) == sorted(STRATEGIES)
+    assert set(trials["status"]) <= {"finished", "stopped"}
+    for _, trial in trials.iterrows():
+        kept = (folder / "trials" / f"{trial['trial']:04d}" / "pretrained.json").exists()
+        assert kept == (trial["strategy"] != "baseline")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["pretrained"]["counts"]["taken"] == 401 and len(manifest["pretrained"]["sha256"]) == 64
+    assert load_sweep(folder / "sweep.yaml").pretrained == str(weights)
 
 
 def test_pack_says_where_the_corpus_lies(

@@ -171,6 +171,12 @@ def test_one_override_chooses_a_strategy_of_the_default_sweep(strategy):
     assert ("unfreeze_stages" in sweep.space) == (strategy == "progressive")
 
 
+def test_an_override_of_several_definitions_drops_nothing():
+    with pytest.raises(SettingError, match="when: strategy never takes 'feature-extraction'"):
+        load_sweep(None, ["space.strategy=[{choice: [fine-tune, baseline]}]"])
+    assert "freeze_until" in load_sweep(None, ["space.strategy={constant: fine-tune}"]).space
+
+
 def test_an_override_of_the_strategies_keeps_what_the_others_need():
     sweep = load_sweep(None, ["space.strategy={choice: [baseline, fine-tune]}"])
     drawn = [sweep.space.sample(random.Random(seed)) for seed in range(20)]

@@ -14,7 +14,7 @@ from glosstune.search import Sweep, load_sweep, with_weights
 from glosstune.search.weights import pretrain_to, tell_start
 from glosstune.spaces import CheckpointError, FolderError, SettingError
 from glosstune.trainables import TrainingSession
-from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import CorpusSettings
 
 TINY = ["model.width=0.25", "pretraining.steps=2", "pretraining.batch_size=8"]
@@ -69,6 +69,14 @@ def test_the_start_tells_what_arrived_and_what_trains_at_every_depth(ready: Swee
     assert ["fine-tune", "until", "mixed_4f"] in depths and ["progressive", "in", "5"] in depths
     assert "(100.0%)" in next(line for line in lines if "full-finetune" in line)
     assert not any("random" in line for line in lines)
+
+
+def test_stages_in_steps_are_told_as_they_are(ready: Sweep, small_settings: CorpusSettings) -> None:
+    override = "space.unfreeze_stages={int: [1, 5], step: 2}"
+    sweep = _sweep(small_settings, f"pretrained={ready.pretrained}", "space.strategy=progressive", override)
+    lines: list[str] = []
+    tell_start(sweep, pack_corpus(sweep.corpus), lines.append)
+    assert [line.split()[2] for line in lines if line.startswith("  progressive")] == ["1", "3", "5"]
 
 
 def test_random_layers_and_another_input_are_told(ready: Sweep, small_corpus: PackedCorpus, tmp_path: Path) -> None:

@@ -15,9 +15,14 @@ RATES = st.floats(1e-6, 1.0)
 def spaces(draw):
     offered = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
     low, high = sorted(draw(st.tuples(RATES, RATES).filter(lambda pair: pair[0] != pair[1])))
+    several = len(offered) > 1 and draw(st.booleans())
+    rate = Float(low, high, log=draw(st.booleans()))
+    if several:
+        others = Float(low, high, log=True, when={"strategy": offered[1:]})
+        rate = [Float(low, high, when={"strategy": offered[0]}), others]
     parameters = {
-        "strategy": draw(st.sampled_from([Choice(offered), offered[0]])),
-        "learning_rate": Float(low, high, log=draw(st.booleans())),
+        "strategy": Choice(offered) if several else draw(st.sampled_from([Choice(offered), offered[0]])),
+        "learning_rate": rate,
         "dropout": draw(st.sampled_from([Float(0.0, 0.5, step=0.1), Float(0.25, 0.5), Choice([0.0, 0.3]), 0.2])),
         "warmup_epochs": draw(st.sampled_from([Int(0, 8, step=4), Int(3, 9), Int(0, 1), 0])),
         "batch_size": draw(st.sampled_from([Int(1, 64, log=True), Choice([4, 8]), 16])),

@@ -64,5 +64,8 @@ def test_a_trial_of_another_split_is_refused_as_start_and_as_checkpoint(
 def test_splits_that_share_recordings_hold_none_out(small_corpus: PackedCorpus) -> None:
     recordings = training_recordings(small_corpus)
     assert recordings == sorted(set(recordings))
+    # multi-signer: dev words are new, their recordings are not.
+    dev = small_corpus.table["split"] == "dev"
+    assert small_corpus.table[dev]["sources"].explode().isin(small_corpus.table[~dev]["sources"].explode()).all()
     check_unseen(Path("weights.pt"), {"recordings": recordings}, small_corpus)
     check_unseen(Path("weights.pt"), {}, small_corpus)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from glosstune.models import build_model, progressive_stages
 from glosstune.models.layers import TEACHER_LAYERS
+from glosstune.models.recogniser import Recogniser
 from glosstune.spaces import SettingError
 from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
 from glosstune.trainables.schedule import thaw_factor
@@ -54,12 +55,10 @@ def test_every_stage_ends_after_its_share_of_the_epochs(epochs: int, stages: int
     ],
 )
 def test_other_strategies_train_from_their_layer_on_from_the_first_epoch(
-    model: object, tuned: dict[str, object], layer: str
+    model: Recogniser, tuned: dict[str, object], layer: str
 ) -> None:
-    assert model in (TEACHER, STUDENT)
-    network = TEACHER if model is TEACHER else STUDENT
-    first = thaw_epochs(network, _settings(kind="teacher" if model is TEACHER else "student", **tuned))
-    names = network.layer_names
+    first = thaw_epochs(model, _settings(kind="teacher" if model is TEACHER else "student", **tuned))
+    names = model.layer_names
     assert first == dict.fromkeys(names[names.index(layer) :], 0)
 
 
