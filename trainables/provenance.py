@@ -17,7 +17,7 @@ def training_recordings(corpus: PackedCorpus) -> list[str]:
 def check_unseen(path: Path, recorded: Mapping[str, object], corpus: PackedCorpus) -> None:
     """Require that weights have not learned from recordings which only dev or test have here.
 
-    A corpus whose splits share recordings on purpose holds none of them out.
+    Where splits share recordings on purpose, those that training has too are not held out.
 
     Args:
         recorded: what the file of weights says of itself; without ``recordings`` nothing can be said.

@@ -1,5 +1,6 @@
 """Weights that have seen what a split holds out are refused, wherever they come in."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,17 @@ def test_a_trial_of_another_split_is_refused_as_start_and_as_checkpoint(
             use()
 
 
-def test_splits_that_share_recordings_hold_none_out(small_corpus: PackedCorpus) -> None:
-    recordings = training_recordings(small_corpus)
-    assert recordings == sorted(set(recordings))
-    # multi-signer: dev words are new, their recordings are not.
-    dev = small_corpus.table["split"] == "dev"
-    assert small_corpus.table[dev]["sources"].explode().isin(small_corpus.table[~dev]["sources"].explode()).all()
-    check_unseen(Path("weights.pt"), {"recordings": recordings}, small_corpus)
-    check_unseen(Path("weights.pt"), {}, small_corpus)
+@pytest.mark.parametrize("split", ["multi-signer", "unseen-clips", "unseen-signers"])
+def test_what_was_made_on_a_split_is_accepted_there_and_one_recording_more_is_not(
+    everybody: CorpusSettings, split: str
+) -> None:
+    corpus = pack_corpus(everybody.model_copy(update={"split": split}))
+    own = training_recordings(corpus)
+    assert own == sorted(set(own))
+    check_unseen(Path("weights.pt"), {"recordings": own}, corpus)
+    check_unseen(Path("weights.pt"), {}, corpus)
+    shown = {path for paths in corpus.table.loc[corpus.table["split"] == "train", "sources"] for path in paths}
+    others = {path for paths in corpus.table["sources"] for path in paths} - shown
+    held_out = hashlib.sha256(min(others).encode()).hexdigest()[:16]
+    with pytest.raises(CheckpointError, match=rf"learned from 1 of the {len(others)} recordings"):
+        check_unseen(Path("weights.pt"), {"recordings": [*own, held_out]}, corpus)
