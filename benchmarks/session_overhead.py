@@ -91,7 +91,7 @@ def bare_epochs_s(overrides: list[str]) -> list[float]:
 
 def trial_epochs_s(overrides: list[str], folder: Path) -> list[float]:
     """Seconds between the reports of one trial, as they reach the record."""
-    command = [str(Path(sys.executable).with_name("glosstune")), "sweep", *overrides, "--out", str(folder)]
+    command = [str(Path(sys.executable).with_name("glosstune")), "sweep", "student", *overrides, "--out", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     events = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
     moments = [datetime.fromisoformat(event["time"]) for event in events if event["event"] == "report"]
