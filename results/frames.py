@@ -19,6 +19,7 @@ EPOCH_COLUMNS = {
     "train_loss": "float64",
     "dev_loss": "float64",
     "loss_below_floor": "float64",
+    "loss_below_floor_se": "float64",
     "blank_ratio": "float64",
     "deletion_rate": "float64",
     "insertion_rate": "float64",

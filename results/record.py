@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from glosstune.spaces.errors import FolderError
 
 RECORD = "record.jsonl"
-ENDS = ("finished", "stopped", "failed")
+ENDS = ("finished", "stopped", "failed", "interrupted")
 
 Event = dict[str, Any]
 Kind = TypeVar("Kind", int, str, dict[str, Any])
@@ -29,10 +29,11 @@ class TrialRecord:
 
 @dataclass
 class SweepRecord:
-    """The trials of a sweep by number, and the metric's target if it has one."""
+    """The trials of a sweep by number, the metric's target if it has one, and all lines as they were written."""
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     target: float | None = None
+    events: list[Event] = field(default_factory=list)
 
 
 def read_record(folder: Path) -> SweepRecord:
@@ -52,6 +53,7 @@ def read_record(folder: Path) -> SweepRecord:
             _apply(event, record)
         except ValueError as error:
             raise FolderError(f"{path}:{number}: {error}") from error
+        record.events.append(event)
     return record
 
 
@@ -92,6 +94,10 @@ def _apply(event: Any, record: SweepRecord) -> None:
         if status not in ENDS:
             raise ValueError(f"status: {status!r} is none of {', '.join(ENDS)}")
         trial.status, trial.reason, trial.error = status, event.get("reason"), event.get("error")
+    elif kind in ("pause", "promote"):
+        trial = _started_trial(event, record)
+        trial.status, trial.error = ("paused" if kind == "pause" else "running"), None
+        trial.reason = event.get("reason") if kind == "pause" else None
 
 
 def _apply_report(event: Event, trial: TrialRecord) -> None:

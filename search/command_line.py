@@ -2,13 +2,17 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
 
-from glosstune.spaces.errors import GlosstuneError, SettingError
+from glosstune.spaces.errors import GlosstuneError, Interrupted, SettingError
+
+if TYPE_CHECKING:
+    from glosstune.results import Results
 
 app = typer.Typer(
     help="Find the training recipe of a continuous sign-language recogniser.",
@@ -38,26 +42,85 @@ def root() -> None:
 def sweep(
     arguments: Arguments = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default sweeps/NAME-DATE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where a sweep lies there.")] = False,
 ) -> None:
     """Search for the best recipe.
 
     Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
     """
-    from glosstune.results import draw_curves
     from glosstune.search.launch import launch
-    from glosstune.search.summary import summarise
+    from glosstune.search.resuming import go_on
     from glosstune.search.sweep import load_sweep
 
     path, overrides = _split(arguments)
     settings = load_sweep(path, overrides)
-    console = Console(stderr=True)
-    results = launch(settings, out, console=console)
-    scored = bool(results.trials["wer_best"].notna().any())
-    if scored:
-        draw_curves(results, results.folder / "curves.png")
-    summarise(results, Console())
-    if not scored:
-        raise typer.Exit(1)
+    if resume and out is None:
+        raise SettingError("--resume: name the folder of the sweep with --out")
+    if resume and out is not None and (out / "record.jsonl").exists():
+        _finish(lambda: go_on(out.expanduser().absolute(), settings, overrides))
+    else:
+        _finish(lambda: launch(settings, out))
+
+
+@app.command()
+def resume(
+    folder: ResultsFolder,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Ranges of the space, budgets, target or resources."),
+    ] = None,
+    samples: Annotated[str | None, typer.Option(help="How many trials in all, or how many more: +32.")] = None,
+    queue: Annotated[
+        list[Path] | None, typer.Option(help="YAML file of a configuration to try next; may be repeated.")
+    ] = None,
+) -> None:
+    """Go on with a sweep that was interrupted or has ended, or change one that runs.
+
+    Example: glosstune resume runs/a --samples +32 'space.learning_rate.float=[1e-4, 1e-3]'
+    """
+    from glosstune.search.resuming import resume as go_on
+    from glosstune.search.yaml_data import read_yaml
+
+    configurations = [read_yaml(path.expanduser()) for path in queue or []]
+    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=configurations))
+
+
+@app.command()
+def trial(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    stop: Annotated[bool, typer.Option("--stop", help="End it for good.")] = False,
+    pin: Annotated[bool, typer.Option("--pin", help="Train it to its last epoch, whatever rivals do.")] = False,
+) -> None:
+    """Show, end or pin one trial of a sweep, which may be running.
+
+    Example: glosstune trial runs/a 17 --pin
+    """
+    from glosstune.search.one_trial import describe_trial, request
+
+    if stop and pin:
+        raise SettingError("--stop --pin: choose one")
+    folder = folder.expanduser().absolute()
+    typer.echo(request(folder, number, "stop" if stop else "pin") if stop or pin else describe_trial(folder, number))
+
+
+@app.command()
+def plan(
+    arguments: Arguments = None,
+    *,
+    hours: Annotated[float, typer.Option(help="How long the sweep may take.")],
+    gpus: Annotated[float, typer.Option(help="GPUs that it may use; without one, the CPUs of this machine.")] = 0.0,
+    seconds_per_epoch: Annotated[float | None, typer.Option(help="Instead of timing epochs here.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the proposal into the sweep file.")] = False,
+) -> None:
+    """Propose samples, epochs, rungs and concurrency for a budget.
+
+    Example: glosstune plan my.yaml --hours 12 --gpus 4 --write
+    """
+    from glosstune.search.planning import make_plan
+
+    path, overrides = _split(arguments)
+    make_plan(path, overrides, hours, gpus, seconds_per_epoch, write, typer.echo)
 
 
 @app.command()
@@ -130,6 +193,27 @@ def main() -> None:
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
         typer.echo(f"glosstune: {error}", err=True)
         sys.exit(2)
+
+
+def _finish(run: Callable[[], "Results"]) -> None:
+    """Run a sweep, then draw and summarise what it has come to, however it ended."""
+    from glosstune.results import draw_curves, load_results
+    from glosstune.search.summary import summarise
+
+    interrupted = None
+    try:
+        results = run()
+    except Interrupted as error:
+        interrupted, results = error, load_results(error.folder)
+    scored = bool(results.trials["wer_best"].notna().any())
+    if scored:
+        draw_curves(results, results.folder / "curves.png")
+    summarise(results, Console())
+    if interrupted is not None:
+        typer.echo(f"glosstune: {interrupted}", err=True)
+        raise typer.Exit(128 + interrupted.signal)
+    if not scored:
+        raise typer.Exit(1)
 
 
 def _split(arguments: list[str] | None) -> tuple[Path | None, list[str]]:

@@ -9,30 +9,26 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from glosstune.search.progress import SweepProgress, TrialProgress
+from glosstune.search.progress import SweepProgress
+from glosstune.search.trial_state import TrialState
 
 SHOWN_TRIALS = 12
 PLAIN_INTERVAL_S = 15.0
 
 
 class Display:
-    """Draws a ``SweepProgress``; write-only, and picklable while it is closed (Ray pickles callbacks)."""
+    """Draws a ``SweepProgress``; write-only."""
 
     def __init__(self, progress: SweepProgress, console: Console) -> None:
         self.progress = progress
         self._terminal = console.is_terminal
-        self._console: Console | None = console
+        self._console = console
         self._live: Live | None = None
-        self._started = time.monotonic()
         self._printed = 0.0
         self._announced: float | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_console": None, "_live": None}
-
     def __enter__(self) -> "Display":
-        self._started = time.monotonic()
-        if self._terminal and self._console is not None:
+        if self._terminal:
             self._live = Live(console=self._console, get_renderable=self.render, refresh_per_second=4)
             self._live.start()
         return self
@@ -47,7 +43,7 @@ class Display:
         best = self.progress.best
         news = best is not None and best.best_wer != self._announced
         now = time.monotonic()
-        if self._terminal or self._console is None or not (news or now - self._printed > PLAIN_INTERVAL_S):
+        if self._terminal or not (news or now - self._printed > PLAIN_INTERVAL_S):
             return
         self._printed = now
         self._announced = best.best_wer if best else None
@@ -55,8 +51,7 @@ class Display:
 
     def note(self, line: str) -> None:
         """A line that stays: above the live table on a terminal."""
-        if self._console is not None:
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def render(self) -> RenderableType:
         """Headline, progress bar and the running and best trials."""
@@ -79,11 +74,10 @@ class Display:
         return Text("; ".join(parts))
 
     def _timing(self) -> Text:
-        elapsed = time.monotonic() - self._started
-        remaining = self.progress.remaining_s(elapsed)
-        pace = self.progress.epochs_done / elapsed if elapsed else 0.0
+        progress, remaining = self.progress, self.progress.remaining_s
         left = "estimating" if remaining is None else f"{_clock(remaining)} left"
-        return Text(f"{self.progress.done:.0%}, {pace:.2f} epochs/s, {_clock(elapsed)} gone, {left}")
+        gone = f"{_clock(progress.elapsed_s)} gone"
+        return Text(f"{progress.done:.0%}, {progress.pace:.2f} epochs/s, {gone}, {left}")
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -95,9 +89,9 @@ class Display:
                 str(trial.number),
                 trial.status,
                 f"{trial.epoch}/{self.progress.epochs}",
-                _percent(trial.wer),
+                _percent(_last(trial, "wer")),
                 _percent(trial.best_wer),
-                _percent(trial.loss_below_floor),
+                _percent(_last(trial, "loss_below_floor")),
                 describe(trial.configuration),
                 style="bold green" if trial is best else "" if trial.status == "running" else "dim",
             )
@@ -112,9 +106,13 @@ def describe(configuration: Any) -> str:
     )
 
 
-def _shown(progress: SweepProgress) -> list[TrialProgress]:
-    running = [trial for trial in progress.trials.values() if trial.status == "running"]
-    ended = [trial for trial in progress.trials.values() if trial.status != "running"]
+def _last(trial: TrialState, metric: str) -> float | None:
+    return trial.curve[-1].get(metric) if trial.curve else None
+
+
+def _shown(progress: SweepProgress) -> list[TrialState]:
+    running = [trial for trial in progress.trials if trial.status == "running"]
+    ended = [trial for trial in progress.trials if trial.status != "running"]
     ended.sort(key=lambda trial: trial.best_wer if trial.best_wer is not None else float("inf"))
     return (running + ended)[:SHOWN_TRIALS]
 

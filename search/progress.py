@@ -1,82 +1,78 @@
-"""What is known of a running sweep: trials, best so far, time left."""
+"""What a running sweep has come to: trials by state, the best so far, time left."""
 
+import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+
+from glosstune.search.conductor import Conductor
+from glosstune.search.trial_state import TrialState
 
 
-@dataclass
-class TrialProgress:
-    """One trial as the display shows it; rates are fractions."""
-
-    number: int
-    configuration: Mapping[str, Any]
-    epoch: int = 0
-    wer: float | None = None
-    best_wer: float | None = None
-    loss_below_floor: float | None = None
-    status: str = "running"
-
-
-@dataclass
 class SweepProgress:
-    """Counts and estimates over all trials of a sweep.
+    """Counts and estimates over all trials of a sweep, read from its conductor whenever they are asked for."""
 
-    Args:
-        samples: trials that the sweep will have.
-        epochs: length of a full trial.
-        time_budget_s: the sweep stops then, whatever is left to do.
-    """
+    def __init__(self, conductor: Conductor, clock: Callable[[], float] = time.monotonic) -> None:
+        self._conductor = conductor
+        self._clock = clock
+        self._started = clock()
+        self._epochs_before = conductor.state.epochs
+        self._done_before = self.done
 
-    name: str
-    samples: int
-    epochs: int
-    target: float
-    time_budget_s: float | None = None
-    trials: dict[int, TrialProgress] = field(default_factory=dict)
+    @property
+    def trials(self) -> list[TrialState]:
+        """All that have begun."""
+        return list(self._conductor.state.trials.values())
 
-    def start(self, number: int, configuration: Mapping[str, Any]) -> None:
-        """A trial starts (or starts again after a fault)."""
-        self.trials.setdefault(number, TrialProgress(number, configuration))
+    @property
+    def name(self) -> str:
+        """Of the sweep."""
+        return self._conductor.state.sweep.name
 
-    def report(self, number: int, metrics: Mapping[str, Any]) -> None:
-        """A trial has done an epoch."""
-        trial = self.trials[number]
-        trial.epoch = max(trial.epoch, int(metrics["epoch"]))
-        trial.wer, trial.best_wer = metrics["wer"], metrics["best_wer"]
-        trial.loss_below_floor = metrics["loss_below_floor"]
+    @property
+    def epochs(self) -> int:
+        """Length of a full trial."""
+        return self._conductor.state.sweep.training.epochs
 
-    def end(self, number: int, status: str) -> None:
-        """A trial is over."""
-        self.trials[number].status = status
+    @property
+    def target(self) -> float:
+        """The WER to get below."""
+        return self._conductor.state.sweep.search.target
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials by state; ``waiting`` ones do not exist yet."""
-        known = Counter(trial.status for trial in self.trials.values())
-        return {**known, "waiting": max(0, self.samples - len(self.trials))}
+        known = Counter(trial.status for trial in self.trials)
+        return {**known, "waiting": max(0, self._conductor.samples - len(self.trials))}
 
     @property
-    def best(self) -> TrialProgress | None:
+    def best(self) -> TrialState | None:
         """The trial with the lowest WER so far."""
-        scored = [trial for trial in self.trials.values() if trial.best_wer is not None]
+        scored = [trial for trial in self.trials if trial.best_wer is not None]
         return min(scored, key=lambda trial: (trial.best_wer, trial.number), default=None)
 
     @property
-    def epochs_done(self) -> int:
-        """Epochs of all trials."""
-        return sum(trial.epoch for trial in self.trials.values())
+    def elapsed_s(self) -> float:
+        """Seconds since this driver began."""
+        return self._clock() - self._started
+
+    @property
+    def pace(self) -> float:
+        """Epochs a second, of this driver."""
+        done = self._conductor.state.epochs - self._epochs_before
+        return done / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
     def done(self) -> float:
-        """Share of the work that is over: an ended trial counts whole, a running one by its epochs."""
-        shares = (trial.epoch / self.epochs if trial.status == "running" else 1.0 for trial in self.trials.values())
-        return min(1.0, sum(shares) / self.samples)
+        """Share of the work that is over: a trial that ended or waits counts whole, a running one by its epochs."""
+        shares = (trial.epoch / self.epochs if trial.status == "running" else 1.0 for trial in self.trials)
+        return min(1.0, sum(shares) / self._conductor.samples)
 
-    def remaining_s(self, elapsed_s: float) -> float | None:
-        """Seconds left at the pace so far, at most to the end of the time budget; None before the first epoch."""
-        if not self.epochs_done:
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left at the pace so far, at most to the end of the time budget; None before there is a pace."""
+        gained = self.done - self._done_before
+        if gained <= 0:
             return None
-        pace = elapsed_s * (1 - self.done) / self.done
-        return pace if self.time_budget_s is None else max(0.0, min(pace, self.time_budget_s - elapsed_s))
+        left = self.elapsed_s * (1 - self.done) / gained
+        budget_min = self._conductor.state.sweep.search.time_budget_min
+        return left if budget_min is None else max(0.0, min(left, budget_min * 60 - self._conductor.used_s))

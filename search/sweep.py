@@ -3,26 +3,16 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    NonNegativeFloat,
-    PlainSerializer,
-    PlainValidator,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
+from glosstune.search.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
 from glosstune.search.sweep_errors import Sources, problems, validated
 from glosstune.search.sweep_rules import SETTINGS_PATHS, check_sweep
 from glosstune.search.yaml_data import parse_yaml, read_yaml
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.errors import shown, unknown_key
-from glosstune.spaces.mapping import as_number
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables.settings import (
@@ -47,7 +37,14 @@ DEFAULT_SPACE = Space(
 AUTO = "auto"
 
 _PACKAGED = Path(__file__).with_name("sweeps")
-_PATHS = (("corpus", "root"), ("corpus", "cache"), ("pretrained",), ("pretraining", "align_with"), ("storage",))
+_PATHS = (
+    ("corpus", "root"),
+    ("corpus", "cache"),
+    ("pretrained",),
+    ("pretraining", "align_with"),
+    ("search", "warm_start"),
+    ("storage",),
+)
 _OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining"}
 
 
@@ -75,50 +72,6 @@ def _file_or_auto(pretrained: str) -> str:
     return pretrained if pretrained == AUTO else str(Path(pretrained).absolute())
 
 
-def _with_numbers(point: dict[str, Scalar]) -> dict[str, Scalar]:
-    return {name: cast(Scalar, as_number(value)) for name, value in point.items()}
-
-
-StartPoint = Annotated[dict[str, Scalar], AfterValidator(_with_numbers)]
-
-
-def _share(amount: float) -> float:
-    if amount > 1 and amount != int(amount):
-        raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
-    return amount
-
-
-class SearchSettings(Section):
-    """How many trials there are, who suggests them, and what they are ranked by; metrics are minimised.
-
-    ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
-    its author (see ``spaces.start_points``).
-    """
-
-    samples: PositiveInt = 8
-    sampler: Literal["tpe", "random"] = "tpe"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    start_points: Literal["strategies"] | tuple[StartPoint, ...] = "strategies"
-    metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
-    target: NonNegativeFloat = 0.30
-    time_budget_min: PositiveFloat | None = None
-
-
-class HalvingSettings(Section):
-    """At which epochs trials are compared: min_epochs times the powers of reduction, as far as training goes."""
-
-    min_epochs: PositiveInt = 3
-    reduction: int = Field(default=3, ge=2)
-
-
-class ResourceSettings(Section):
-    """What one trial occupies, and how many run at a time (None: as many as fit)."""
-
-    cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0
-    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] = 0.0
-    concurrent: PositiveInt | None = None
-
-
 class Sweep(Section):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
@@ -138,6 +91,7 @@ class Sweep(Section):
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()
+    stopping: StoppingSettings = StoppingSettings()
     resources: ResourceSettings = ResourceSettings()
     storage: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=lambda: Path.cwd() / "sweeps")
 
@@ -157,6 +111,10 @@ class Sweep(Section):
                 ``search.weights.with_weights`` has yet to make.
         """
         self.space.check(configuration)
+        return self.settings_of(configuration)
+
+    def settings_of(self, configuration: Mapping[str, object]) -> TrialSettings:
+        """The same for any configuration that the settings take: a trial may have begun in a wider space."""
         settings: dict[str, Any] = self.model_dump(mode="json", include=_OF_A_TRIAL)
         if self.pretrained == AUTO:
             if STRATEGIES[str(configuration.get("strategy", "baseline"))].pretrained:
@@ -285,14 +243,21 @@ def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
         section: Any = tree
         for parent in parents:
             section = section.get(parent) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or not isinstance(section.get(last), str):
+        if not isinstance(section, dict):
             continue
-        path, key = section[last], ".".join([*parents, last])
-        if path == AUTO and last == "pretrained":
-            continue
-        if "://" in path:
-            raise SettingError(f"must be a path on this machine; got the address {path!r}", key=key)
-        try:
-            section[last] = os.path.abspath(folder / Path(path).expanduser())
-        except RuntimeError:
-            raise SettingError(f"must not start with an unknown user's ~; got {path!r}", key=key) from None
+        key, value = ".".join([*parents, last]), section.get(last)
+        if isinstance(value, list):
+            section[last] = [_absolute(path, folder, key) for path in value]
+        elif isinstance(value, str) and (value != AUTO or last != "pretrained"):
+            section[last] = _absolute(value, folder, key)
+
+
+def _absolute(path: Any, folder: Path, key: str) -> Any:
+    if not isinstance(path, str):
+        return path  # for the section to judge
+    if "://" in path:
+        raise SettingError(f"must be a path on this machine; got the address {path!r}", key=key)
+    try:
+        return os.path.abspath(folder / Path(path).expanduser())
+    except RuntimeError:
+        raise SettingError(f"must not start with an unknown user's ~; got {path!r}", key=key) from None

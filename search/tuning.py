@@ -1,79 +1,84 @@
-"""Run the trials of a sweep with Ray Tune, its OptunaSearch and its ASHA."""
+"""Run the trials that a conductor asks for with Ray Tune: a searcher, a scheduler, a callback and a stopper around it.
+
+Each Ray trial is one segment: a trial of ours from where it stands to where it is judged. The searcher hands out the
+next segment whenever a slot is free, the scheduler passes on every report, and no state of Ray's is ever read again.
+"""
 
 import logging
 import os
+import signal
 import socket
-import time
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import optuna
 import ray
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler
-from ray.tune.search.optuna import OptunaSearch
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
 
-from glosstune.search.display import Display
-from glosstune.search.record import Record
+from glosstune.search.conductor import Conductor
+from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import Sweep
-from glosstune.spaces import Choice, Float, Int, SettingError, Space
-from glosstune.spaces.start_points import labelled
+from glosstune.spaces import SettingError
+from glosstune.trainables.files import trial_name
 from glosstune.trainables.session import METRICS
-from glosstune.trainables.trainable import CTCTrainable, TrialContext, trial_name
+from glosstune.trainables.trainable import CTCTrainable, TrialContext
 
-STUDY = "study.journal"
+# SIGUSR1, which Windows lacks, is what SLURM can be told to send before a job's time is up.
+SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+
+# Trials are stopped where they stand: what counts of them is on the disk.
+os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+# Ray would start one actor after the other; how many trials there are at a time the conductor decides.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def run_trials(sweep: Sweep, folder: Path, record: Record, display: Display) -> None:
-    """Run every trial to its end; all that matters is in the record and in ``trials/`` afterwards.
+def train_with(sweep: Sweep, folder: Path) -> Any:
+    """The Trainable of a sweep's trials."""
+    threads = max(1, int(sweep.resources.cpu))
+    context = TrialContext(build=sweep.settings_of, folder=folder, threads=threads)
+    return tune.with_parameters(CTCTrainable, context=context)
 
-    Needs a Ray connection. Ctrl-C ends the trials and returns.
+
+def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Watcher") -> signal.Signals | None:
+    """Run segments until the conductor has none left or says that all has to end. Needs a Ray connection.
+
+    Returns the signal that ended it, if one did.
+
+    Args:
+        trainable: reports ``epoch`` and every one of ``METRICS``, or ``failure`` and ``failure_rule``; its
+            configuration has ``trial`` and ``from_epoch`` besides the trial's own.
+        folder: of the sweep; Ray's logs go below.
+        watcher: hears of everything that happens.
     """
-    # Their lines would tear the live table, which tells of every failed trial itself.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    cpus, gpus = sweep.resources.cpu, sweep.resources.gpu
-    trainable = tune.with_parameters(
-        CTCTrainable,
-        context=TrialContext(
-            build=sweep.trial_settings, folder=folder, threads=max(1, int(cpus)), metric=sweep.search.metric
-        ),
-    )
-    epochs = sweep.training.epochs
-    budget_min = sweep.search.time_budget_min
-    relay = _Relay(record, display, epochs=epochs, time_budget_s=None if budget_min is None else budget_min * 60)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its lines would tear the live table
+    resources = conductor.state.sweep.resources
+    relay = _Relay(conductor, watcher)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}),
+        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
         tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="min",
-            num_samples=sweep.search.samples,
-            search_alg=_NumberedSearch(sweep, folder / STUDY),
-            scheduler=AsyncHyperBandScheduler(
-                time_attr="training_iteration",
-                max_t=epochs,
-                grace_period=min(sweep.halving.min_epochs, epochs),
-                reduction_factor=sweep.halving.reduction,
-            ),
-            max_concurrent_trials=sweep.resources.concurrent,
-            time_budget_s=relay.time_budget_s,
+            num_samples=-1,
+            search_alg=_Search(conductor),
+            scheduler=_Schedule(conductor),
             reuse_actors=True,
-            trial_dirname_creator=_trial_dirname,
+            trial_dirname_creator=lambda trial: trial_name(_number(trial)),
         ),
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(folder),
             verbose=0,
             callbacks=[relay],
-            stop={"training_iteration": epochs},
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            stop=_End(conductor),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
     tuner.fit()
-    relay.close()
+    conductor.close()
+    return relay.received[0] if relay.received else None
 
 
 def start_ray() -> None:
@@ -93,8 +98,7 @@ def start_ray() -> None:
 
 def check_resources(sweep: Sweep) -> None:
     """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
-    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    machines = _machines()
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
         asked, most = getattr(sweep.resources, key), max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:
@@ -102,128 +106,151 @@ def check_resources(sweep: Sweep) -> None:
             raise SettingError(rule, key=f"resources.{key}")
 
 
-class _NumberedSearch(OptunaSearch):
-    """OptunaSearch over a conditional Space that numbers its trials."""
-
-    def __init__(self, sweep: Sweep, study: Path) -> None:
-        # The default lock is a symbolic link, which Windows refuses to ordinary users.
-        backend = JournalFileBackend(str(study), lock_obj=JournalFileOpenLock(str(study)))
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=sweep.search.seed)
-        if sweep.search.sampler == "tpe":
-            # Optuna's own ten, fewer in a short search, which would otherwise be random to its end.
-            startup = max(4, min(10, sweep.search.samples * 5 // 8))
-            sampler = optuna.samplers.TPESampler(seed=sweep.search.seed, n_startup_trials=startup)
-        super().__init__(
-            space=_Suggest(sweep.space),
-            metric="objective",
-            mode="min",
-            sampler=sampler,
-            study_name=sweep.name,
-            storage=JournalStorage(backend),
-            points_to_evaluate=[labelled(sweep.space, point) for point in sweep.start_points] or None,
-        )
-        self._count = 0
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        drawn = super().suggest(trial_id)
-        if drawn is None:
-            return None
-        number, self._count = self._count, self._count + 1
-        return {"trial": number, **drawn["configuration"]}
+def count_slots(resources: ResourceSettings) -> int:
+    """How many trials can run at a time on the machines that there are now."""
+    if resources.concurrent is not None:
+        return resources.concurrent
+    asked = {"CPU": resources.cpu, "GPU": resources.gpu}
+    return sum(
+        # A thousandth, because ten shares of 0.1 must fit into 1.
+        min(int(machine.get(name, 0.0) / amount + 1e-3) for name, amount in asked.items() if amount)
+        for machine in _machines()
+    )
 
 
-class _Suggest:
-    """Draws a configuration of a Space from an Optuna trial."""
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-
-    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
-        def suggest(label: str, parameter: Float | Int | Choice) -> Any:
-            if isinstance(parameter, Float):
-                return trial.suggest_float(label, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
-            if isinstance(parameter, Int):
-                return trial.suggest_int(label, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
-            return trial.suggest_categorical(label, parameter.options)
-
-        return {"configuration": self._space.configuration(suggest)}
+def _machines() -> list[dict[str, float]]:
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-class _Relay(tune.Callback):
-    """Carries Ray's events to the record and the display."""
+class Watcher(Protocol):
+    """Hears what happens to the trials."""
 
-    def __init__(self, record: Record, display: Display, *, epochs: int, time_budget_s: float | None) -> None:
-        self.record = record
-        self.display = display
-        self.epochs = epochs
-        self.time_budget_s = time_budget_s
-        self._started = time.monotonic()
-        self._ended: set[int] = set()
+    def begin(self, number: int) -> None:
+        """A trial has started, or goes on."""
+
+    def report(self, number: int) -> None:
+        """A trial has done an epoch, and what comes next is decided."""
+
+    def tick(self) -> None:
+        """Several times a second, between all else."""
+
+
+class _Stateless:
+    """Ray pickles searcher, scheduler and callbacks into its own state, where nothing of a sweep belongs."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Search(_Stateless, Searcher):
+    """Hands out segments."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def suggest(self, trial_id: str) -> Any:
+        number = self._conductor.next_trial()
+        if number is None:
+            return Searcher.FINISHED if self._conductor.done else None
+        trial = self._conductor.state.trials[number]
+        return {"trial": number, "from_epoch": trial.epoch, **trial.configuration}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+class _Schedule(_Stateless, FIFOScheduler):
+    """Lets the conductor decide on every report: the one place where all rules are known."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+        self._conductor = conductor
+
+    def on_trial_result(self, controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        number = _number(trial)
+        if "failure" in result:
+            self._conductor.fail(number, result["failure_rule"], result["failure"])
+            return self.STOP
+        goes_on = self._conductor.report(number, int(result["epoch"]), {name: result[name] for name in METRICS})
+        return self.CONTINUE if goes_on else self.STOP
+
+
+class _Relay(_Stateless, tune.Callback):
+    """Tells the watcher what happens and the conductor which process died; takes in signals."""
+
+    def __init__(self, conductor: Conductor, watcher: Watcher) -> None:
+        self._conductor = conductor
+        self._watcher = watcher
+        self.received: list[signal.Signals] = []
+        self._restore: Callable[[], None] | None = None
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._restore is None:
+            # Not before: Ray takes SIGTERM and SIGUSR1 for itself when it starts, and when a run does.
+            self._restore = _catch_signals(self.received)
+        if self.received:
+            self._conductor.interrupt(f"interrupted by {self.received[0].name}")
+        self._watcher.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._start(trial)
-        self.display.refresh()
+        self._watcher.begin(_number(trial))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        number = self._start(trial)
-        self.record.report(number, int(result["epoch"]), {name: result[name] for name in METRICS})
-        self.display.progress.report(number, result)
-        self.display.refresh()
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        number = self._start(trial)
-        if self._epoch(number) >= self.epochs:
-            self._end(number, "finished", f"all {self.epochs} epochs")
-        else:
-            self._end(number, "stopped", self._out_of_time() or f"halving at epoch {self._epoch(number)}")
+        self._watcher.report(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        number = self._start(trial)
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
-        message = lines[-1] if lines else "unknown"
-        self.display.note(f"trial {number} failed: {message} (trials/{trial_name(number)}/trial.log)")
-        self._end(number, "failed", "error", message)
+        self._conductor.died(_number(trial), lines[-1] if lines else "its process died")
+        self._watcher.report(_number(trial))
 
-    def close(self) -> None:
-        """End in the record what Ray left running: it reports no end when a sweep is cut short."""
-        for number, trial in list(self.display.progress.trials.items()):
-            if trial.status == "running":
-                self._end(number, "stopped", self._out_of_time() or f"interrupted after epoch {trial.epoch}")
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        if self._restore is not None:
+            self._restore()
 
-    def _start(self, trial: Trial) -> int:
-        # A trial whose process cannot start fails without having started, and Ray starts one again after a fault.
-        number = _number(trial)
-        if number not in self.display.progress.trials:
-            self.record.trial(number, _configuration(trial))
-            self.display.progress.start(number, _configuration(trial))
-        return number
 
-    def _epoch(self, number: int) -> int:
-        return self.display.progress.trials[number].epoch
+class _End(_Stateless, tune.Stopper):
+    """Ends the run at once where the conductor says so."""
 
-    def _out_of_time(self) -> str | None:
-        if self.time_budget_s is None or time.monotonic() - self._started < self.time_budget_s:
-            return None
-        return f"time budget of {self.time_budget_s / 60:g} min used up"
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
 
-    def _end(self, number: int, status: str, reason: str, error: str | None = None) -> None:
-        if number not in self._ended:
-            self._ended.add(number)
-            self.record.end(number, status=status, reason=reason, error=error)
-            self.display.progress.end(number, status)
-            self.display.refresh()
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        self._conductor.judge_sweep()
+        return self._conductor.must_end
+
+
+def _catch_signals(received: list[signal.Signals]) -> Callable[[], None]:
+    """Collect signals; a second one interrupts at once, which loses nothing but the summary."""
+
+    def note(number: int, frame: Any) -> None:
+        received.append(signal.Signals(number))
+        if len(received) > 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
 
 
 def _number(trial: Trial) -> int:
     return int(trial.config["trial"])
-
-
-def _configuration(trial: Trial) -> dict[str, Any]:
-    return {name: value for name, value in trial.config.items() if name != "trial"}
-
-
-def _trial_dirname(trial: Trial) -> str:
-    return trial_name(_number(trial))

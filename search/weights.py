@@ -53,7 +53,7 @@ def tell_start(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] |
     Raises:
         CheckpointError: the weights cannot be read or do not fit.
     """
-    plans = [(plan, sweep.trial_settings(plan)) for plan in _plans(sweep)]
+    plans = [(plan, sweep.trial_settings(plan)) for plan in list_plans(sweep)]
     deepest = plans[-1][1]  # the baseline, which loads nothing, comes first
     model, report = starting_model(deepest, corpus)
     fresh: frozenset[str] = frozenset()
@@ -95,7 +95,7 @@ def _settings(sweep: Sweep) -> TrialSettings:
     return TrialSettings(model=sweep.model, corpus=sweep.corpus, training=sweep.training, pretraining=sweep.pretraining)
 
 
-def _plans(sweep: Sweep) -> Iterator[dict[str, Scalar]]:
+def list_plans(sweep: Sweep) -> Iterator[dict[str, Scalar]]:
     """A configuration for each strategy and depth that the space offers, everything else at some value of its own."""
     offered = [option for definition in sweep.space.get("strategy", ()) for option in _options(definition)]
     strategies: list[str | None] = [name for name in STRATEGIES if name in offered]

@@ -4,11 +4,14 @@ GlosstuneError
 ├── SettingError      a key of a sweep file, an override or an argument
 ├── CorpusError       a file of features or annotations, or a split
 ├── CheckpointError   a file of weights
-└── FolderError       a sweep's folder or its disk
+├── FolderError       a sweep's folder or its disk
+└── Interrupted       a signal ended a sweep, which can be resumed
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from signal import Signals
 
 
 class GlosstuneError(Exception):
@@ -37,6 +40,15 @@ class CheckpointError(GlosstuneError):
 
 class FolderError(GlosstuneError):
     """A sweep folder that exists, is missing, or cannot be written."""
+
+
+class Interrupted(GlosstuneError):
+    """A signal ended a sweep in a folder. All that was reported is kept."""
+
+    def __init__(self, folder: Path, signal: Signals) -> None:
+        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {folder}")
+        self.folder = folder
+        self.signal = signal
 
 
 def unknown_key(name: object, known: Iterable[str]) -> str:

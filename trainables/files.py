@@ -1,4 +1,4 @@
-"""Write files whole: beside their place first, then renamed into it."""
+"""Write files whole, beside their place first, then renamed into it; and the place of a trial's files."""
 
 import errno
 import os
@@ -24,3 +24,8 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         full = error.errno == errno.ENOSPC
         rule = "no space left on the disk; free some or choose another folder with --out" if full else str(error)
         raise FolderError(f"{target}: cannot be written: {rule}") from error
+
+
+def trial_name(number: int) -> str:
+    """Folder of a trial below ``trials`` in the folder of its sweep."""
+    return f"{number:04d}"

@@ -18,10 +18,12 @@ class CTCLoss:
     Attributes:
         mean: nats a gloss, averaged over the feasible utterances; 0 where there is none.
         feasible: (batch,) bool; an utterance with more glosses than output frames has no alignment.
+        squares: sum over the feasible utterances of the squared loss, for the spread between utterances.
     """
 
     mean: Tensor
     feasible: Tensor
+    squares: Tensor
 
 
 def frames_needed(glosses: Sequence[object]) -> int:
@@ -52,8 +54,8 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
         reduction="none",
         zero_infinity=True,
     )
-    per_gloss = losses / sizes.to(losses.device)
-    return CTCLoss((per_gloss * feasible).sum() / feasible.sum().clamp_min(1), feasible)
+    per_gloss = losses / sizes.to(losses.device) * feasible
+    return CTCLoss(per_gloss.sum() / feasible.sum().clamp_min(1), feasible, per_gloss.detach().square().sum())
 
 
 def ctc_floor(lengths: Sequence[int], targets: Sequence[Sequence[int]], *, sample: int = 512, steps: int = 30) -> float:

@@ -22,7 +22,7 @@ from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.decoding import blank_frames, greedy_decode
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
-from glosstune.trainables.losses import ctc_loss
+from glosstune.trainables.losses import CTCLoss, ctc_loss
 from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.provenance import check_unseen, training_recordings
@@ -33,7 +33,17 @@ from glosstune.trainables.starting import starting_model
 from glosstune.trainables.strategy import thaw_epochs, thaw_for
 
 EVALUATION_BATCH = 32
-CHECKPOINT_KEYS = {"model", "optimiser", "epoch", "best_wer", "vocabulary", "settings", "recordings", "fresh"}
+CHECKPOINT_KEYS = {
+    "model",
+    "optimiser",
+    "epoch",
+    "best_wer",
+    "metrics",
+    "vocabulary",
+    "settings",
+    "recordings",
+    "fresh",
+}
 
 # Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss.
 METRICS = (
@@ -42,6 +52,7 @@ METRICS = (
     "train_loss",
     "dev_loss",
     "loss_below_floor",
+    "loss_below_floor_se",
     "blank_ratio",
     "substitution_rate",
     "deletion_rate",
@@ -73,6 +84,7 @@ class TrainingSession:
         epoch: epochs done.
         best_wer: lowest WER on dev so far; infinity before the first epoch.
         improved: whether the last epoch lowered it.
+        metrics: what ``run_epoch`` returned last.
         hypotheses: of the epoch with the best WER: a row an utterance (key, reference, hypothesis).
         load_report: what arrived from ``settings.pretrained``; None where the strategy starts from scratch.
 
@@ -104,6 +116,7 @@ class TrainingSession:
         self.epoch = 0
         self.best_wer = math.inf
         self.improved = False
+        self.metrics: dict[str, float] = {}
         self.hypotheses: pd.DataFrame | None = None
 
     def run_epoch(self) -> dict[str, float]:
@@ -111,6 +124,7 @@ class TrainingSession:
 
         ``loss_below_floor`` compares the training loss with the CTC floor: 0 says that the model has
         learned nothing from its input, 1 that it knows everything, below 0 that it is worse than blind.
+        ``loss_below_floor_se`` is its standard error over the utterances of the epoch.
         """
         started = time.perf_counter()
         if self.device.type == "cuda":
@@ -121,13 +135,14 @@ class TrainingSession:
             torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
             metrics = self._train_epoch()
         trained_s = time.perf_counter() - started
+        loss_se = metrics.pop("train_loss_se")
         self.epoch += 1
         rates, hypotheses, dev = self._score("dev")
         self.improved = rates.wer < self.best_wer
         if self.improved:
             self.best_wer = rates.wer
             self.hypotheses = hypotheses
-        return {
+        self.metrics = {
             "epoch": self.epoch,
             **asdict(rates),
             "best_wer": self.best_wer,
@@ -135,11 +150,13 @@ class TrainingSession:
             **dev,
             # A corpus of one gloss an utterance may have a floor of 0, which nothing is below.
             "loss_below_floor": (self.floor - metrics["train_loss"]) / self.floor if self.floor else math.nan,
+            "loss_below_floor_se": loss_se / self.floor if self.floor else math.nan,
             "frames_per_s": sum(map(self.corpus.length, self.corpus.rows("train"))) / trained_s,
             "epoch_s": time.perf_counter() - started,
             "trainable_params": trainable_parameters(self.model),
             "peak_gpu_mb": torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else 0.0,
         }
+        return self.metrics
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whole: weights, optimiser, epoch, and what reading features again needs."""
@@ -148,6 +165,7 @@ class TrainingSession:
             "optimiser": self.optimiser.state_dict(),
             "epoch": self.epoch,
             "best_wer": self.best_wer,
+            "metrics": self.metrics,
             "vocabulary": list(self.corpus.vocabulary.glosses),
             "recordings": training_recordings(self.corpus),
             "fresh": sorted(self.fresh),
@@ -170,6 +188,7 @@ class TrainingSession:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
+            self.metrics = dict(state["metrics"])
             self.fresh = frozenset(state["fresh"])
         except Exception as error:  # torch raises a different type for each kind of misfit
             raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
@@ -193,7 +212,7 @@ class TrainingSession:
         rows = self.corpus.rows("train")
         batches = shuffled_batches(rows, [self.corpus.length(row) for row in rows], training.batch_size, generator)
         self.model.train()
-        loss_sum = norm_sum = rate = 0.0
+        loss_sum = square_sum = norm_sum = rate = 0.0
         feasible = infeasible = nonfinite = 0
         for step, batch_rows in enumerate(batches):
             progress = self.epoch + (step + 1) / len(batches)
@@ -206,25 +225,30 @@ class TrainingSession:
             )
             set_learning_rate(self.optimiser, rate, self._thaw_factors(progress))
             batch = collate(self.corpus, batch_rows, self.conditioning, augment=self.augment, generator=generator)
-            loss, usable, norm = self._step(batch)
+            result, norm = self._step(batch)
+            loss, usable = float(result.mean.detach()), int(result.feasible.sum())
             infeasible += len(batch_rows) - usable
             if not math.isfinite(loss) or not math.isfinite(norm):
                 nonfinite += 1
                 continue
             feasible += usable
             loss_sum += loss * usable
+            square_sum += float(result.squares)
             norm_sum += norm
         good = len(batches) - nonfinite
+        mean = loss_sum / feasible if feasible else math.nan
+        variance = (square_sum - feasible * mean**2) / (feasible - 1) if feasible > 1 else math.nan
         return {
-            "train_loss": loss_sum / feasible if feasible else math.nan,
+            "train_loss": mean,
+            "train_loss_se": math.sqrt(max(variance, 0.0) / feasible) if feasible > 1 else math.nan,
             "grad_norm": norm_sum / good if good else math.nan,
             "learning_rate": rate,
             "infeasible_utterances": infeasible,
             "nonfinite_steps": nonfinite,
         }
 
-    def _step(self, batch: Batch) -> tuple[float, int, float]:
-        """One optimiser step; loss, feasible utterances and gradient norm. A non-finite step changes no weight."""
+    def _step(self, batch: Batch) -> tuple[CTCLoss, float]:
+        """One optimiser step; its loss and gradient norm. A non-finite step changes no weight."""
         with autocast(self.device, self.settings.training.precision):
             log_probs, lengths = self.model(batch.features, batch.lengths)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
@@ -233,7 +257,7 @@ class TrainingSession:
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm))
         if math.isfinite(norm):
             self.optimiser.step()
-        return float(result.mean.detach()), int(result.feasible.sum()), norm
+        return result, norm
 
     @torch.no_grad()
     def _score(self, split: Split) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:

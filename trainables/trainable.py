@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from typing import Any
 import torch
 from ray import tune
 
+from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.files import write_whole
+from glosstune.trainables.files import trial_name, write_whole
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
-
-POINTER = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -28,26 +26,28 @@ class TrialContext:
         build: turns a configuration into the settings of a trial.
         folder: the sweep's folder, absolute.
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
-        metric: the metric whose lowest value so far is reported as ``objective``.
     """
 
     build: Callable[[Mapping[str, object]], TrialSettings]
     folder: Path
     threads: int
-    metric: str
 
 
 class CTCTrainable(tune.Trainable):
-    """One trial: a thin shell around ``TrainingSession`` that writes into the sweep's folder.
+    """One trial, or a part of one: a thin shell around ``TrainingSession`` that writes into the sweep's folder.
 
-    ``<folder>/trials/0003`` receives ``last.pt`` after every epoch, ``best.pt`` and ``hypotheses.parquet``
-    after every improvement, and ``trial.log``. Ray's own checkpoint only points at ``last.pt``, which is
-    written before the epoch is reported.
+    ``<folder>/trials/0003`` receives ``last.pt`` after every epoch, before the epoch is reported, ``best.pt`` and
+    ``hypotheses.parquet`` after every improvement, and ``trial.log``. A trial that has a ``last.pt`` goes on from
+    it; an epoch in there that was never reported (``from_epoch`` of the configuration is the last that was) is
+    reported first, untrained. Ray's own checkpoints are not used.
+
+    An error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again.
 
     ``tune.with_parameters(CTCTrainable, context=...)`` gives it a ``TrialContext``.
     """
 
-    _objective: float = math.inf
+    _session: TrainingSession
+    _reported: int
 
     def setup(self, config: dict[str, Any], context: TrialContext | None = None) -> None:
         assert context is not None, "use tune.with_parameters(CTCTrainable, context=TrialContext(...))"
@@ -63,57 +63,83 @@ class CTCTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._failure is not None:
+            return self._failure
+        if self._session.epoch > self._reported:
+            self._reported = self._session.epoch
+            return dict(self._session.metrics)
         try:
-            metrics = self._session.run_epoch()
-        except Exception:
-            self._log.error("epoch %d failed\n%s", self._session.epoch + 1, traceback.format_exc())
-            raise
-        value = metrics[self._context.metric]
-        # A comparison with NaN is false, so that a diverged epoch improves nothing.
-        if value < self._objective:
-            self._objective = value
-        if self._session.improved and self._session.hypotheses is not None:
-            self._session.save(self._folder / "best.pt")
-            write_whole(self._folder / "hypotheses.parquet", self._session.hypotheses.to_parquet)
-        self._session.save(self._folder / "last.pt")
-        self._log.info("%s", json.dumps(metrics))
-        return {**metrics, "objective": self._objective}
+            return self._train_epoch()
+        except Exception as error:
+            return self._fail(f"epoch {self._session.epoch + 1} failed", error)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        pointer = {"checkpoint": str(self._folder / "last.pt"), "objective": self._objective}
-        (Path(checkpoint_dir) / POINTER).write_text(json.dumps(pointer))
+        """Nothing: ``last.pt`` is there already, and where it lies the trial's number says."""
 
     def load_checkpoint(self, checkpoint_dir: Any) -> None:  # a folder, though Ray declares a dict
-        if checkpoint_dir is None:
-            return
-        pointer = json.loads((Path(checkpoint_dir) / POINTER).read_text())
-        self._session.load(Path(pointer["checkpoint"]))
-        self._objective = pointer["objective"]
+        """Nothing: ``setup`` has loaded ``last.pt``."""
 
     def cleanup(self) -> None:
         self._end()
 
+    def _train_epoch(self) -> dict[str, Any]:
+        metrics = self._session.run_epoch()
+        if self._session.improved and self._session.hypotheses is not None:
+            self._session.save(self._folder / "best.pt")
+            write_whole(self._folder / "hypotheses.parquet", self._session.hypotheses.to_parquet)
+        self._session.save(self._folder / "last.pt")
+        self._reported = self._session.epoch
+        self._log.info("%s", json.dumps(metrics))
+        return dict(metrics)
+
     def _begin(self, config: Mapping[str, Any]) -> None:
-        self._folder = self._context.folder / "trials" / trial_name(config["trial"])
+        number, self._reported = config["trial"], config["from_epoch"]
+        self._failure: dict[str, Any] | None = None
+        self._folder = self._context.folder / "trials" / trial_name(number)
         self._folder.mkdir(parents=True, exist_ok=True)
-        parameters = {name: value for name, value in config.items() if name != "trial"}
-        self._log = logging.getLogger(f"glosstune.trial.{config['trial']}")
+        parameters = {name: value for name, value in config.items() if name not in ("trial", "from_epoch")}
+        self._log = logging.getLogger(f"glosstune.trial.{number}")
         self._log.setLevel(logging.INFO)
         self._log.propagate = False
         handler = logging.FileHandler(self._folder / "trial.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.addHandler(handler)
-        self._log.info("configuration %s", json.dumps(parameters))
+        self._log.info("configuration %s, from epoch %d", json.dumps(parameters), self._reported)
         try:
-            settings = self._context.build(parameters)
-            self._session = TrainingSession(settings, self._packed(settings))
-            if (report := self._session.load_report) is not None:
-                described = json.dumps(report.to_mapping(), indent=1)
-                write_whole(self._folder / "pretrained.json", lambda partial: partial.write_text(described))
-        except Exception:
-            self._log.error("the trial could not start\n%s", traceback.format_exc())
-            raise
-        self._objective = math.inf
+            self._session = self._open(self._context.build(parameters))
+        except Exception as error:
+            self._fail("the trial could not start", error)
+
+    def _open(self, settings: TrialSettings) -> TrainingSession:
+        """The session, as far as the trial has come."""
+        session = self._new_session(settings)
+        if (report := session.load_report) is not None:
+            described = json.dumps(report.to_mapping(), indent=1)
+            write_whole(self._folder / "pretrained.json", lambda partial: partial.write_text(described))
+        last = self._folder / "last.pt"
+        if not last.exists():
+            return session
+        try:
+            session.load(last)
+        except CheckpointError as error:
+            self._log.warning("%s; the trial starts over, which under its seed gives the same epochs", error)
+            return self._new_session(settings)
+        if session.epoch > self._reported + 1:
+            self._log.warning("%s has %d epochs, %d were reported; starting over", last, session.epoch, self._reported)
+            return self._new_session(settings)
+        return session
+
+    def _new_session(self, settings: TrialSettings) -> TrainingSession:
+        return TrainingSession(settings, self._packed(settings))
+
+    def _fail(self, what: str, error: Exception) -> dict[str, Any]:
+        self._log.error("%s\n%s", what, traceback.format_exc())
+        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if out_of_memory and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._failure = {"failure": message, "failure_rule": "out of memory" if out_of_memory else "error"}
+        return self._failure
 
     def _packed(self, settings: TrialSettings) -> PackedCorpus:
         # Gains differ from trial to trial; the packed corpus does not depend on them.
@@ -126,8 +152,3 @@ class CTCTrainable(tune.Trainable):
         for handler in list(self._log.handlers):
             handler.close()
             self._log.removeHandler(handler)
-
-
-def trial_name(number: int) -> str:
-    """Folder of a trial below ``trials``."""
-    return f"{number:04d}"

@@ -1,85 +1,96 @@
 import io
-import pickle
 
 from hypothesis import given
 from hypothesis import strategies as st
+from replay import Tape, metrics, sweep
 from rich.console import Console
 
+from glosstune.search.conductor import Conductor
 from glosstune.search.display import Display
 from glosstune.search.progress import SweepProgress
 
 
-def _progress() -> SweepProgress:
-    progress = SweepProgress("sweep", samples=4, epochs=10, target=0.3)
-    progress.start(0, {"learning_rate": 1e-3})
-    progress.report(0, _metrics(10, wer=0.4, best=0.25))
-    progress.end(0, "finished")
-    progress.start(1, {"learning_rate": 2e-3})
-    progress.report(1, _metrics(3, wer=0.97, best=0.97))
-    progress.end(1, "stopped")
-    progress.start(2, {"learning_rate": 3e-3, "dropout": 0.123456})
-    progress.report(2, _metrics(5, wer=0.9, best=0.9))
-    return progress
+class Stage:
+    """A sweep of four trials of ten epochs, two of them over, with a clock that is set by hand."""
 
+    def __init__(self, *overrides: str) -> None:
+        plan = sweep("search.samples=4", "training.epochs=10", "halving.kind=none", *overrides)
+        self.now = 0.0
+        self.conductor = Conductor(plan, Tape().append, slots=lambda: 4, clock=lambda: self.now)
+        self.progress = SweepProgress(self.conductor, clock=lambda: self.now)
 
-def _metrics(epoch: int, *, wer: float, best: float) -> dict[str, float]:
-    return {"epoch": epoch, "wer": wer, "best_wer": best, "loss_below_floor": 0.1}
+    def train(self, wer: float, epochs: int) -> None:
+        number = self.conductor.next_trial()
+        assert number is not None
+        for epoch in range(1, epochs + 1):
+            self.conductor.report(number, epoch, metrics(wer, 0.1))
+
+    def play(self) -> "Stage":
+        self.train(0.25, 10)
+        self.train(0.97, 3)
+        self.conductor.stop(1)
+        self.train(0.9, 5)
+        self.now = 100.0
+        return self
 
 
 def test_counts_best_and_share_of_work() -> None:
-    progress = _progress()
+    progress = Stage().play().progress
     assert progress.counts == {"finished": 1, "stopped": 1, "running": 1, "waiting": 1}
     assert progress.best is not None and progress.best.number == 0
-    assert progress.epochs_done == 18
+    assert progress.pace == 18 / 100
     assert progress.done == 2.5 / 4
-    assert progress.remaining_s(100.0) == 60.0
+    assert progress.remaining_s == 60.0
 
 
 def test_remaining_time_ends_with_the_budget() -> None:
-    progress = _progress()
-    progress.time_budget_s = 120.0
-    assert progress.remaining_s(100.0) == 20.0
-    assert progress.remaining_s(130.0) == 0.0
+    stage = Stage("search.time_budget_min=2").play()
+    assert stage.progress.remaining_s == 20.0
+    stage.now = 130.0
+    assert stage.progress.remaining_s == 0.0
 
 
 def test_no_estimate_before_the_first_epoch() -> None:
-    assert SweepProgress("sweep", 4, 10, 0.3).remaining_s(5.0) is None
+    stage = Stage()
+    stage.now = 5.0
+    assert stage.progress.remaining_s is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 10)), max_size=30))
-def test_share_of_work_never_shrinks_and_stays_below_one(reports: list[tuple[int, int]]) -> None:
-    progress = SweepProgress("sweep", 4, 10, 0.3)
-    before = 0.0
-    for number, epoch in reports:
-        progress.start(number, {})
-        progress.report(number, _metrics(epoch, wer=1.0, best=1.0))
-        assert before <= progress.done <= 1
-        before = progress.done
+def test_a_resumed_sweep_is_timed_by_what_its_new_driver_does() -> None:
+    stage = Stage().play()
+    resumed = SweepProgress(stage.conductor, clock=lambda: stage.now)
+    stage.now = 110.0
+    assert resumed.pace == 0 and resumed.remaining_s is None
+    stage.train(0.5, 10)
+    assert resumed.pace == 1.0
+    assert resumed.remaining_s == 10.0 * 0.125 / 0.25
+
+
+@given(st.lists(st.integers(1, 10), max_size=4))
+def test_share_of_work_never_shrinks_and_stays_below_one(lengths: list[int]) -> None:
+    stage, before = Stage(), 0.0
+    for epochs in lengths:
+        stage.train(1.0, epochs)
+        assert before <= stage.progress.done <= 1
+        before = stage.progress.done
 
 
 def test_a_terminal_shows_table_bar_and_target() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=160)
-    display = Display(_progress(), console)
-    console.print(display.render())
+    console.print(Display(Stage().play().progress, console).render())
     text = stream.getvalue()
-    for part in ("1 finished", "1 running", "1 waiting", "25.0%", "reached", "5/10", "dropout=0.123", "left"):
+    for part in ("1 finished", "1 running", "1 waiting", "25.0%", "reached", "5/10", "dropout=0.", "left"):
         assert part in text
 
 
 def test_elsewhere_lines_are_printed_when_there_is_news() -> None:
-    stream = io.StringIO()
-    with Display(_progress(), Console(file=stream, width=80)) as display:
+    stream, stage = io.StringIO(), Stage().play()
+    with Display(stage.progress, Console(file=stream, width=80)) as display:
         display.refresh()
         display.refresh()
-        display.progress.report(2, _metrics(6, wer=0.2, best=0.2))
+        stage.conductor.report(2, 6, metrics(0.2, 0.5))
         display.refresh()
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert "best WER 25.0% (trial 0)" in lines[0] and "best WER 20.0% (trial 2)" in lines[1]
-
-
-def test_a_display_can_be_pickled() -> None:
-    copy = pickle.loads(pickle.dumps(Display(_progress(), Console(file=io.StringIO()))))
-    copy.refresh()
-    assert copy.progress.best.number == 0

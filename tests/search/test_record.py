@@ -1,29 +1,45 @@
 import json
-import math
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from glosstune.results.record import read_record
 from glosstune.search.record import Record
 from glosstune.spaces import FolderError
 
 
-def test_record_appends_one_json_object_a_line(tmp_path: Path) -> None:
+def test_record_appends_one_json_object_a_line_and_returns_it_as_read(tmp_path: Path) -> None:
     record = Record(tmp_path / "record.jsonl")
-    record.sweep(samples=2, epochs=3, metric="wer", target=0.3)
-    record.trial(0, {"learning_rate": 1e-3})
-    record.report(0, 1, {"wer": 1.2, "train_loss": math.nan, "dev_loss": math.inf})
-    record.end(0, status="failed", reason="error", error="boom")
-    lines = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
-    assert [line.pop("event") for line in lines] == ["sweep", "trial", "report", "end"]
-    assert all(line.pop("time").endswith("+00:00") for line in lines)
-    assert lines[1:] == [
-        {"trial": 0, "configuration": {"learning_rate": 0.001}},
-        {"trial": 0, "epoch": 1, "metrics": {"wer": 1.2, "train_loss": None, "dev_loss": None}},
-        {"trial": 0, "status": "failed", "reason": "error", "error": "boom"},
+    written = [
+        record.append("sweep", samples=2, target=0.3),
+        record.append("trial", trial=0, configuration={"learning_rate": 1e-3, "tuple": (1, 2)}),
+        record.append("end", trial=0, status="failed", reason="error", error="boom"),
     ]
+    lines = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert lines == written
+    assert [line["event"] for line in lines] == ["sweep", "trial", "end"]
+    assert all(line["time"].endswith("+00:00") for line in lines)
+    assert lines[1]["configuration"] == {"learning_rate": 0.001, "tuple": [1, 2]}
 
 
 def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="cannot be written"):
-        Record(tmp_path / "nowhere" / "record.jsonl").trial(0, {})
+        Record(tmp_path / "nowhere" / "record.jsonl").append("trial", trial=0)
+
+
+@given(st.integers(0, 200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_record_that_is_torn_anywhere_in_its_last_line_goes_on_whole(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "record.jsonl"
+    path.unlink(missing_ok=True)
+    record = Record(path)
+    record.append("sweep", samples=1, epochs=2, metric="wer", target=0.3)
+    first = path.read_bytes()
+    record.append("trial", trial=0, configuration={"text": "ü" * 20})
+    path.write_bytes(path.read_bytes()[: max(len(first), len(first) + keep)])
+    whole = path.read_bytes().endswith(b"\n")
+    record.repair()
+    record.append("trial", trial=1, configuration={})
+    assert sorted(read_record(tmp_path).trials) == ([0, 1] if whole and keep else [1])

@@ -1,0 +1,48 @@
+"""What may change when a sweep is resumed: how much is searched and where, not what is compared with what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from glosstune.search.sweep import Sweep
+from glosstune.spaces import SettingError
+from glosstune.spaces.errors import shown
+
+_CHANGEABLE = (
+    "search.samples",
+    "search.sampler",
+    "search.target",
+    "search.stop_at_target",
+    "search.time_budget_min",
+    "search.epoch_budget",
+    "search.patience_trials",
+    "resources",
+    "space",
+    "storage",
+)
+
+
+def list_changes(old: Sweep, new: Sweep) -> dict[str, Any]:
+    """The dotted keys that differ and their new values.
+
+    Raises:
+        SettingError: a key that would make the trials so far and those to come incomparable, or parameters that
+            the space did not have or has no longer.
+    """
+    before, after = _flat(old.resolved()), _flat(new.resolved())
+    changed = {key: after.get(key) for key in {**before, **after} if before.get(key) != after.get(key)}
+    for key in changed:
+        if not any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE):
+            rule = f"cannot change while a sweep goes on, for its trials would not compare: it was {shown(before[key])}"
+            raise SettingError(f"{rule}; got {shown(after[key])}; start another sweep, with warm_start", key=key)
+    if set(old.space) != set(new.space):
+        rule = f"must keep its parameters, {', '.join(old.space)}; got {', '.join(new.space)}"
+        raise SettingError(f"{rule}; change ranges only", key="space")
+    return changed
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        inside = isinstance(value, Mapping) and prefix != "space."
+        flat |= _flat(value, f"{prefix}{name}.") if inside else {f"{prefix}{name}": value}
+    return flat

@@ -1,0 +1,331 @@
+"""Decide what every trial of a sweep does next; each decision is written to the record before it is acted on.
+
+The conductor knows neither Ray nor training. It is asked which trial a free slot should run, and told each epoch. A
+trial runs in segments, from where it stands to where it is judged next. A new conductor that is given the events of
+an old one goes on where that one was.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from glosstune.search.halving import Standing
+from glosstune.search.stopping import Stop, judge_sweep, judge_trial
+from glosstune.search.suggestion import Suggester
+from glosstune.search.sweep import Sweep
+from glosstune.search.sweep_state import Event, SweepState
+from glosstune.search.trial_state import TrialState
+
+Append = Callable[..., Event]
+
+# Processes in a row that a trial may lose without having done an epoch.
+MOST_DEATHS = 3
+
+
+class Conductor:
+    """The trials of a sweep, and what comes next.
+
+    Args:
+        sweep: what is searched.
+        append: writes an event, given as name and fields, and returns it as written.
+        slots: how many trials can run at a time now.
+        events: of the record so far, in order.
+        earlier: trials of other sweeps, for the sampler.
+        clock: seconds.
+
+    Attributes:
+        state: what has happened so far.
+        live: trials whose segment runs now.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        append: Append,
+        *,
+        slots: Callable[[], int] = lambda: 1,
+        events: Iterable[Event] = (),
+        earlier: Sequence[TrialState] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = SweepState(sweep)
+        self.live: set[int] = set()
+        self._append = append
+        self._slots = slots
+        self._earlier = earlier
+        self._clock = clock
+        self.change(sweep)
+        for event in events:
+            self.state.apply(event)
+        self._used_s, self._started = self.state.used_s, clock()
+        self._recover()
+
+    # What whoever runs the trials asks and tells.
+
+    def next_trial(self) -> int | None:
+        """The trial that a free slot should run now; None if there is none at the moment (see ``done``)."""
+        if len(self.live) >= self._slots() or self.must_end:
+            return None
+        number = self._to_continue()
+        if number is None and self.state.over is None:
+            number = self._to_promote()
+            if number is None and len(self.state.trials) < self.samples:
+                number = self._to_begin()
+        if number is None and not self.live:
+            number = self._to_carry_on()
+        if number is not None:
+            self.live.add(number)
+        return number
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing runs and ``next_trial`` would find nothing that could."""
+        if self.live or self.must_end:
+            return not self.live
+        if any(self._continues(trial) for trial in self.state.trials.values()) or self._incumbent() is not None:
+            return False
+        return self.state.over is not None or (self._promotion() is None and len(self.state.trials) >= self.samples)
+
+    @property
+    def must_end(self) -> bool:
+        """Whether all that runs has to end now. Out of patience, a sweep still carries its best trial on."""
+        return self.state.over is not None and self.state.over.rule != "patience"
+
+    def report(self, number: int, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again."""
+        trial = self.state.trials[number]
+        if number not in self.live:
+            return False  # it was ended from outside while it trained
+        if epoch <= trial.epoch:
+            return True
+        if epoch > trial.epoch + 1:
+            self.fail(number, "error", f"epoch {epoch} was reported after epoch {trial.epoch}")
+            return False
+        self._emit("report", trial=number, epoch=epoch, metrics=_finite(metrics))
+        goes_on = self._judge(trial)
+        self.judge_sweep()
+        if not goes_on or self.must_end:
+            self.live.discard(number)
+        return number in self.live
+
+    def fail(self, number: int, rule: str, message: str) -> None:
+        """End a trial that cannot go on; ``rule`` is one of ``trial_state.FAULTS``."""
+        self.live.discard(number)
+        self._emit("end", trial=number, status="failed", rule=rule, reason=rule, error=message)
+
+    def died(self, number: int, message: str) -> None:
+        """The process of a trial has died: it goes on from its checkpoint, unless that keeps happening."""
+        if number in self.live:
+            self._emit("retry", trial=number, reason=message)
+            self.live.discard(number)
+            if self.state.trials[number].deaths > MOST_DEATHS:
+                self.fail(number, "process died", message)
+
+    def interrupt(self, reason: str) -> None:
+        """End the sweep now; it can be resumed."""
+        if not self.must_end:
+            self._emit("over", rule="interrupt", reason=reason)
+
+    def judge_sweep(self) -> None:
+        """End the sweep if it has reached a limit."""
+        over = self.state.over
+        stop = judge_sweep(
+            self.state.sweep.search,
+            best_wer=self.state.best_wer,
+            used_s=self.used_s,
+            epochs=self.state.epochs,
+            since_best=len(self.state.since_best),
+        )
+        if stop is not None and (over is None or over.rule == "patience" != stop.rule):
+            self._emit("over", rule=stop.rule, reason=stop.reason)
+
+    def close(self) -> None:
+        """Say of every trial that has no end how it stands; called when nothing runs any more."""
+        self.live.clear()
+        goes_on = not self.done or (self.state.over is not None and self.state.over.rule == "interrupt")
+        over = self.state.over or Stop("interrupt", "the driver ended")
+        for trial in self.state.trials.values():
+            if trial.status == "running":
+                reason = f"{over.reason} after epoch {trial.epoch}"
+                self._emit("end", trial=trial.number, status="interrupted", rule=over.rule, reason=reason)
+            elif trial.status == "paused" and not goes_on:
+                rung = self.state.halving.highest_rung(trial.number)
+                assert rung is not None
+                standing = self.state.halving.standing(trial.number, rung)
+                reason = self._in_words(standing, "stopped")
+                self._emit("end", **_told(standing), status="stopped", rule="halving", reason=reason)
+
+    # What users ask for.
+
+    def stop(self, number: int) -> None:
+        """End a trial for good."""
+        self.live.discard(number)
+        reason = f"stopped by the user after epoch {self.state.trials[number].epoch}"
+        self._emit("end", trial=number, status="stopped", rule="user", reason=reason)
+
+    def pin(self, number: int) -> None:
+        """Let a trial train to its end, whatever rivals and rules say."""
+        self._emit("pin", trial=number)
+
+    def queue(self, configuration: Mapping[str, Any]) -> None:
+        """Try a configuration before the sampler suggests others; it comes on top of the samples."""
+        self._emit("queue", configuration=dict(configuration))
+
+    def change(self, sweep: Sweep) -> None:
+        """Go on with other settings of the search, of a sweep that is otherwise the same."""
+        self.state.sweep = sweep
+        search = sweep.search
+        # Optuna's own ten, fewer in a short search, which would otherwise be random to its end.
+        startup = max(4, min(10, search.samples * 5 // 8))
+        self._suggester = Suggester(sweep.space, search.sampler, search.seed, startup, self._earlier)
+
+    @property
+    def samples(self) -> int:
+        """Trials that the sweep will have."""
+        return self.state.sweep.search.samples + self.state.queued
+
+    @property
+    def used_s(self) -> float:
+        """Seconds that the sweep has run for, all drivers together."""
+        return self._used_s + self._clock() - self._started
+
+    # Decisions.
+
+    def _judge(self, trial: TrialState) -> bool:
+        """Decide on a trial after its newest epoch; True if it goes on at once."""
+        if trial.judged == trial.epoch:
+            return trial.status == "running"
+        sweep, halving, epochs = self.state.sweep, self.state.halving, self.state.sweep.training.epochs
+        if trial.epoch >= epochs:
+            reason = f"all {epochs} epochs"
+            self._emit("end", trial=trial.number, status="finished", rule="finished", reason=reason)
+            return False
+        grace_epochs = halving.grace_epochs(trial.epoch_seconds, trial.warmup_epochs)
+        broken = None if trial.pinned else judge_trial(trial.curve, grace_epochs, sweep.stopping)
+        if broken is not None:
+            self._emit("end", trial=trial.number, status="stopped", rule=broken.rule, reason=broken.reason)
+            return False
+        rung = self.state.rung_reached(trial)
+        if rung is None:
+            return True
+        if trial.pinned:
+            self._promote(trial.number, "pinned by the user")
+            return True
+        standing = halving.standing(trial.number, rung)
+        if sweep.halving.kind == "stop":
+            if halving.keeps(standing):
+                self._go_on(standing)
+                return True
+            reason = self._in_words(standing, "stopped")
+            self._emit("end", **_told(standing), status="stopped", rule="halving", reason=reason)
+            return False
+        chosen = None if self.state.over else halving.next_promotion()
+        if chosen is not None and chosen.trial == trial.number:
+            self._go_on(chosen)
+            return True
+        self._emit("pause", **_told(standing), reason=self._in_words(standing, "waits"))
+        return False
+
+    def _recover(self) -> None:
+        """Take the decisions that a driver died before it could write."""
+        for trial in list(self.state.trials.values()):
+            if trial.status == "running" and trial.curve:
+                self._judge(trial)
+
+    def _to_continue(self) -> int | None:
+        """A trial whose segment was cut off, or that a user pinned while it waited."""
+        for trial in self.state.trials.values():
+            if self._continues(trial):
+                if trial.pinned and trial.waits and trial.status != "interrupted":
+                    self._promote(trial.number, "pinned by the user")
+                return trial.number
+        return None
+
+    def _continues(self, trial: TrialState) -> bool:
+        if trial.number in self.live:
+            return False
+        return trial.status in ("running", "interrupted") or (trial.pinned and trial.waits)
+
+    def _to_promote(self) -> int | None:
+        standing = self._promotion()
+        if standing is None:
+            return None
+        self._go_on(standing)
+        return standing.trial
+
+    def _promotion(self) -> Standing | None:
+        return self.state.halving.next_promotion() if self.state.sweep.halving.kind == "promote" else None
+
+    def _to_begin(self) -> int:
+        number = len(self.state.trials)
+        point, source = self._next_start_point(), "start point"
+        if point is None and self.state.queue:
+            point, source = self.state.queue[0], "queue"
+        if point is None:
+            trials, source = self.state.trials.values(), self.state.sweep.search.sampler
+            point = self._suggester.suggest(number, trials)
+        self._emit("trial", trial=number, configuration=dict(point), source=source)
+        return number
+
+    def _next_start_point(self) -> Mapping[str, Any] | None:
+        trials = self.state.trials.values()
+        taken = Counter(_key(trial.configuration) for trial in trials if trial.source == "start point")
+        for point in self.state.sweep.start_points:
+            if not taken[_key(point)]:
+                return point
+            taken[_key(point)] -= 1
+        return None
+
+    def _to_carry_on(self) -> int | None:
+        """The best trial, if it has not trained to its end: a sweep is judged by what its best one comes to."""
+        number = self._incumbent()
+        if number is not None:
+            self._promote(number, "the best of the sweep, carried on to its last epoch", carried=True)
+        return number
+
+    def _incumbent(self) -> int | None:
+        """The best trial, if it waits; none any more once one that was carried on broke a rule."""
+        trials = self.state.trials.values()
+        if any(trial.carried and trial.faulty for trial in trials):
+            return None
+        candidates = [trial for trial in trials if trial.waits or trial.status == "finished"]
+        best = min(candidates, key=lambda trial: (trial.score, trial.number), default=None)
+        return best.number if best is not None and best.waits and best.score < math.inf else None
+
+    def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
+        """Let a trial go on for another reason than its rank."""
+        rung = self.state.halving.highest_rung(number)
+        told = {"trial": number} if rung is None else _told(self.state.halving.standing(number, rung))
+        self._emit("promote", **told, reason=reason, carried=carried)
+
+    def _go_on(self, standing: Standing) -> None:
+        self._emit("promote", **_told(standing), reason=self._in_words(standing, "goes on"), carried=False)
+
+    def _in_words(self, standing: Standing, verdict: str) -> str:
+        at = f"rung {standing.rung} (epoch {self.state.trials[standing.trial].epoch})"
+        rival = f"{_ordinal(standing.rank)} of {standing.rivals} at {at}"
+        quota = f"the best {standing.quota} go on" if standing.quota else "too few yet for one to go on"
+        return f"halving: {verdict}, {rival}; {quota}"
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        self.state.apply(self._append(event, **fields))
+
+
+def _told(standing: Standing) -> dict[str, Any]:
+    return {**asdict(standing), "score": standing.score if math.isfinite(standing.score) else None}
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _key(configuration: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(configuration.items()))
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

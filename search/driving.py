@@ -1,0 +1,150 @@
+"""Drive a sweep whose folder is ready, to its end or to the signal that interrupts it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import optuna
+import yaml
+from rich.console import Console
+
+from glosstune.search.changes import list_changes
+from glosstune.search.conductor import Conductor
+from glosstune.search.display import Display
+from glosstune.search.inbox import take
+from glosstune.search.mirror import Mirror
+from glosstune.search.preparing import Say
+from glosstune.search.progress import SweepProgress
+from glosstune.search.record import Record
+from glosstune.search.sweep import Sweep, load_sweep
+from glosstune.search.sweep_state import Event
+from glosstune.search.warm_start import earlier_trials
+from glosstune.spaces.errors import GlosstuneError
+from glosstune.trainables.files import trial_name, write_whole
+
+SWEEP = "sweep.yaml"
+RECORD = "record.jsonl"
+
+
+def drive(
+    ready: Sweep,
+    folder: Path,
+    events: Iterable[Event],
+    console: Console,
+    say: Say,
+    trainable: Any = None,
+    queue: Iterable[Mapping[str, Any]] = (),
+) -> Signals | None:
+    """Run what is left of a sweep. Needs a Ray connection and the folder to itself (see ``ownership``).
+
+    Args:
+        ready: with weights.
+        events: of its record so far.
+        trainable: default that of the sweep; a replay in tests and benchmarks.
+        queue: configurations to try next.
+
+    Returns:
+        the signal that interrupted it, if one did.
+    """
+    from glosstune.search.tuning import count_slots, run_trials, train_with  # which imports Ray
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
+    events = list(events)
+    record = Record(folder / RECORD)
+    conductor = Conductor(
+        ready,
+        record.append,
+        slots=lambda: count_slots(conductor.state.sweep.resources),
+        events=events,
+        earlier=earlier_trials(ready, say),
+    )
+    for configuration in queue:
+        conductor.queue(configuration)
+    if conductor.done:
+        say("nothing is left to run; add trials with --samples +8, or see glosstune resume --help")
+        conductor.close()
+        return None
+    mirror = Mirror(ready, f"{ready.name}-{events[0]['id']}", folder)
+    mirror.open(conductor.state.trials.values())
+    with Display(SweepProgress(conductor), console) as display:
+        watcher = _Watcher(conductor, folder, record, display, mirror)
+        received = run_trials(conductor, trainable or train_with(ready, folder), folder, watcher)
+    watcher.finish()
+    return received
+
+
+def write_sweep(sweep: Sweep, folder: Path) -> None:
+    """Write the resolved sweep into its folder."""
+    resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
+    write_whole(folder / SWEEP, lambda partial: partial.write_text(resolved, encoding="utf-8"))
+
+
+class _Watcher:
+    """Draws, mirrors, and takes in what users ask for while trials run."""
+
+    def __init__(self, conductor: Conductor, folder: Path, record: Record, display: Display, mirror: Mirror) -> None:
+        self._conductor = conductor
+        self._folder = folder
+        self._record = record
+        self._display = display
+        self._mirror: Mirror | None = mirror
+        self._looked = 0.0
+        self._failed: set[int] = set()
+
+    def begin(self, number: int) -> None:
+        self._show(number)
+
+    def report(self, number: int) -> None:
+        trial = self._conductor.state.trials[number]
+        if trial.status == "failed" and number not in self._failed:
+            self._failed.add(number)
+            log = f"trials/{trial_name(number)}/trial.log"
+            self._display.note(f"trial {number} failed: {trial.error or trial.rule} ({log})")
+        self._show(number)
+
+    def tick(self) -> None:
+        if time.monotonic() - self._looked < 1.0:
+            return
+        self._looked = time.monotonic()
+        for request in take(self._folder):
+            try:
+                self._obey(request)
+            except (GlosstuneError, KeyError, TypeError, ValueError) as error:
+                self._display.note(f"a request was not followed: {error}")
+
+    def finish(self) -> None:
+        """Mirror how every trial ended."""
+        for number in self._conductor.state.trials:
+            self._show(number, final=True)
+
+    def _obey(self, request: Mapping[str, Any]) -> None:
+        if "stop" in request:
+            self._conductor.stop(int(request["stop"]))
+        elif "pin" in request:
+            self._conductor.pin(int(request["pin"]))
+        else:
+            self._change(request["overrides"])
+            for configuration in request["queue"]:
+                self._conductor.queue(configuration)
+        self._display.refresh()
+
+    def _change(self, overrides: list[str]) -> None:
+        old = load_sweep(self._folder / SWEEP)
+        new = load_sweep(self._folder / SWEEP, overrides)
+        changes = list_changes(old, new)
+        if changes:
+            write_sweep(new, self._folder)
+            self._record.append("change", changes=changes)
+            # The file may say pretrained: auto, where this driver has made the weights.
+            self._conductor.change(new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained}))
+
+    def _show(self, number: int, *, final: bool = False) -> None:
+        if self._mirror is not None:
+            try:
+                self._mirror.show(self._conductor.state.trials[number], final=final)
+            except Exception as error:  # the mirror is for looking at: no fault of it may end a sweep
+                self._mirror = None
+                self._display.note(f"the study for dashboards is not kept any more ({type(error).__name__})")
+        self._display.refresh()

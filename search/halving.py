@@ -1,0 +1,135 @@
+"""Successive halving without waiting for a whole rung: who goes on from a rung, and who waits there.
+
+Source: Li et al. 2020, "A system for massively parallel hyperparameter tuning" (ASHA), of the promotion type; the
+stopping type is that of Ray Tune and of Optuna's pruner. Nothing here is random, and the order of arrival decides
+nothing but ties.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glosstune.search.settings import HalvingSettings
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a trial stands at a rung.
+
+    Attributes:
+        rung: counted from 0.
+        rank: counted from 1, among those that can go on or have.
+        rivals: trials that have come to the rung, itself included.
+        quota: how many of them may go on.
+        score: see ``ranking.score_curve``.
+    """
+
+    trial: int
+    rung: int
+    rank: int
+    rivals: int
+    quota: int
+    score: float
+
+
+class Halving:
+    """The rungs of a sweep and the trials that have come to each.
+
+    Args:
+        settings: where the rungs lie.
+        epochs: of a full trial; there is no rung there, for who is through has nobody left to beat.
+    """
+
+    def __init__(self, settings: HalvingSettings, epochs: int) -> None:
+        self.settings = settings
+        self.epochs = epochs
+        self.rungs: list[dict[int, float]] = []
+        self._promoted: set[tuple[int, int]] = set()
+        self._out: set[int] = set()
+
+    def milestone(self, rung: int) -> float:
+        """Epochs, or seconds, that a trial has trained for when it comes to a rung."""
+        first = self.settings.min_seconds or self.settings.min_epochs
+        return float(first * self.settings.reduction**rung)
+
+    def grace(self, epoch_seconds: Sequence[float], warmup_epochs: int) -> float:
+        """Epochs, or seconds, before which a trial is not judged: a schedule that still warms up hides its worth.
+
+        At most a full trial divided by the reduction, so that nobody is spared every comparison.
+        """
+        if self.settings.resource == "epochs":
+            return min(self.settings.min_epochs + warmup_epochs, self.epochs / self.settings.reduction)
+        pace = sum(epoch_seconds) / max(len(epoch_seconds), 1)
+        first = self.settings.min_seconds or 0.0
+        return min(first + warmup_epochs * pace, self.epochs * pace / self.settings.reduction)
+
+    def grace_epochs(self, epoch_seconds: Sequence[float], warmup_epochs: int) -> float:
+        """The same in epochs."""
+        grace = self.grace(epoch_seconds, warmup_epochs)
+        total = sum(epoch_seconds)
+        return grace if self.settings.resource == "epochs" or not total else grace * len(epoch_seconds) / total
+
+    def rung_reached(self, epoch_seconds: Sequence[float], warmup_epochs: int) -> int | None:
+        """The rung that a trial comes to with its newest epoch; None between rungs, within its grace, at its end.
+
+        Args:
+            epoch_seconds: of every epoch so far.
+            warmup_epochs: of the trial.
+        """
+        done = len(epoch_seconds)
+        if self.settings.kind == "none" or not 0 < done < self.epochs:
+            return None
+        by_epochs = self.settings.resource == "epochs"
+        after = float(done) if by_epochs else math.fsum(epoch_seconds)
+        before = float(done - 1) if by_epochs else math.fsum(epoch_seconds[:-1])
+        grace = self.grace(epoch_seconds, warmup_epochs)
+        rung, reached = 0, None
+        # An epoch that passes two rungs counts at the later one alone: at the earlier one nothing was measured.
+        while (milestone := self.milestone(rung)) <= after:
+            if milestone > before and milestone >= grace:
+                reached = rung
+            rung += 1
+        return reached
+
+    def arrive(self, trial: int, rung: int, score: float) -> None:
+        """A trial has come to a rung; what it scores there later does not count."""
+        while len(self.rungs) <= rung:
+            self.rungs.append({})
+        self.rungs[rung].setdefault(trial, score)
+
+    def promote(self, trial: int, rung: int) -> None:
+        """A trial goes on from a rung."""
+        self._promoted.add((trial, rung))
+
+    def remove(self, trial: int) -> None:
+        """A trial is out of the game: it still counts as a rival where it has been, but takes nobody's place."""
+        self._out.add(trial)
+
+    def standing(self, trial: int, rung: int) -> Standing:
+        """Where a trial stands at a rung it has come to."""
+        rank = next(place for place, other in enumerate(self._ranked(rung), start=1) if other == trial)
+        rivals = len(self.rungs[rung])
+        return Standing(trial, rung, rank, rivals, rivals // self.settings.reduction, self.rungs[rung][trial])
+
+    def next_promotion(self) -> Standing | None:
+        """The trial to go on with: the best one of the highest rung where one of the best 1/reduction still waits."""
+        for rung in reversed(range(len(self.rungs))):
+            quota = len(self.rungs[rung]) // self.settings.reduction
+            for trial in self._ranked(rung)[:quota]:
+                if (trial, rung) not in self._promoted:
+                    return self.standing(trial, rung)
+        return None
+
+    def keeps(self, standing: Standing) -> bool:
+        """Whether a trial that has just come goes on at once (stopping type); the first at a rung always does."""
+        return standing.rank <= max(1, standing.quota)
+
+    def highest_rung(self, trial: int) -> int | None:
+        """The last rung that a trial has come to."""
+        return max((rung for rung, scores in enumerate(self.rungs) if trial in scores), default=None)
+
+    def _ranked(self, rung: int) -> list[int]:
+        """Trials from the best to the worst; of equal ones, who came first, so that a tie passes nobody."""
+        scores = self.rungs[rung]
+        inside = [trial for trial in scores if trial not in self._out or (trial, rung) in self._promoted]
+        return sorted(inside, key=scores.__getitem__)

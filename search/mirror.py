@@ -1,0 +1,147 @@
+"""A copy of the sweep as an Optuna study, for dashboards: nothing ever reads it back, so it can be thrown away.
+
+It is a journal file in the sweep's folder, or wherever the environment variable GLOSSTUNE_STUDY_URL points; that
+URL may hold a password and is written nowhere.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import TrialState as OptunaState
+from optuna.trial import create_trial
+
+from glosstune.search.ranking import lowest
+from glosstune.search.suggestion import distribution
+from glosstune.search.sweep import Sweep
+from glosstune.search.trial_state import TrialState
+from glosstune.spaces import SettingError
+from glosstune.spaces.parameters import Parameter, Scalar
+
+STUDY = "study.journal"
+URL = "GLOSSTUNE_STUDY_URL"
+
+_STATES = {
+    "finished": OptunaState.COMPLETE,
+    "stopped": OptunaState.PRUNED,
+    "interrupted": OptunaState.PRUNED,
+    "failed": OptunaState.FAIL,
+}
+
+
+class Mirror:
+    """Shows every trial with its metric by epoch; complete, pruned or failed once it has ended.
+
+    Args:
+        name: of the study, different for every sweep of a database.
+        folder: of the sweep.
+
+    Raises:
+        SettingError: the storage that the environment names cannot be opened.
+    """
+
+    def __init__(self, sweep: Sweep, name: str, folder: Path) -> None:
+        self._sweep = sweep
+        self._name = name
+        self._path = folder / STUDY
+        self._url = os.environ.get(URL)
+        self._ids: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
+        self._ended: set[int] = set()
+
+    def open(self, trials: Iterable[TrialState]) -> None:
+        """Bring the study in line with the trials; a missing, torn or deviating one is made anew."""
+        trials = list(trials)
+        try:
+            self._storage = self._connect()
+            study = self._storage.get_study_id_from_name(self._name)
+            shown = self._storage.get_all_trials(study)
+            same = len(shown) == len(trials) and all(map(self._agrees, shown, trials))
+        except Exception as error:  # whatever a torn file or a database makes Optuna raise
+            if self._url is not None and not isinstance(error, KeyError):
+                # Its text may hold the URL.
+                rule = f"cannot be used as a storage of Optuna studies ({type(error).__name__})"
+                raise SettingError(f"{rule}; correct or unset it", key=URL) from None
+            same = False
+        if same:
+            self._study = study
+            for kept, trial in zip(shown, trials, strict=True):
+                self._ids[trial.number], self._epochs[trial.number] = kept._trial_id, trial.epoch
+                if kept.state.is_finished():
+                    self._ended.add(trial.number)
+            return
+        self._start_anew()
+        for trial in trials:
+            self.show(trial)
+
+    def show(self, trial: TrialState, *, final: bool = False) -> None:
+        """Bring one trial up to date; with ``final`` the driver ends, and so must what waits at a rung."""
+        if trial.number not in self._ids:
+            self._begin(trial)
+        number = self._ids[trial.number]
+        if trial.number in self._ended:
+            return
+        for epoch in range(self._epochs[trial.number], trial.epoch):
+            value = trial.curve[epoch].get(self._sweep.search.metric)
+            if value is not None:
+                self._storage.set_trial_intermediate_value(number, epoch + 1, value)
+        self._epochs[trial.number] = trial.epoch
+        if trial.status in _STATES or final:
+            if trial.reason:
+                self._storage.set_trial_user_attr(number, "reason", trial.reason)
+            best = lowest(trial.curve, self._sweep.search.metric)
+            state = _STATES.get(trial.status, OptunaState.PRUNED)
+            self._storage.set_trial_state_values(number, state, [best] if state == OptunaState.COMPLETE else None)
+            self._ended.add(trial.number)
+
+    def _begin(self, trial: TrialState) -> None:
+        parameters, distributions = self._parameters(trial)
+        template = create_trial(state=OptunaState.RUNNING, params=parameters, distributions=distributions)
+        self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
+        self._epochs[trial.number] = 0
+
+    def _parameters(self, trial: TrialState) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        """What the space of today says about the trial's configuration; the rest it cannot show."""
+        parameters: dict[str, Any] = {}
+        distributions: dict[str, BaseDistribution] = {}
+
+        def collect(label: str, parameter: Parameter) -> Scalar:
+            value: Scalar = trial.configuration.get(label.partition("@")[0])
+            if parameter.takes(value):
+                parameters[label], distributions[label] = value, distribution(parameter)
+            return value
+
+        self._sweep.space.configuration(collect)
+        return parameters, distributions
+
+    def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState) -> bool:
+        metric = self._sweep.search.metric
+        values = {epoch: m[metric] for epoch, m in enumerate(trial.curve, start=1) if m.get(metric) is not None}
+        state = _STATES.get(trial.status, OptunaState.RUNNING)
+        same_state = shown.state == state and trial.status != "interrupted"  # which goes on, and Optuna's cannot
+        return same_state and shown.intermediate_values == values and shown.params == self._parameters(trial)[0]
+
+    def _connect(self) -> BaseStorage:
+        if self._url is not None:
+            return RDBStorage(self._url)
+        for left in self._path.parent.glob(f"{STUDY}.lock*"):  # of a driver that was killed
+            left.unlink(missing_ok=True)
+        # The default lock is a symbolic link, which Windows refuses to ordinary users.
+        backend = JournalFileBackend(str(self._path), lock_obj=JournalFileOpenLock(str(self._path)))
+        return JournalStorage(backend)
+
+    def _start_anew(self) -> None:
+        if self._url is None:
+            self._path.unlink(missing_ok=True)
+            self._storage = self._connect()
+        else:
+            with suppress(KeyError):
+                self._storage.delete_study(self._storage.get_study_id_from_name(self._name))
+        self._study = self._storage.create_new_study([StudyDirection.MINIMIZE], self._name)

@@ -1,0 +1,67 @@
+"""Look at one trial of a sweep, and ask for its end or for its whole length."""
+
+from pathlib import Path
+
+from glosstune.results.record import read_record
+from glosstune.search.conductor import Conductor
+from glosstune.search.driving import RECORD, SWEEP
+from glosstune.search.inbox import send
+from glosstune.search.ownership import Driven, owned
+from glosstune.search.record import Record
+from glosstune.search.sweep import load_sweep
+from glosstune.search.trial_state import TrialState
+from glosstune.spaces import SettingError
+
+
+def request(folder: Path, number: int, action: str) -> str:
+    """End (``stop``) or pin (``pin``) a trial and say what comes of it; a driver that runs the sweep is asked.
+
+    Raises:
+        FolderError: no sweep lies there.
+        SettingError: there is no such trial, or it is beyond that.
+    """
+    trial = _trial(folder, number)
+    if trial.status in ("finished", "failed") or trial.faulty or (action == "stop" and trial.rule == "user"):
+        raise SettingError(f"trial {number} is over already: {trial.reason}", key="TRIAL")
+    if action == "pin" and trial.rule == "user":
+        raise SettingError(f"trial {number} was {trial.reason}; queue its configuration instead", key="TRIAL")
+    try:
+        with owned(folder):
+            conductor = _conductor(folder, Record(folder / RECORD))
+            (conductor.stop if action == "stop" else conductor.pin)(number)
+    except Driven:
+        send(folder, {action: number})
+        return f"trial {number}: {action}, handed to the driver that runs the sweep"
+    if action == "stop":
+        return f"trial {number}: stopped"
+    return f"trial {number}: pinned; it trains to its end with: glosstune resume {folder}"
+
+
+def describe_trial(folder: Path, number: int) -> str:
+    """What a trial was given, where it stands and why, and every decision that was taken about it."""
+    trial = _trial(folder, number)
+    best = "-" if trial.best_wer is None else f"{trial.best_wer:.1%}"
+    values = " ".join(f"{name}={value}" for name, value in trial.configuration.items())
+    lines = [f"trial {number}: {trial.status} at epoch {trial.epoch}, best WER {best}, from {trial.source}", values]
+    for event in read_record(folder).events:
+        if event.get("trial") == number and event["event"] in ("pause", "promote", "retry", "end"):
+            lines.append(f"{event['time'][:19]}  {event['event']:8}{event['reason']}")
+    return "\n".join(lines)
+
+
+def _trial(folder: Path, number: int) -> TrialState:
+    trials = _conductor(folder, None).state.trials
+    if number not in trials:
+        raise SettingError(f"the sweep in {folder} has trials 0 to {len(trials) - 1}; got {number}", key="TRIAL")
+    return trials[number]
+
+
+def _conductor(folder: Path, record: Record | None) -> Conductor:
+    if record is not None:
+        record.repair()
+    events = read_record(folder).events
+
+    def discard(event: str, **fields: object) -> dict[str, object]:
+        return {"event": event, "time": events[-1]["time"], **fields}
+
+    return Conductor(load_sweep(folder / SWEEP), discard if record is None else record.append, events=events)

@@ -1,0 +1,88 @@
+"""What a sweep needs before its first trial: the corpus, machines and weights, each checked and told."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from glosstune.models import read_weights
+from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.weights import tell_start, with_weights
+from glosstune.spaces.errors import CorpusError
+from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.floor import corpus_floor, infeasible_rows
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is ready.
+
+    Attributes:
+        sweep: with a file of weights where it said ``pretrained: auto``.
+        floors: nats a gloss, of train and dev.
+        weights: what a manifest says of the weights.
+    """
+
+    sweep: Sweep
+    corpus: PackedCorpus
+    floors: dict[Split, float]
+    weights: dict[str, Any] | None
+
+
+def prepare(sweep: Sweep, say: Say) -> Prepared:
+    """Open or pack the corpus, connect to Ray, and make the weights where there are none; nothing is kept.
+
+    Raises:
+        CorpusError, CheckpointError, SettingError: see ``launch``.
+    """
+    if sweep.pretrained not in (None, AUTO):
+        read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
+    # Whatever is wrong with the data shows here, before anything is written.
+    say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
+    corpus = pack_corpus(sweep.corpus)
+    stride = sweep.model.time_stride
+    floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
+    say(_describe(corpus))
+    say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
+    _check_feasible(corpus, stride, say)
+    weights = None
+    if sweep.pretrained != AUTO:
+        weights = tell_start(sweep, corpus, say)
+
+    # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
+    from glosstune.search.tuning import check_resources, start_ray  # importing Ray takes two seconds
+
+    start_ray()
+    check_resources(sweep)
+    if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
+        sweep = with_weights(sweep, corpus, say)
+        weights = tell_start(sweep, corpus, say)
+    return Prepared(sweep, corpus, floors, weights)
+
+
+def _check_feasible(corpus: PackedCorpus, stride: int, say: Say) -> None:
+    infeasible, rows = len(infeasible_rows(corpus, "train", stride)), len(corpus.rows("train"))
+    if infeasible == rows:
+        raise CorpusError(
+            f"every training utterance has more glosses than output frames at model.time_stride {stride}; lower it"
+        )
+    if infeasible:
+        say(f"train: {infeasible} of {rows} utterances have more glosses than output frames and cannot be trained on")
+
+
+def _describe(corpus: PackedCorpus) -> str:
+    table = corpus.table
+    counts = ", ".join(f"{len(corpus.rows(split))} {split}" for split in ("train", "dev", "test"))
+    unknown = sorted({g for row in corpus.rows("dev") for g in corpus.vocabulary.unknown(corpus.glosses(row))})
+    line = (
+        f"corpus: {counts} utterances, {len(corpus.vocabulary) - 1} glosses, {table['frames'].mean():.0f} frames each"
+    )
+    if unknown:
+        listed = ", ".join(unknown[:10]) + (", …" if len(unknown) > 10 else "")
+        line += f"\ndev: {len(unknown)} glosses do not occur in training and count as errors: {listed}"
+    return line

@@ -1,0 +1,99 @@
+"""The sections of a sweep about the search itself: suggestions, rungs, stopping, resources."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from glosstune.spaces.mapping import as_number
+from glosstune.spaces.parameters import Scalar
+from glosstune.trainables.settings import Section
+
+
+def _with_numbers(point: dict[str, Scalar]) -> dict[str, Scalar]:
+    return {name: cast(Scalar, as_number(value)) for name, value in point.items()}
+
+
+StartPoint = Annotated[dict[str, Scalar], AfterValidator(_with_numbers)]
+
+
+def _share(amount: float) -> float:
+    if amount > 1 and amount != int(amount):
+        raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
+    return amount
+
+
+class SearchSettings(Section):
+    """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised.
+
+    ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
+    its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
+    learns from. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or
+    ``epoch_budget`` (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have
+    not lowered the best metric.
+    """
+
+    samples: PositiveInt = 8
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    start_points: Literal["strategies"] | tuple[StartPoint, ...] = "strategies"
+    warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
+    metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
+    target: NonNegativeFloat = 0.30
+    stop_at_target: bool = False
+    time_budget_min: PositiveFloat | None = None
+    epoch_budget: PositiveInt | None = None
+    patience_trials: PositiveInt | None = None
+
+
+class HalvingSettings(Section):
+    """Where trials are compared, and what happens there: a rung lies at the first one times each power of reduction.
+
+    ``promote``: a trial waits at a rung, and whenever a slot is free the best of the highest rung that has one
+    among its best 1/reduction goes on. ``stop``: a trial goes on at once if it is among the best 1/reduction of
+    those that came before it, else it ends. ``none``: every trial trains to its end. ``resource`` says what is
+    counted, epochs from ``min_epochs`` or a trial's own seconds from ``min_seconds``.
+    """
+
+    kind: Literal["promote", "stop", "none"] = "promote"
+    resource: Literal["epochs", "seconds"] = "epochs"
+    min_epochs: PositiveInt = 3
+    min_seconds: PositiveFloat | None = None
+    reduction: int = Field(default=3, ge=2)
+
+    @model_validator(mode="after")
+    def _seconds_have_a_start(self) -> Self:
+        if (self.resource == "seconds") != (self.min_seconds is not None):
+            raise ValueError("must give min_seconds, the first rung, exactly where resource is 'seconds'")
+        return self
+
+
+class StoppingSettings(Section):
+    """When a trial is stopped for what it does itself, whatever its rivals do; null switches a rule off.
+
+    ``stuck_wer``: past its grace its WER has been at least this for ``window_epochs``, while its training loss was
+    not surely more than ``margin`` (a fraction of the CTC floor) below the floor. ``blank_ratio``: at least this
+    share of its output was blank, and its loss the same. ``divergence``: its training loss is more than this
+    many times that of its first epoch; a loss that is no number has diverged in any case.
+    """
+
+    stuck_wer: NonNegativeFloat | None = 0.97
+    blank_ratio: NonNegativeFloat | None = Field(default=0.95, le=1.0)
+    window_epochs: PositiveInt = 3
+    margin: NonNegativeFloat = Field(default=0.02, le=1.0)
+    divergence: PositiveFloat | None = Field(default=3.0, gt=1.0)
+
+
+class ResourceSettings(Section):
+    """What one trial occupies, and how many run at a time (None: as many as fit)."""
+
+    cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0
+    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] = 0.0
+    concurrent: PositiveInt | None = None

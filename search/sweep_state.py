@@ -1,0 +1,127 @@
+"""The state of a sweep as its record tells it: events in, trials, rungs and tallies out; no decision is taken here."""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from glosstune.search.halving import Halving
+from glosstune.search.ranking import lowest, score_curve
+from glosstune.search.stopping import Stop
+from glosstune.search.sweep import Sweep
+from glosstune.search.trial_state import TrialState
+
+Event = Mapping[str, Any]
+
+# Above it a WER says little where the sweep's own rule for stuck trials is switched off.
+PLATEAU_WER = 0.97
+
+
+class SweepState:
+    """What has happened in a sweep so far.
+
+    Attributes:
+        trials: by number, which counts from 0 without gaps.
+        over: what ended the sweep, while nobody has resumed it.
+        best_wer: lowest of any epoch.
+        since_best: trials judged at a rung or ended since one of them lowered the sweep's metric.
+        epochs: of all trials together.
+        used_s: seconds that drivers ran up to the newest event.
+        queue: configurations that users want tried, and have not been yet.
+        queued: all that they ever asked for.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.halving = Halving(sweep.halving, sweep.training.epochs)
+        self.trials: dict[int, TrialState] = {}
+        self.over: Stop | None = None
+        self.best_wer = math.inf
+        self.since_best: set[int] = set()
+        self.epochs = 0
+        self.used_s = 0.0
+        self.queue: deque[Mapping[str, Any]] = deque()
+        self.queued = 0
+        self._best = math.inf
+        self._last: datetime | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        kind = event["event"]
+        at = datetime.fromisoformat(event["time"])
+        if self._last is not None and kind not in ("sweep", "resume"):
+            self.used_s += max(0.0, (at - self._last).total_seconds())
+        self._last = at
+        if kind in ("trial", "report", "pause", "promote", "pin", "retry", "end"):
+            getattr(self, f"_on_{kind}")(event)
+        elif kind == "queue":
+            self.queue.append(event["configuration"])
+            self.queued += 1
+        elif kind == "over":
+            self.over = Stop(event["rule"], event["reason"])
+        elif kind in ("resume", "change"):
+            self.over = None
+
+    def rung_reached(self, trial: TrialState) -> int | None:
+        """The rung that a trial has come to with its newest epoch."""
+        return self.halving.rung_reached(trial.epoch_seconds, trial.warmup_epochs)
+
+    def _on_trial(self, event: Event) -> None:
+        number = event["trial"]
+        if number in self.trials:
+            return
+        self.trials[number] = TrialState(number, event["configuration"], event.get("source", ""))
+        if event.get("source") == "queue":
+            self.queue.popleft()
+
+    def _on_report(self, event: Event) -> None:
+        trial, metrics = self.trials[event["trial"]], event["metrics"]
+        if event["epoch"] != trial.epoch + 1:
+            return  # (trial, epoch) counts once, the first wins
+        trial.curve.append(metrics)
+        trial.status, trial.rule, trial.deaths = "running", None, 0
+        metric, plateau = self.sweep.search.metric, self.sweep.stopping.stuck_wer
+        trial.score = score_curve(trial.curve, metric, PLATEAU_WER if plateau is None else plateau)
+        self.epochs += 1
+        self.best_wer = min(self.best_wer, lowest([metrics], "wer"))
+        if lowest([metrics], metric) < self._best:
+            self._best = lowest([metrics], metric)
+            self.since_best.clear()
+        rung = self.rung_reached(trial)
+        if rung is not None:
+            self.halving.arrive(trial.number, rung, trial.score)
+            trial.scores.append(trial.score)
+
+    def _on_pause(self, event: Event) -> None:
+        self._decided(event, "paused", "halving")
+        self.since_best.add(event["trial"])
+
+    def _on_promote(self, event: Event) -> None:
+        trial = self._decided(event, "running", None)
+        trial.carried = trial.carried or event["carried"]
+        if "rung" in event:
+            self.halving.promote(trial.number, event["rung"])
+            self.since_best.add(trial.number)
+
+    def _on_pin(self, event: Event) -> None:
+        self.trials[event["trial"]].pinned = True
+
+    def _on_retry(self, event: Event) -> None:
+        self.trials[event["trial"]].deaths += 1
+
+    def _on_end(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        if event["status"] == "interrupted":
+            trial.status, trial.rule, trial.reason = "interrupted", event["rule"], event["reason"]
+            return
+        self._decided(event, event["status"], event["rule"])
+        trial.error = event.get("error")
+        self.since_best.add(trial.number)
+        if not trial.waits and trial.status != "finished":
+            self.halving.remove(trial.number)
+
+    def _decided(self, event: Event, status: str, rule: str | None) -> TrialState:
+        trial = self.trials[event["trial"]]
+        trial.status, trial.rule, trial.reason, trial.judged = status, rule, event["reason"], trial.epoch
+        return trial

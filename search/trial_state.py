@@ -1,0 +1,73 @@
+"""What the search knows of one trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from glosstune.search.ranking import Metrics
+
+# Rules after which a trial takes no further part, whatever it scored.
+FAULTS = ("stuck", "blank collapse", "diverged", "out of memory", "error", "process died")
+
+
+@dataclass
+class TrialState:
+    """A trial as the record tells it.
+
+    Attributes:
+        source: who suggested it: ``start point``, ``queue``, ``tpe`` or ``random``.
+        curve: metrics of every epoch so far, in order.
+        scores: at the rungs it has come to, in order.
+        score: of its curve as a whole (see ``ranking.score_curve``).
+        status: running, paused (at a rung), interrupted (the sweep ended first), finished, stopped or failed.
+        rule: what ended or paused it.
+        judged: epochs done when the last decision on it was taken; it is not taken twice.
+        deaths: processes it has lost since its last epoch.
+        carried: it is or was the best one, and goes on though nobody else does.
+        pinned: trains to its end whatever rivals and rules say.
+    """
+
+    number: int
+    configuration: Mapping[str, Any]
+    source: str
+    curve: list[Metrics] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    score: float = float("inf")
+    status: str = "running"
+    rule: str | None = None
+    reason: str = ""
+    error: str | None = None
+    judged: int = 0
+    deaths: int = 0
+    carried: bool = False
+    pinned: bool = False
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.curve)
+
+    @property
+    def best_wer(self) -> float | None:
+        """The lowest so far, a fraction."""
+        return min((wer for metrics in self.curve if (wer := metrics.get("wer")) is not None), default=None)
+
+    @property
+    def epoch_seconds(self) -> list[float]:
+        """Seconds of each epoch."""
+        return [metrics.get("epoch_s") or 0.0 for metrics in self.curve]
+
+    @property
+    def warmup_epochs(self) -> int:
+        """Of its learning rate; what the space fixes or leaves out is in the configuration or 0."""
+        return int(self.configuration.get("warmup_epochs") or 0)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it broke a rule of its own."""
+        return self.rule in FAULTS
+
+    @property
+    def waits(self) -> bool:
+        """Whether it could train on if it was let."""
+        return self.status in ("paused", "interrupted") or (self.status == "stopped" and self.rule == "halving")

@@ -1,0 +1,56 @@
+"""Let a sampler learn from earlier sweeps: every trial that ended there and fits here, with its curve."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from glosstune.results.record import read_record
+from glosstune.search.sweep import Sweep
+from glosstune.search.sweep_state import Event, SweepState
+from glosstune.search.trial_state import TrialState
+from glosstune.spaces import SettingError
+
+_ENDED = ("finished", "stopped", "paused")
+
+
+def earlier_trials(sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
+    """The trials of the sweeps in ``search.warm_start``, judged by this sweep's rungs.
+
+    Raises:
+        FolderError: a folder that holds no sweep, or a broken record.
+    """
+    return [trial for folder in sweep.search.warm_start for trial in _fitting(folder, sweep, say)]
+
+
+def _fitting(folder: Path, sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
+    record = read_record(folder)
+    misfits: Counter[str] = Counter()
+    state = SweepState(sweep)
+    for number, trial in record.trials.items():
+        try:
+            sweep.space.check(trial.configuration)
+        except SettingError as error:
+            misfits[str(error)] += 1
+            continue
+        if trial.status not in _ENDED:
+            misfits[f"its status is {trial.status}"] += 1
+            continue
+        for event in record.events:
+            if event.get("trial") == number and event["event"] in ("trial", "report", "end"):
+                _apply(state, event, sweep.training.epochs)
+    say(f"warm start: {len(state.trials)} of {len(record.trials)} trials of {folder} fit")
+    for reason, count in misfits.most_common():
+        say(f"  {count} not: {reason}")
+    return list(state.trials.values())
+
+
+def _apply(state: SweepState, event: Event, epochs: int) -> None:
+    if event["event"] == "report" and event["epoch"] > epochs:
+        return  # a longer sweep: what a trial reached beyond a full one of ours would not compare
+    state.apply(event)
+    trial = state.trials[event["trial"]]
+    if event["event"] == "report":
+        # Its own end may come at another epoch than ours.
+        trial.status, trial.rule = ("finished", "finished") if trial.epoch == epochs else ("stopped", "halving")
+    elif event["event"] == "end" and trial.epoch < epochs and trial.status == "finished":
+        trial.status, trial.rule = "stopped", "halving"

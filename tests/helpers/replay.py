@@ -1,0 +1,100 @@
+"""Run a conductor over made-up learning curves: no training, no Ray, no time."""
+
+import heapq
+import json
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+
+from glosstune.search import Sweep, load_sweep
+from glosstune.search.conductor import Conductor
+from glosstune.search.sweep_state import Event
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+Curve = Callable[[Mapping[str, Any], int], dict[str, float]]
+
+SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 2]}}"
+
+
+def sweep(*overrides: str) -> Sweep:
+    """A sweep over three parameters; nothing in it is ever trained."""
+    fixed = [f"space={SPACE}", "training.epochs=18", "search.samples=12", "search.start_points=[]"]
+    return load_sweep("student", [*fixed, *overrides])
+
+
+def metrics(wer: float, below: float, **others: float) -> dict[str, float]:
+    """Metrics of an epoch that a rule may look at."""
+    loss = 3.0 * (1 - below)
+    return {
+        "wer": wer,
+        "train_loss": loss,
+        "dev_loss": loss,
+        "loss_below_floor": below,
+        "loss_below_floor_se": 0.001,
+        "blank_ratio": 0.5,
+        "epoch_s": 1.0,
+        **others,
+    }
+
+
+def learning(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
+    """A curve that is best at a rate of 1e-3 and without dropout, and stands still far from it."""
+    distance = abs(math.log10(configuration["learning_rate"]) + 3) + configuration["dropout"]
+    rate = max(0.0, 1.2 - distance)
+    learned = 1 - math.exp(-0.3 * rate * max(0, epoch - configuration.get("warmup_epochs", 0)))
+    return metrics(max(0.02, 1.05 - 1.2 * learned) if learned > 0.1 else 1.0, learned, epoch_s=1.0 + epoch % 3)
+
+
+def stuck(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
+    """A curve that never leaves the CTC floor."""
+    return metrics(1.0, 0.0)
+
+
+class Tape:
+    """The events of a sweep, as JSON would keep them; ``limit`` lets the driver die at an event."""
+
+    def __init__(self, events: list[Event] | None = None, limit: int | None = None) -> None:
+        self.events = list(events or [])
+        self.limit = limit
+
+    def append(self, event: str, **fields: Any) -> Event:
+        if self.limit is not None and len(self.events) >= self.limit:
+            raise Died
+        time = f"2026-11-22T00:00:{len(self.events) % 60:02d}+00:00"
+        kept: Event = json.loads(json.dumps({"event": event, "time": time, **fields}))
+        self.events.append(kept)
+        return kept
+
+    def named(self, event: str) -> list[Event]:
+        return [each for each in self.events if each["event"] == event]
+
+
+class Died(Exception):
+    """The driver was killed."""
+
+
+def drive(conductor: Conductor, curve: Curve = learning, *, seed: int = 0, jitter: float = 0.0) -> None:
+    """Run every trial that the conductor asks for until it is done; what ends first is reported first."""
+    generator = random.Random(seed)
+    clock, waiting = 0.0, []
+
+    def begin_epoch(number: int) -> None:
+        trial = conductor.state.trials[number]
+        took = curve(trial.configuration, trial.epoch + 1)["epoch_s"] * (1 + jitter * generator.random())
+        heapq.heappush(waiting, (clock + took, generator.random(), number))
+
+    while True:
+        while (number := conductor.next_trial()) is not None:
+            begin_epoch(number)
+        if not waiting:
+            break
+        clock, _, number = heapq.heappop(waiting)
+        trial = conductor.state.trials[number]
+        if conductor.report(number, trial.epoch + 1, curve(trial.configuration, trial.epoch + 1)):
+            begin_epoch(number)
+    assert conductor.done
+    conductor.close()
