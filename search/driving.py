@@ -10,6 +10,7 @@ import optuna
 import yaml
 from rich.console import Console
 
+from glosstune.search.board import Board
 from glosstune.search.changes import list_changes
 from glosstune.search.conductor import Conductor
 from glosstune.search.display import Display
@@ -90,6 +91,7 @@ class _Watcher:
         self._record = record
         self._display = display
         self._mirror: Mirror | None = mirror
+        self._board: Board | None = Board(folder, conductor.state.trials)
         self._looked = 0.0
         self._failed: set[int] = set()
 
@@ -118,6 +120,8 @@ class _Watcher:
         """Mirror how every trial ended."""
         for number in self._conductor.state.trials:
             self._show(number, final=True)
+        if self._board is not None:
+            self._board.close()
 
     def _obey(self, request: Mapping[str, Any]) -> None:
         if "stop" in request:
@@ -141,10 +145,18 @@ class _Watcher:
             self._conductor.change(new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained}))
 
     def _show(self, number: int, *, final: bool = False) -> None:
+        # Both are for looking at: no fault of theirs, a full disk or a lost database, may end a sweep.
+        trial = self._conductor.state.trials[number]
         if self._mirror is not None:
             try:
-                self._mirror.show(self._conductor.state.trials[number], final=final)
-            except Exception as error:  # the mirror is for looking at: no fault of it may end a sweep
+                self._mirror.show(trial, final=final)
+            except Exception as error:
                 self._mirror = None
                 self._display.note(f"the study for dashboards is not kept any more ({type(error).__name__})")
+        if self._board is not None:
+            try:
+                self._board.show(trial)
+            except Exception as error:
+                self._board = None
+                self._display.note(f"TensorBoard's files are not kept any more ({type(error).__name__})")
         self._display.refresh()

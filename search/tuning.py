@@ -33,6 +33,8 @@ SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if 
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+# Its loggers would write a folder for each segment; see ``board`` for TensorBoard.
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 # Ray would start one actor after the other; how many trials there are at a time the conductor decides.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 

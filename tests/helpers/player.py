@@ -1,0 +1,82 @@
+"""A Trainable that replays made-up learning curves: everything of a trial but its training."""
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+import replay
+from ray import tune
+
+from glosstune.search import Sweep
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.files import write_whole
+from glosstune.trainables.session import METRICS
+from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.trainable import CTCTrainable, TrialContext
+
+# Workers cannot import the tests.
+for module in (sys.modules[__name__], replay):
+    ray.cloudpickle.register_pickle_by_value(module)
+
+
+class ReplaySession:
+    """What a ``CTCTrainable`` asks of a training session, from a formula."""
+
+    def __init__(self, settings: TrialSettings, pause_s: float) -> None:
+        tuned = settings.tuned
+        self.configuration = {name: getattr(tuned, name) for name in ("learning_rate", "dropout", "warmup_epochs")}
+        self.pause_s = pause_s
+        self.epoch = 0
+        self.metrics: dict[str, float] = {}
+        self.improved = False
+        self.best_wer = math.inf
+        self.hypotheses = None
+        self.load_report = None
+
+    def run_epoch(self) -> dict[str, float]:
+        time.sleep(self.pause_s)
+        if self.configuration["dropout"] > 0.45:
+            raise RuntimeError("dropout above 0.45 breaks this model")
+        self.epoch += 1
+        known = replay.learning(self.configuration, self.epoch)
+        self.improved = known["wer"] < self.best_wer
+        self.best_wer = min(self.best_wer, known["wer"])
+        self.metrics = {**dict.fromkeys(METRICS, 0.0), **known, "best_wer": self.best_wer, "epoch": self.epoch}
+        return self.metrics
+
+    def save(self, path: Path) -> None:
+        state = json.dumps({"epoch": self.epoch, "metrics": self.metrics, "best_wer": self.best_wer})
+        write_whole(path, lambda partial: partial.write_text(state))
+        (path.parent / "pid").write_text(str(os.getpid()))
+
+    def load(self, path: Path) -> None:
+        try:
+            state = json.loads(path.read_text())
+            self.epoch, self.metrics, self.best_wer = state["epoch"], state["metrics"], state["best_wer"]
+        except ValueError as error:
+            raise CheckpointError(f"{path}: damaged") from error
+
+
+class Player(CTCTrainable):
+    """A trial whose sessions are replayed."""
+
+    pause_s = 0.0
+
+    def _new_session(self, settings: TrialSettings) -> Any:
+        return ReplaySession(settings, self.pause_s)
+
+
+class SlowPlayer(Player):
+    """The same at a pace that leaves time for a crash."""
+
+    pause_s = 0.04
+
+
+def play(sweep: Sweep, folder: Path, kind: type[Player] = Player) -> Any:
+    """The Trainable that replays the trials of a sweep."""
+    return tune.with_parameters(kind, context=TrialContext(build=sweep.settings_of, folder=folder, threads=1))

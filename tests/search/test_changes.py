@@ -1,0 +1,36 @@
+import pytest
+from replay import sweep
+
+from glosstune.search.changes import list_changes
+from glosstune.spaces import SettingError
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("search.samples=40", {"search.samples": 40}),
+        ("search.time_budget_min=5", {"search.time_budget_min": 5.0}),
+        ("search.stop_at_target=true", {"search.stop_at_target": True}),
+        ("resources.concurrent=2", {"resources.concurrent": 2}),
+        ("space.dropout.float=[0, 0.1]", {"space.dropout": {"float": [0.0, 0.1]}}),
+    ],
+)
+def test_how_much_is_searched_and_where_may_change(override: str, changed: dict) -> None:
+    assert list_changes(sweep(), sweep(override)) == changed
+    assert list_changes(sweep(), sweep()) == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epochs=30", r"training.epochs: cannot change .* it was 18; got 30; start another sweep"),
+        ("halving.min_epochs=4", r"halving.min_epochs: cannot change"),
+        ("stopping.margin=0.1", r"stopping.margin: cannot change"),
+        ("search.metric=dev_loss", r"search.metric: cannot change"),
+        ("corpus.gains.face=1", r"corpus.gains.face: cannot change"),
+        ("space={dropout: {float: [0, 0.5]}}", r"space: must keep its parameters, learning_rate, .*; got dropout"),
+    ],
+)
+def test_what_trials_are_compared_by_may_not(override: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        list_changes(sweep(), sweep(override))

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glosstune.search import load_sweep
+from glosstune.search.planning import make_plan, propose, write_plan
+from glosstune.spaces import SettingError
+
+FILE = """\
+# my comment
+name: mine
+model: {kind: student}
+training: {epochs: 40}  # long ones
+search: {samples: 8, seed: 3}
+space:
+  learning_rate: {float: [1e-4, 1e-2], log: true}
+"""
+
+
+@given(st.floats(0.1, 1000), st.floats(0.5, 100), st.integers(1, 64), st.integers(2, 100), st.integers(2, 4))
+def test_a_plan_fits_its_budget_and_can_be_compared_at_every_rung(
+    epoch_s: float, hours: float, slots: int, epochs: int, reduction: int
+) -> None:
+    try:
+        plan = propose(epoch_s=epoch_s, hours=hours, slots=slots, epochs=epochs, reduction=reduction)
+    except SettingError:
+        assert 12 * epoch_s > hours * 3600 * slots * 0.5
+        return
+    assert plan.trial_epochs * epoch_s <= hours * 3600 * slots * (1 + 1e-9)
+    assert plan.epochs <= epochs and plan.samples >= 6
+    assert plan.samples >= reduction ** len(plan.rungs)
+    assert all(rung < plan.epochs for rung in plan.rungs)
+
+
+def test_a_plan_with_a_known_answer() -> None:
+    # All 12 train 2 epochs, 4 of them 4 more, and 12/9 of those the last 12: 56 epochs.
+    plan = propose(epoch_s=1.0, hours=56.1 / 3600, slots=1, epochs=18, reduction=3)
+    assert (plan.samples, plan.epochs, plan.rungs) == (12, 18, [2, 6])
+    assert plan.expected(1) == pytest.approx(12 / 9)
+
+
+def test_a_budget_too_small_for_full_trials_gets_shorter_ones() -> None:
+    plan = propose(epoch_s=1.0, hours=30 / 3600, slots=1, epochs=18, reduction=3)
+    assert plan.epochs < 18 and plan.samples >= 6
+    with pytest.raises(SettingError, match=r"--hours: .* are not enough"):
+        propose(epoch_s=100.0, hours=0.01, slots=1, epochs=18, reduction=3)
+
+
+def test_a_written_plan_keeps_the_comments_and_gives_the_sweep_that_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(FILE)
+    said: list[str] = []
+    plan = make_plan(file, [], 0.5, 0.0, 4.0, True, said.append)
+    assert f"search.samples: {plan.samples}" in said
+    text = file.read_text()
+    assert "# my comment" in text and "# long ones" in text and yaml.safe_load(text)["search"]["seed"] == 3
+    sweep = load_sweep(file)
+    assert sweep.search.samples == plan.samples
+    assert sweep.halving.min_epochs == plan.min_epochs
+    assert sweep.resources.concurrent == plan.slots
+
+
+def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(FILE + "resources: {gpu: 0.25}\n")
+    assert make_plan(file, [], 1.0, 4.0, 10.0, False, lambda line: None).slots == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, [], 0.0, 0.0, 1.0, False), "--hours: must be a number above 0; got 0"),
+        ((None, [], 1.0, 0.0, -1.0, False), "--seconds-per-epoch: must be"),
+        ((None, [], 1.0, 0.0, 1.0, True), "--write: name a sweep file of your own"),
+        ((None, [], 1.0, 4.0, 1.0, False), "resources.gpu: a trial asks for none of the 4 GPUs"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_says_why(arguments: tuple, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        make_plan(*arguments, lambda line: None)
+
+
+@pytest.mark.slow
+def test_epochs_of_every_strategy_are_timed_here(small_settings, capsys) -> None:  # type: ignore[no-untyped-def]  # fixtures
+    said: list[str] = []
+    overrides = [
+        f"corpus.signers={list(small_settings.signers)}",
+        "corpus.sentences=24",
+        f"corpus.cache={small_settings.cache}",
+        "model.width=0.25",
+        "pretraining.batch_size=8",
+    ]
+    make_plan(None, overrides, 1.0, 0.0, None, False, said.append)
+    timed = [line.split()[0] for line in said[:5]]
+    assert timed == ["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"]
+
+
+def test_a_plan_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    plan = propose(epoch_s=1.0, hours=1.0, slots=1, epochs=18, reduction=3)
+    with pytest.raises(OSError, match="No such file"):
+        write_plan(plan, tmp_path / "nowhere.yaml")

@@ -1,0 +1,186 @@
+"""The search stack on a real Ray, over replayed curves."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from replay import Tape, drive, sweep
+
+from glosstune.search.conductor import Conductor
+from glosstune.search.record import Record
+from glosstune.search.settings import ResourceSettings
+from glosstune.search.tuning import _Relay, _Schedule, _Search, count_slots, run_trials
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+class Log:
+    """Notes what a watcher hears; ``then`` happens at the first report."""
+
+    def __init__(self, then: Any = None) -> None:
+        self.begun: list[int] = []
+        self.reports: list[int] = []
+        self.then = then
+
+    def begin(self, number: int) -> None:
+        self.begun.append(number)
+
+    def report(self, number: int) -> None:
+        self.reports.append(number)
+        if self.then is not None:
+            self.then, then = None, self.then
+            then()
+
+    def tick(self) -> None:
+        pass
+
+
+def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, slow: bool = False) -> Conductor:
+    from player import Player, SlowPlayer, play
+
+    plan = sweep("halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
+    record = Record(folder / "record.jsonl")
+    if not record.path.exists():
+        record.append("sweep", id="1", samples=1, epochs=18, metric="wer", target=0.3)
+    else:
+        record.append("resume", changes={})
+    events = [json.loads(line) for line in record.path.read_text().splitlines()]
+    conductor = Conductor(plan, record.append, slots=lambda: workers, events=events)
+    run_trials(conductor, play(plan, folder, SlowPlayer if slow else Player), folder, log or Log())
+    return conductor
+
+
+def _curves(conductor: Conductor) -> dict[int, Any]:
+    return {
+        n: (dict(t.configuration), [m["wer"] for m in t.curve], t.status) for n, t in conductor.state.trials.items()
+    }
+
+
+def test_ray_runs_what_the_conductor_says_and_no_more(tmp_path: Path) -> None:
+    log = Log()
+    conductor = _run(tmp_path, "search.samples=8", log=log)
+    pure = Conductor(conductor.state.sweep, Tape().append)
+    drive(pure)
+    assert _curves(conductor) == _curves(pure)
+    assert len(log.reports) == conductor.state.epochs
+    assert set(log.begun) == set(range(8))
+    for number, trial in conductor.state.trials.items():
+        last = json.loads((tmp_path / "trials" / f"{number:04d}" / "last.pt").read_text())
+        assert last["epoch"] == trial.epoch
+
+
+def test_two_workers_and_a_stopper_in_between(tmp_path: Path) -> None:
+    conductor = _run(tmp_path, "search.samples=8", "search.epoch_budget=20", workers=2)
+    assert conductor.state.epochs in (20, 21)
+    assert {trial.status for trial in conductor.state.trials.values()} <= {"interrupted", "stopped", "finished"}
+    more = _run(tmp_path, "search.samples=8", workers=2)
+    assert len(more.state.trials) == 8
+    assert {trial.status for trial in more.state.trials.values()} == {"stopped", "finished"}
+
+
+def test_a_trial_that_raises_fails_alone_and_is_not_tried_again(tmp_path: Path) -> None:
+    conductor = _run(tmp_path, "search.samples=4", "space.dropout={choice: [0.1, 0.46]}", "search.sampler=random")
+    for number, trial in conductor.state.trials.items():
+        if trial.configuration["dropout"] == 0.46:
+            assert (trial.status, trial.rule, trial.error) == (
+                "failed",
+                "error",
+                "RuntimeError: dropout above 0.45 breaks this model",
+            )
+            assert "Traceback" in (tmp_path / "trials" / f"{number:04d}" / "trial.log").read_text()
+    states = {trial.status for trial in conductor.state.trials.values()}
+    assert "failed" in states and len(states) > 1
+
+
+def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    def kill() -> None:
+        (pid,) = (tmp_path / "trials").glob("*/pid")
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    conductor = _run(tmp_path, "search.samples=2", log=Log(kill), slow=True)
+    events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events].count("retry") == 1
+    pure = Conductor(conductor.state.sweep, Tape().append)
+    drive(pure)
+    assert _curves(conductor) == _curves(pure)
+    for number in conductor.state.trials:
+        epochs = [event["epoch"] for event in events if event["event"] == "report" and event["trial"] == number]
+        assert epochs == list(range(1, len(epochs) + 1))
+
+
+@pytest.mark.parametrize("damage", ["removed", "torn"])
+def test_a_lost_checkpoint_costs_time_and_nothing_else(tmp_path: Path, damage: str) -> None:
+    _run(tmp_path, "search.samples=1", "search.epoch_budget=5")
+    last = tmp_path / "trials" / "0000" / "last.pt"
+    if damage == "removed":
+        last.unlink()
+    else:
+        last.write_bytes(last.read_bytes()[:20])
+    conductor = _run(tmp_path, "search.samples=1")
+    pure = Conductor(conductor.state.sweep, Tape().append)
+    drive(pure)
+    assert _curves(conductor) == _curves(pure)
+
+
+def test_an_epoch_that_was_stored_but_not_recorded_is_recorded_and_not_trained_again(tmp_path: Path) -> None:
+    _run(tmp_path, "search.samples=1", "search.epoch_budget=4")
+    path = tmp_path / "record.jsonl"
+    lines = path.read_text().splitlines()
+    (fourth,) = (place for place, line in enumerate(lines) if json.loads(line).get("epoch") == 4)
+    path.write_text("\n".join(lines[:fourth]) + "\n")  # killed between checkpoint and record
+    log = tmp_path / "trials" / "0000" / "trial.log"
+    before = log.read_text().count('"epoch": 4')
+    conductor = _run(tmp_path, "search.samples=1")
+    assert conductor.state.trials[0].status == "finished"
+    assert log.read_text().count('"epoch": 4') == before == 1
+
+
+def test_the_first_signal_saves_and_the_handlers_are_put_back(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def send() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    started = time.monotonic()
+    conductor = _run(tmp_path, "search.samples=8", "training.epochs=1000", log=Log(send), slow=True)
+    assert time.monotonic() - started < 60
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert conductor.state.over is not None and conductor.state.over.reason == "interrupted by SIGTERM"
+    assert {trial.status for trial in conductor.state.trials.values()} <= {"interrupted", "paused"}
+
+
+def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
+    conductors = []
+    thread = threading.Thread(target=lambda: conductors.append(_run(tmp_path, "search.samples=1")))
+    thread.start()
+    thread.join()
+    assert conductors[0].state.trials[0].status == "finished"
+
+
+def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
+    conductor = Conductor(sweep(), Tape().append)
+    for made in (_Search(conductor), _Schedule(conductor), _Relay(conductor, Log())):
+        assert b"glosstune.search.conductor" not in pickle.dumps(made)
+
+
+def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:
+    cpus = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    assert count_slots(ResourceSettings(cpu=1)) == cpus == 2
+    assert count_slots(ResourceSettings(cpu=0.1)) == 20
+    assert count_slots(ResourceSettings(cpu=2)) == 1
+    assert count_slots(ResourceSettings(cpu=1, gpu=1)) == 0
+    assert count_slots(ResourceSettings(cpu=1, concurrent=7)) == 7
+
+
+def test_ray_is_not_imported_before_its_authentication_is_decided() -> None:
+    code = "import sys, glosstune.search, glosstune.search.command_line; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
