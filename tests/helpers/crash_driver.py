@@ -9,7 +9,7 @@ os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 
 import ray
 from player import SlowPlayer, play
-from replay import sweep
+from replay import crash_plan
 from rich.console import Console
 
 from glosstune.results.record import read_record
@@ -20,7 +20,7 @@ from glosstune.search.record import Record
 
 def main() -> None:
     folder, samples, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    plan = sweep(f"search.samples={samples}", "halving.min_epochs=2", f"resources.concurrent={workers}")
+    plan = crash_plan(samples, f"resources.concurrent={workers}")
     options = {"address": sys.argv[4]} if len(sys.argv) > 4 else {"num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **options)
     record = Record(folder / RECORD)

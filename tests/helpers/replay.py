@@ -5,12 +5,14 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import optuna
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.conductor import Conductor
+from glosstune.search.halving import Halving
 from glosstune.search.sweep_state import Event
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -24,6 +26,11 @@ def sweep(*overrides: str) -> Sweep:
     """A sweep over three parameters; nothing in it is ever trained."""
     fixed = [f"space={SPACE}", "training.epochs=18", "search.samples=12", "search.start_points=[]"]
     return load_sweep("student", [*fixed, *overrides])
+
+
+def crash_plan(samples: int, *overrides: str) -> Sweep:
+    """The sweep whose driver ``crash_driver`` is."""
+    return sweep(f"search.samples={samples}", "halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
 
 
 def metrics(wer: float, below: float, **others: float) -> dict[str, float]:
@@ -98,3 +105,31 @@ def drive(conductor: Conductor, curve: Curve = learning, *, seed: int = 0, jitte
             begin_epoch(number)
     assert conductor.done
     conductor.close()
+
+
+def check_decisions(events: list[Event], plan: Sweep) -> None:
+    """Work every decision at a rung out again, from nothing but the order of the record."""
+    halving = Halving(plan.halving, plan.training.epochs)
+    curves: dict[int, list[Mapping[str, Any]]] = {}
+    warmups = {event["trial"]: event["configuration"]["warmup_epochs"] for event in events if event["event"] == "trial"}
+    best: dict[int, float] = {}
+    for event in events:
+        number = event.get("trial", -1)
+        if event["event"] == "report":
+            curve = curves.setdefault(number, [])
+            curve.append(event["metrics"])
+            plateau = 2 - max(m["loss_below_floor"] for m in curve)
+            wer = min(m["wer"] for m in curve)
+            best[number] = wer if wer < 0.97 else plateau
+            rung = halving.rung_reached([m["epoch_s"] for m in curve], warmups[number])
+            if rung is not None:
+                halving.arrive(number, rung, best[number])
+        elif event["event"] == "end" and event["rule"] not in ("halving", "finished", "interrupt"):
+            halving.remove(number)
+        elif event["event"] in ("promote", "pause") and event["reason"].startswith("halving"):
+            standing = halving.standing(number, event["rung"])
+            assert {name: event[name] for name in asdict(standing)} == asdict(standing)
+            if event["event"] == "promote":
+                assert standing.rank <= max(standing.quota, 1 if plan.halving.kind == "stop" else 0)
+        if event["event"] == "promote" and "rung" in event:
+            halving.promote(number, event["rung"])

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay import Died, Tape, drive, learning, metrics, stuck, sweep
+from replay import Died, Tape, check_decisions, drive, learning, metrics, stuck, sweep
 
 from glosstune.search import Sweep
 from glosstune.search.conductor import MOST_DEATHS, Conductor
-from glosstune.search.halving import Halving
 
 Outcome = dict[int, tuple[Any, Any, Any]]
 
@@ -71,38 +70,7 @@ def test_with_several_workers_every_sample_is_there_and_no_epoch_twice_or_missin
         assert epochs == list(range(1, len(epochs) + 1))
         assert [m["wer"] for m in trial.curve] == [learning(trial.configuration, epoch)["wer"] for epoch in epochs]
         assert trial.status in ("finished", "stopped")
-    _check_decisions(tape, plan)
-
-
-def _check_decisions(tape: Tape, plan: Sweep) -> None:
-    """Work every decision at a rung out again, from nothing but the order of the record."""
-    halving = Halving(plan.halving, plan.training.epochs)
-    curves: dict[int, list[Mapping[str, Any]]] = {}
-    warmups = {event["trial"]: event["configuration"]["warmup_epochs"] for event in tape.named("trial")}
-    best: dict[int, float] = {}
-    for event in tape.events:
-        number = event.get("trial", -1)
-        if event["event"] == "report":
-            curve = curves.setdefault(number, [])
-            curve.append(event["metrics"])
-            plateau = 2 - max(m["loss_below_floor"] for m in curve)
-            wer = min(m["wer"] for m in curve)
-            best[number] = wer if wer < 0.97 else plateau
-            rung = halving.rung_reached([m["epoch_s"] for m in curve], warmups[number])
-            if rung is not None:
-                halving.arrive(number, rung, best[number])
-        elif event["event"] == "end" and event["rule"] not in ("halving", "finished", "interrupt"):
-            halving.remove(number)
-        elif event["event"] in ("promote", "pause") and event["reason"].startswith("halving"):
-            standing = halving.standing(number, event["rung"])
-            told = {name: event[name] for name in ("rank", "rivals", "quota", "score")}
-            assert told == pytest.approx(
-                {"rank": standing.rank, "rivals": standing.rivals, "quota": standing.quota, "score": standing.score}
-            )
-            if event["event"] == "promote":
-                assert standing.rank <= max(standing.quota, 1 if plan.halving.kind == "stop" else 0)
-        if event["event"] == "promote" and "rung" in event:
-            halving.promote(number, event["rung"])
+    check_decisions(tape.events, plan)
 
 
 def test_thirty_stuck_trials_end_within_grace_and_window_each() -> None:
@@ -180,7 +148,7 @@ def test_a_finished_sweep_goes_on_with_more_samples_and_its_rungs_as_they_were()
     assert [dict(scores) for scores in conductor.state.halving.rungs] == before
     drive(conductor)
     assert len(conductor.state.trials) == 12
-    _check_decisions(tape, more)
+    check_decisions(tape.events, more)
 
 
 def test_narrowed_ranges_hold_for_new_trials_only() -> None:

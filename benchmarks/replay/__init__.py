@@ -1,0 +1,1 @@
+"""Replay recorded learning curves under search methods, without training anything."""

@@ -1,0 +1,144 @@
+"""A sweep whose driver, trials and Ray are killed at random moments comes to what it would have come to."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from replay import Tape, check_decisions, crash_plan, drive, learning
+
+from glosstune.results import load_results
+from glosstune.search import Sweep
+from glosstune.search.conductor import Conductor
+
+DRIVER = Path(__file__).parent / "helpers" / "crash_driver.py"
+SAMPLES = 14
+# Of all kills with one worker: most hit the driver, some a trial, one all of Ray.
+VICTIMS = ["driver", "driver", "trial", "driver", "ray", "driver", "trial", "driver", "driver", "driver", "driver"]
+
+
+class Victim:
+    """A driver in a process group of its own, on the shared cluster or with a Ray that dies with it."""
+
+    def __init__(self, folder: Path, workers: int, *, own_ray: bool) -> None:
+        self.folder = folder
+        address = [] if own_ray else [ray.get_runtime_context().gcs_address]
+        command = [sys.executable, str(DRIVER), str(folder), str(SAMPLES), str(workers), *address]
+        environment = {**os.environ, "PYTHONPATH": str(DRIVER.parent)}
+        # The tests' own Ray must not be taken for the driver's.
+        environment.pop("RAY_ADDRESS", None)
+        with (folder / "driver.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=folder
+            )
+
+    def wait_for(self, reports: int) -> bool:
+        """Whether the driver still lived when its record held so many reports."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                return False
+            if len(_reports(self.folder)) >= reports:
+                return True
+            time.sleep(0.01)
+        raise AssertionError((self.folder / "driver.log").read_text()[-2000:])
+
+    def kill(self, what: str, generator: random.Random) -> None:
+        time.sleep(generator.random() * 0.2)
+        if what == "trial":
+            pids = [int(path.read_text()) for path in self.folder.glob("trials/*/pid")]
+            for pid in set(pids):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            return
+        if what == "ray":
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
+
+def _events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "record.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def _reports(folder: Path) -> list[tuple[int, int]]:
+    return [(event["trial"], event["epoch"]) for event in _events(folder) if event["event"] == "report"]
+
+
+def _plan() -> Sweep:
+    return crash_plan(SAMPLES)
+
+
+def _torture(folder: Path, workers: int, victims: list[str], seed: int) -> int:
+    """Kill the sweep once for each of ``victims``, then let it end; the number of kills that hit a living one."""
+    generator, kills = random.Random(seed), 0
+    for what in victims:
+        driver = Victim(folder, workers, own_ray=what == "ray")
+        if not driver.wait_for(len(_reports(folder)) + generator.randint(1, 9)):
+            break
+        driver.kill(what, generator)
+        kills += 1
+        if what == "trial":  # the driver lives and goes on; the next to be killed is the driver itself
+            driver.wait_for(len(_reports(folder)) + 2)
+            driver.kill("driver", generator)
+            kills += 1
+    last = Victim(folder, workers, own_ray=False)
+    assert last.process.wait(timeout=180) == 0, (folder / "driver.log").read_text()[-2000:]
+    return kills
+
+
+def _check(folder: Path, plan: Sweep) -> None:
+    """What must hold however often a sweep was killed."""
+    events = _events(folder)
+    reports = _reports(folder)
+    assert len(reports) == len(set(reports))
+    begun = {event["trial"]: event["configuration"] for event in events if event["event"] == "trial"}
+    assert sorted(begun) == list(range(SAMPLES))
+    for number, configuration in begun.items():
+        epochs = [event["epoch"] for event in events if event["event"] == "report" and event["trial"] == number]
+        assert epochs == list(range(1, len(epochs) + 1))
+        wers = [event["metrics"]["wer"] for event in events if event["event"] == "report" and event["trial"] == number]
+        assert wers == [learning(configuration, epoch)["wer"] for epoch in epochs]
+    check_decisions([event for event in events if event["event"] not in ("sweep", "resume")], plan)
+    trials = load_results(folder).trials
+    assert set(trials["status"]) <= {"finished", "stopped"}
+
+
+@pytest.mark.slow
+def test_with_one_worker_the_same_trials_curves_and_best(ray_cluster: None, tmp_path: Path) -> None:
+    kills = _torture(tmp_path, 1, VICTIMS, seed=1)
+    _check(tmp_path, _plan())
+    whole = Conductor(_plan(), Tape().append)
+    drive(whole)
+    resumed = Conductor(_plan(), Tape().append, events=_events(tmp_path))
+    assert {n: (t.configuration, t.curve) for n, t in _shown(resumed).items()} == {
+        n: (t.configuration, t.curve) for n, t in _shown(whole).items()
+    }
+    assert resumed.state.best_wer == whole.state.best_wer
+    assert kills >= 12
+
+
+def _shown(conductor: Conductor) -> dict[int, Any]:
+    """Trials with only those metrics that a made-up curve has."""
+    for trial in conductor.state.trials.values():
+        trial.curve = [{name: m[name] for name in ("wer", "train_loss", "loss_below_floor")} for m in trial.curve]
+    return conductor.state.trials
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_with_two_workers_every_sample_and_every_epoch_once(ray_cluster: None, tmp_path: Path, seed: int) -> None:
+    kills = _torture(tmp_path, 2, ["driver", "trial", "driver", "driver"], seed)
+    _check(tmp_path, _plan())
+    assert kills >= 4
