@@ -79,10 +79,8 @@ def resume(
     Example: glosstune resume runs/a --samples +32 'space.learning_rate.float=[1e-4, 1e-3]'
     """
     from glosstune.search.resuming import resume as go_on
-    from glosstune.search.yaml_data import read_yaml
 
-    configurations = [read_yaml(path.expanduser()) for path in queue or []]
-    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=configurations))
+    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=queue or []))
 
 
 @app.command()

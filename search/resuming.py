@@ -18,7 +18,9 @@ from glosstune.search.ownership import Driven, owned
 from glosstune.search.preparing import Prepared, prepare
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
+from glosstune.search.yaml_data import read_yaml
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
+from glosstune.spaces.mapping import as_number
 
 
 def resume(
@@ -26,7 +28,7 @@ def resume(
     overrides: Sequence[str] = (),
     *,
     samples: str | None = None,
-    queue: Sequence[Mapping[str, Any]] = (),
+    queue: Sequence[Path] = (),
     console: Console | None = None,
 ) -> Results:
     """Go on with the sweep in a folder and return its results.
@@ -37,7 +39,7 @@ def resume(
     Args:
         overrides: ``key=value`` as for ``load_sweep``; see ``changes`` for what may change.
         samples: how many trials the sweep has, or how many more, such as ``+32``.
-        queue: configurations to try before the sampler suggests others, on top of the samples.
+        queue: YAML files of a configuration each, to try before the sampler suggests others, on top of the samples.
         console: where progress is shown; default standard error.
 
     Raises:
@@ -52,9 +54,7 @@ def resume(
     changes = [*overrides, *([] if samples is None else [f"search.samples={_count(samples, old)}"])]
     new = load_sweep(folder / SWEEP, changes)
     list_changes(old, new)
-    for configuration in queue:
-        new.space.check(configuration)
-    return go_on(folder, new, changes, queue, console)
+    return go_on(folder, new, changes, [_configuration(path.expanduser(), new) for path in queue], console)
 
 
 def go_on(
@@ -112,6 +112,15 @@ def _check_same(folder: Path, prepared: Prepared) -> None:
     if weights != (prepared.weights or {}).get("sha256"):
         what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
         raise CheckpointError(f"{what}, so trials would not compare")
+
+
+def _configuration(path: Path, sweep: Sweep) -> dict[str, Any]:
+    configuration = {name: as_number(value) for name, value in read_yaml(path).items()}
+    try:
+        sweep.space.check(configuration)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from None
+    return configuration
 
 
 def _count(samples: str, sweep: Sweep) -> int:

@@ -17,14 +17,15 @@ class Sweep:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = Record(folder / "record.jsonl")
-        self.record.sweep(samples=4, epochs=12, metric="wer", target=0.3)
+        self.record.append("sweep", id="1", samples=4, epochs=12, metric="wer", target=0.3)
         self.trials = 0
 
     def add(self, configuration: dict[str, Any], wers: list[float], status: str = "finished") -> None:
-        self.record.trial(self.trials, configuration)
+        self.record.append("trial", trial=self.trials, configuration=configuration, source="tpe")
         for epoch, wer in enumerate(wers, start=1):
-            self.record.report(self.trials, epoch, {"wer": wer, "train_loss": 4 / epoch, "dev_loss": 5 / epoch})
-        self.record.end(self.trials, status=status, reason="all epochs")
+            metrics = {"wer": wer, "train_loss": 4 / epoch, "dev_loss": 5 / epoch}
+            self.record.append("report", trial=self.trials, epoch=epoch, metrics=metrics)
+        self.record.append("end", trial=self.trials, status=status, rule=status, reason="all epochs")
         self.trials += 1
 
     def summary(self, *, terminal: bool = False, width: int = 80) -> list[str]:

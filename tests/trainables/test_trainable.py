@@ -9,7 +9,7 @@ from glosstune.trainables import CTCTrainable, TrialSettings
 from glosstune.trainables.settings import CorpusSettings
 from glosstune.trainables.trainable import TrialContext
 
-CONFIG = {"trial": 0, "learning_rate": 1e-3}
+CONFIG = {"trial": 0, "from_epoch": 0, "learning_rate": 1e-3}
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def trainable(ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path)
             }
         )
 
-    context = TrialContext(build=build, folder=tmp_path, threads=1, metric="dev_loss")
+    context = TrialContext(build=build, folder=tmp_path, threads=1)
     return tune.with_parameters(CTCTrainable, context=context)
 
 
@@ -32,33 +32,49 @@ def _losses(trial: Any, epochs: int) -> list[float]:
     return [trial.train()["train_loss"] for _ in range(epochs)]
 
 
-def test_a_restored_trial_goes_on_from_its_newest_epoch(trainable: Any, tmp_path: Path) -> None:
+def test_a_trial_goes_on_from_its_newest_epoch(trainable: Any) -> None:
     whole = trainable(config=dict(CONFIG))
     losses = _losses(whole, 2)
-    (tmp_path / "checkpoint").mkdir()
-    whole.save_checkpoint(str(tmp_path / "checkpoint"))
-    restored = trainable(config=dict(CONFIG))
-    restored.load_checkpoint(str(tmp_path / "checkpoint"))
-    assert _losses(restored, 1) == _losses(whole, 1) != losses[:1]
+    further = trainable(config={**CONFIG, "from_epoch": 2})
+    assert _losses(further, 1) == _losses(whole, 1) != losses[:1]
     whole.stop()
-    restored.stop()
+    further.stop()
+
+
+def test_an_epoch_that_was_never_reported_is_reported_first(trainable: Any) -> None:
+    lost = trainable(config=dict(CONFIG))
+    losses = _losses(lost, 3)
+    again = trainable(config={**CONFIG, "from_epoch": 2})
+    assert _losses(again, 2) == [losses[2], *_losses(lost, 1)]
+    lost.stop()
+    again.stop()
+
+
+def test_a_damaged_checkpoint_lets_the_trial_start_over_under_its_seed(trainable: Any, tmp_path: Path) -> None:
+    first = trainable(config=dict(CONFIG))
+    losses = _losses(first, 2)
+    first.stop()
+    (tmp_path / "trials" / "0000" / "last.pt").write_bytes(b"torn")
+    again = trainable(config={**CONFIG, "from_epoch": 2})
+    assert _losses(again, 2) == losses
+    again.stop()
+    assert "starts over" in (tmp_path / "trials" / "0000" / "trial.log").read_text()
+
+
+def test_an_error_is_a_report_that_names_it(trainable: Any, tmp_path: Path) -> None:
+    broken = trainable(config={**CONFIG, "learning_rate": -1.0})
+    report = broken.train()
+    assert report["failure_rule"] == "error" and "ValidationError" in report["failure"]
+    broken.stop()
 
 
 def test_a_reused_process_trains_the_next_trial_as_a_fresh_one_would(trainable: Any, tmp_path: Path) -> None:
     reused = trainable(config=dict(CONFIG))
     _losses(reused, 1)
-    assert reused.reset({"trial": 1, "learning_rate": 2e-3})
-    fresh = trainable(config={"trial": 2, "learning_rate": 2e-3})
+    assert reused.reset({**CONFIG, "trial": 1, "learning_rate": 2e-3})
+    fresh = trainable(config={**CONFIG, "trial": 2, "learning_rate": 2e-3})
     assert _losses(reused, 1) == _losses(fresh, 1)
     reused.stop()
     fresh.stop()
     assert {path.name for path in (tmp_path / "trials").iterdir()} == {"0000", "0001", "0002"}
     assert "configuration" in (tmp_path / "trials" / "0001" / "trial.log").read_text()
-
-
-def test_the_objective_is_the_lowest_value_of_the_metric_so_far(trainable: Any) -> None:
-    trial = trainable(config=dict(CONFIG))
-    reports = [trial.train() for _ in range(3)]
-    lowest = [min(report["dev_loss"] for report in reports[: index + 1]) for index in range(3)]
-    assert [report["objective"] for report in reports] == lowest
-    trial.stop()

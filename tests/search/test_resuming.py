@@ -1,0 +1,210 @@
+"""Go on with real, tiny sweeps by the command a user types."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glosstune.results import load_results
+from glosstune.search import command_line, load_sweep
+from glosstune.search.inbox import take
+from glosstune.search.ownership import owned
+from glosstune.trainables.settings import CorpusSettings
+
+TINY = ["student", "model.width=0.25", "training.epochs=3", "training.batch_size=8", "halving.min_epochs=1"]
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command as a shell would and give its exit status."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["glosstune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return int(ended.value.code or 0)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def embedded(small_settings: CorpusSettings) -> list[str]:
+    signers = list(small_settings.signers or ())
+    return [f"corpus.signers={signers}", "corpus.sentences=24", f"corpus.cache={small_settings.cache}"]
+
+
+@pytest.fixture
+def ended(run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path) -> Path:
+    """The folder of a sweep of two trials."""
+    folder = tmp_path / "sweep"
+    assert run("sweep", *TINY, *embedded, "search.samples=2", "--out", str(folder)) == 0
+    return folder
+
+
+def test_a_finished_sweep_takes_more_trials_a_queue_and_narrower_ranges(
+    run: Run, ended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (ended / "record.jsonl").read_text()
+    assert run("resume", str(ended)) == 0
+    assert "nothing is left to run" in capsys.readouterr().err
+    wanted = {"learning_rate": 1e-3, "warmup_epochs": 0, "dropout": 0.25}
+    (tmp_path / "wanted.yaml").write_text(yaml.safe_dump(wanted))
+    narrow = "space.learning_rate.float=[9e-4, 1.1e-3]"
+    queue = ["--queue", str(tmp_path / "wanted.yaml")]
+    assert run("resume", str(ended), "--samples", "+1", narrow, *queue) == 0
+    trials = load_results(ended).trials
+    assert len(trials) == 4 and set(trials["status"]) <= {"finished", "stopped"}
+    assert load_results(ended).configuration(2) == wanted
+    assert 9e-4 <= trials["learning_rate"].iloc[3] <= 1.1e-3
+    assert load_sweep(ended / "sweep.yaml").search.samples == 3
+    assert (ended / "record.jsonl").read_text().startswith(before)
+
+
+def test_a_trial_can_be_shown_ended_and_pinned(run: Run, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trials = load_results(ended).trials
+    finished = int(trials["trial"][trials["status"] == "finished"].iloc[0])
+    other = 1 - finished
+    capsys.readouterr()
+    assert run("trial", str(ended), str(other)) == 0
+    shown = capsys.readouterr().out
+    assert f"trial {other}: stopped at epoch 1" in shown and "halving: stopped" in shown
+    assert run("trial", str(ended), str(finished), "--pin") == 2
+    assert f"TRIAL: trial {finished} is over already: all 3 epochs" in capsys.readouterr().err
+    assert run("trial", str(ended), str(other), "--pin") == 0
+    assert run("resume", str(ended)) == 0
+    assert load_results(ended).trials["epochs"].to_list() == [3, 3]
+
+
+def test_a_running_sweep_is_handed_what_users_ask_for(
+    run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lock is held here as a driver in another process would hold it."""
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys\nfrom pathlib import Path\nfrom glosstune.search.ownership import owned\n"
+            "with owned(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()",
+            str(ended),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None and holder.stdin is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        assert run("resume", str(ended)) == 2
+        assert f"is being run by process {holder.pid}" in capsys.readouterr().err
+        assert run("resume", str(ended), "--samples", "9") == 0
+        trials = load_results(ended).trials
+        waiting = int(trials["trial"][trials["status"] == "stopped"].iloc[0])
+        assert run("trial", str(ended), str(waiting), "--stop") == 0
+        assert "handed to the driver" in capsys.readouterr().out
+    finally:
+        holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
+    assert list(take(ended)) == [{"overrides": ["search.samples=9"], "queue": []}, {"stop": waiting}]
+    assert list(take(ended)) == []
+    with owned(ended):  # free again
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["training.epochs=9"], "training.epochs: cannot change while a sweep goes on"),
+        (["--samples", "many"], "--samples many: must be a number of trials"),
+        (["search.samples=0"], "search.samples: must be greater than 0; got 0"),
+        (["space.dropout.float=[0.5, 0.1]"], "space.dropout"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_and_nothing_is_touched(
+    run: Run, ended: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in ended.iterdir() if path.is_file()}
+    assert run("resume", str(ended), *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in ended.iterdir() if path.is_file()} == before
+
+
+def test_a_queued_configuration_outside_the_space_is_refused(
+    run: Run, ended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("{learning_rate: 7, warmup_epochs: 0, dropout: 0.25}")
+    assert run("resume", str(ended), "--queue", str(tmp_path / "wrong.yaml")) == 2
+    assert "wrong.yaml: learning_rate: must be a number from" in capsys.readouterr().err
+
+
+def test_what_is_no_sweep_cannot_be_resumed(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("resume", str(tmp_path / "nowhere")) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert run("resume", str(tmp_path)) == 2
+    assert "not the folder of a sweep" in capsys.readouterr().err
+
+
+def test_another_corpus_or_other_weights_are_refused(run: Run, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((ended / "manifest.json").read_text())
+    manifest["corpus"]["key"] = "other"
+    (ended / "manifest.json").write_text(json.dumps(manifest))
+    assert run("resume", str(ended), "--samples", "+1") == 2
+    assert "the corpus has changed since the sweep began" in capsys.readouterr().err
+
+
+def test_sweep_with_resume_begins_or_goes_on(
+    run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", *TINY, *embedded, "--out", str(tmp_path / "a"), "--resume"]
+    assert run(*command, "search.samples=1") == 0
+    assert run(*command, "search.samples=2") == 0
+    assert len(load_results(tmp_path / "a").trials) == 2
+    assert run(*command, "search.samples=2", "training.seed=5") == 2
+    assert "training.seed: cannot change" in capsys.readouterr().err
+    assert run("sweep", *TINY, "--resume") == 2
+    assert "--resume: name the folder of the sweep with --out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_resume_goes_on(
+    run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path, number: int, status: int
+) -> None:
+    folder = tmp_path / "sweep"
+    plan = [*TINY, *embedded, "search.samples=4", "training.epochs=12", "halving.kind=none"]
+    code = "from glosstune.search.command_line import main; main()"
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-c", code, "sweep", *plan, "--out", str(folder)],
+            stderr=log,
+            stdout=log,
+            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        )
+    deadline = time.monotonic() + 120
+    while (
+        '"report"' not in ((folder / "record.jsonl").read_text() if (folder / "record.jsonl").exists() else "")
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    driver.send_signal(number)
+    assert driver.wait(timeout=60) == status, (tmp_path / "log").read_text()
+    assert f"go on with: glosstune resume {folder}" in (tmp_path / "log").read_text()
+    before = load_results(folder)
+    assert "interrupted" in set(before.trials["status"])
+    assert run("resume", str(folder)) == 0
+    after = load_results(folder)
+    assert len(after.trials) == 4 and set(after.trials["status"]) <= {"finished", "stopped"}
+    for trial, epochs in after.epochs.groupby("trial")["epoch"]:
+        assert epochs.to_list() == list(range(1, len(epochs) + 1)), trial
+    merged = before.epochs.merge(after.epochs, on=["trial", "epoch"], suffixes=("_before", ""))
+    assert len(merged) == len(before.epochs)
+    assert merged["wer"].equals(merged["wer_before"])
