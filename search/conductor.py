@@ -23,6 +23,8 @@ Append = Callable[..., Event]
 
 # Processes in a row that a trial may lose without having done an epoch.
 MOST_DEATHS = 3
+# Trials whose processes all died, before any trial reported, after which the fault is the machine's.
+HOPELESS_TRIALS = 2
 
 
 class Conductor:
@@ -115,6 +117,9 @@ class Conductor:
         """End a trial that cannot go on; ``rule`` is one of ``trial_state.FAULTS``."""
         self.live.discard(number)
         self._emit("end", trial=number, status="failed", rule=rule, reason=rule, error=message)
+        given_up = sum(trial.rule == "process died" for trial in self.state.trials.values())
+        if given_up >= HOPELESS_TRIALS and not self.state.epochs:
+            self.interrupt(f"no process of a trial lives long enough to report ({message})")
 
     def died(self, number: int, message: str) -> None:
         """The process of a trial has died: it goes on from its checkpoint, unless that keeps happening."""

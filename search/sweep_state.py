@@ -14,9 +14,6 @@ from glosstune.search.trial_state import TrialState
 
 Event = Mapping[str, Any]
 
-# Above it a WER says little where the sweep's own rule for stuck trials is switched off.
-PLATEAU_WER = 0.97
-
 
 class SweepState:
     """What has happened in a sweep so far.
@@ -81,8 +78,8 @@ class SweepState:
             return  # (trial, epoch) counts once, the first wins
         trial.curve.append(metrics)
         trial.status, trial.rule, trial.deaths = "running", None, 0
-        metric, plateau = self.sweep.search.metric, self.sweep.stopping.stuck_wer
-        trial.score = score_curve(trial.curve, metric, PLATEAU_WER if plateau is None else plateau)
+        metric = self.sweep.search.metric
+        trial.score = score_curve(trial.curve, metric)
         self.epochs += 1
         self.best_wer = min(self.best_wer, lowest([metrics], "wer"))
         if lowest([metrics], metric) < self._best:

@@ -13,6 +13,7 @@ import optuna
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.conductor import Conductor
 from glosstune.search.halving import Halving
+from glosstune.search.ranking import PLATEAU_WER
 from glosstune.search.sweep_state import Event
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -120,7 +121,7 @@ def check_decisions(events: list[Event], plan: Sweep) -> None:
             curve.append(event["metrics"])
             plateau = 2 - max(m["loss_below_floor"] for m in curve)
             wer = min(m["wer"] for m in curve)
-            best[number] = wer if wer < 0.97 else plateau
+            best[number] = wer if wer < PLATEAU_WER else plateau
             rung = halving.rung_reached([m["epoch_s"] for m in curve], warmups[number])
             if rung is not None:
                 halving.arrive(number, rung, best[number])

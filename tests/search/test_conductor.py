@@ -226,6 +226,16 @@ def test_a_trial_whose_process_keeps_dying_is_given_up_and_one_that_makes_epochs
     assert (conductor.state.trials[0].status, conductor.state.trials[0].rule) == ("failed", "process died")
 
 
+def test_a_sweep_ends_where_no_process_lives_long_enough_to_report() -> None:
+    conductor, deaths = Conductor(sweep("search.samples=64"), Tape().append), 0
+    while (number := conductor.next_trial()) is not None:
+        conductor.died(number, "worker died")
+        deaths += 1
+    assert deaths == 2 * (MOST_DEATHS + 1)
+    assert conductor.done and conductor.state.over is not None
+    assert conductor.state.over.reason == "no process of a trial lives long enough to report (worker died)"
+
+
 def test_a_failed_trial_leaves_the_others_alone() -> None:
     conductor = Conductor(sweep("search.samples=3", "halving.min_epochs=2"), Tape().append)
     assert conductor.next_trial() == 0
