@@ -94,7 +94,7 @@ def _apply(event: Any, record: SweepRecord) -> None:
         if status not in ENDS:
             raise ValueError(f"status: {status!r} is none of {', '.join(ENDS)}")
         trial.status, trial.reason, trial.error = status, event.get("reason"), event.get("error")
-    elif kind in ("pause", "promote"):
+    elif kind in ("pause", "promote", "continue"):
         trial = _started_trial(event, record)
         trial.status, trial.error = ("paused" if kind == "pause" else "running"), None
         trial.reason = event.get("reason") if kind == "pause" else None

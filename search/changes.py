@@ -15,10 +15,31 @@ _CHANGEABLE = (
     "search.time_budget_min",
     "search.epoch_budget",
     "search.patience_trials",
+    "search.start_points",
+    "search.warm_start",
     "resources",
     "space",
     "storage",
 )
+
+
+def is_changeable(key: str) -> bool:
+    """Whether a dotted key may change while a sweep goes on."""
+    return any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE)
+
+
+def count_samples(samples: str, sweep: Sweep) -> int:
+    """The number of trials that ``64`` or ``+32`` stands for.
+
+    Raises:
+        SettingError: it is neither.
+    """
+    digits = samples.removeprefix("+")
+    if not digits.isdecimal():
+        raise SettingError(
+            f"--samples {samples}: must be a number of trials, such as 64, or how many more, such as +32"
+        )
+    return int(digits) + (sweep.search.samples if samples.startswith("+") else 0)
 
 
 def list_changes(old: Sweep, new: Sweep) -> dict[str, Any]:
@@ -31,7 +52,7 @@ def list_changes(old: Sweep, new: Sweep) -> dict[str, Any]:
     before, after = _flat(old.resolved()), _flat(new.resolved())
     changed = {key: after.get(key) for key in {**before, **after} if before.get(key) != after.get(key)}
     for key in changed:
-        if not any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE):
+        if not is_changeable(key):
             rule = f"cannot change while a sweep goes on, for its trials would not compare: it was {shown(before[key])}"
             raise SettingError(f"{rule}; got {shown(after[key])}; start another sweep, with warm_start", key=key)
     if set(old.space) != set(new.space):

@@ -48,16 +48,17 @@ def sweep(
 
     Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
     """
+    from glosstune.results.record import RECORD
     from glosstune.search.launch import launch
-    from glosstune.search.resuming import go_on
+    from glosstune.search.resuming import resume_as
     from glosstune.search.sweep import load_sweep
 
     path, overrides = _split(arguments)
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
-    if resume and out is not None and (out / "record.jsonl").exists():
-        _finish(lambda: go_on(out.expanduser().absolute(), settings, overrides))
+    if resume and out is not None and (out / RECORD).exists():
+        _finish(lambda: resume_as(out, settings, overrides))
     else:
         _finish(lambda: launch(settings, out))
 
@@ -76,7 +77,7 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted or has ended, or change one that runs.
 
-    Example: glosstune resume runs/a --samples +32 'space.learning_rate.float=[1e-4, 1e-3]'
+    Example: glosstune resume runs/a --samples +32 'space.dropout.float=[0, 0.2]'
     """
     from glosstune.search.resuming import resume as go_on
 
@@ -193,8 +194,8 @@ def main() -> None:
         sys.exit(2)
 
 
-def _finish(run: Callable[[], "Results"]) -> None:
-    """Run a sweep, then draw and summarise what it has come to, however it ended."""
+def _finish(run: Callable[[], "Results | None"]) -> None:
+    """Run a sweep, then draw and summarise what it has come to, however it ended, unless another driver runs it."""
     from glosstune.results import draw_curves, load_results
     from glosstune.search.summary import summarise
 
@@ -203,6 +204,8 @@ def _finish(run: Callable[[], "Results"]) -> None:
         results = run()
     except Interrupted as error:
         interrupted, results = error, load_results(error.folder)
+    if results is None:
+        return
     scored = bool(results.trials["wer_best"].notna().any())
     if scored:
         draw_curves(results, results.folder / "curves.png")

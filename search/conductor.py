@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from glosstune.search.halving import Standing
@@ -18,6 +19,7 @@ from glosstune.search.suggestion import Suggester
 from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_state import Event, SweepState
 from glosstune.search.trial_state import TrialState
+from glosstune.spaces.errors import SettingError
 
 Append = Callable[..., Event]
 
@@ -37,6 +39,10 @@ class Conductor:
         events: of the record so far, in order.
         earlier: trials of other sweeps, for the sampler.
         clock: seconds.
+        source: where the events come from, for messages.
+
+    Raises:
+        FolderError: events that no conductor has written.
 
     Attributes:
         state: what has happened so far.
@@ -52,6 +58,7 @@ class Conductor:
         events: Iterable[Event] = (),
         earlier: Sequence[TrialState] = (),
         clock: Callable[[], float] = time.monotonic,
+        source: Path = Path("record"),
     ) -> None:
         self.state = SweepState(sweep)
         self.live: set[int] = set()
@@ -59,9 +66,8 @@ class Conductor:
         self._slots = slots
         self._earlier = earlier
         self._clock = clock
-        self.change(sweep)
-        for event in events:
-            self.state.apply(event)
+        self._adopt(sweep)
+        self.state.replay(events, source)
         self._used_s, self._started = self.state.used_s, clock()
         self._recover()
 
@@ -69,12 +75,13 @@ class Conductor:
 
     def next_trial(self) -> int | None:
         """The trial that a free slot should run now; None if there is none at the moment (see ``done``)."""
-        if len(self.live) >= self._slots() or self.must_end:
+        # One at least, even where no machine is free: Ray then waits for one and still hears signals and requests.
+        if len(self.live) >= max(1, self._slots()) or self.must_end:
             return None
         number = self._to_continue()
         if number is None and self.state.over is None:
             number = self._to_promote()
-            if number is None and len(self.state.trials) < self.samples:
+            if number is None and self._may_begin:
                 number = self._to_begin()
         if number is None and not self.live:
             number = self._to_carry_on()
@@ -89,7 +96,7 @@ class Conductor:
             return not self.live
         if any(self._continues(trial) for trial in self.state.trials.values()) or self._incumbent() is not None:
             return False
-        return self.state.over is not None or (self._promotion() is None and len(self.state.trials) >= self.samples)
+        return self.state.over is not None or (self._promotion() is None and not self._may_begin)
 
     @property
     def must_end(self) -> bool:
@@ -115,6 +122,8 @@ class Conductor:
 
     def fail(self, number: int, rule: str, message: str) -> None:
         """End a trial that cannot go on; ``rule`` is one of ``trial_state.FAULTS``."""
+        if number not in self.live:
+            return
         self.live.discard(number)
         self._emit("end", trial=number, status="failed", rule=rule, reason=rule, error=message)
         given_up = sum(trial.rule == "process died" for trial in self.state.trials.values())
@@ -125,9 +134,9 @@ class Conductor:
         """The process of a trial has died: it goes on from its checkpoint, unless that keeps happening."""
         if number in self.live:
             self._emit("retry", trial=number, reason=message)
-            self.live.discard(number)
             if self.state.trials[number].deaths > MOST_DEATHS:
                 self.fail(number, "process died", message)
+            self.live.discard(number)
 
     def interrupt(self, reason: str) -> None:
         """End the sweep now; it can be resumed."""
@@ -166,21 +175,27 @@ class Conductor:
     # What users ask for.
 
     def stop(self, number: int) -> None:
-        """End a trial for good."""
+        """End a trial for good; SettingError if it is over already."""
+        self._check_goes_on(number)
         self.live.discard(number)
         reason = f"stopped by the user after epoch {self.state.trials[number].epoch}"
         self._emit("end", trial=number, status="stopped", rule="user", reason=reason)
 
     def pin(self, number: int) -> None:
-        """Let a trial train to its end, whatever rivals and rules say."""
+        """Let a trial train to its end, whatever rivals and rules say; SettingError if it is over already."""
+        self._check_goes_on(number)
         self._emit("pin", trial=number)
 
     def queue(self, configuration: Mapping[str, Any]) -> None:
         """Try a configuration before the sampler suggests others; it comes on top of the samples."""
         self._emit("queue", configuration=dict(configuration))
 
-    def change(self, sweep: Sweep) -> None:
+    def change(self, sweep: Sweep, changes: Mapping[str, Any]) -> None:
         """Go on with other settings of the search, of a sweep that is otherwise the same."""
+        self._emit("change", changes=dict(changes))
+        self._adopt(sweep)
+
+    def _adopt(self, sweep: Sweep) -> None:
         self.state.sweep = sweep
         search = sweep.search
         # Optuna's own ten, fewer in a short search, which would otherwise be random to its end.
@@ -196,6 +211,21 @@ class Conductor:
     def used_s(self) -> float:
         """Seconds that the sweep has run for, all drivers together."""
         return self._used_s + self._clock() - self._started
+
+    @property
+    def _may_begin(self) -> bool:
+        """Whether there is to be a further trial: a queued one, or one of the samples."""
+        suggested = sum(trial.source != "queue" for trial in self.state.trials.values())
+        return bool(self.state.queue) or suggested < self.state.sweep.search.samples
+
+    def _check_goes_on(self, number: int) -> None:
+        trials = self.state.trials
+        if number not in trials:
+            known = f"trials 0 to {len(trials) - 1}" if trials else "no trials yet"
+            raise SettingError(f"the sweep has {known}; got {number}", key="TRIAL")
+        trial = trials[number]
+        if trial.status != "running" and not trial.waits:
+            raise SettingError(f"trial {number} is over already: {trial.reason}", key="TRIAL")
 
     # Decisions.
 
@@ -244,7 +274,9 @@ class Conductor:
         """A trial whose segment was cut off, or that a user pinned while it waited."""
         for trial in self.state.trials.values():
             if self._continues(trial):
-                if trial.pinned and trial.waits and trial.status != "interrupted":
+                if trial.status == "interrupted":
+                    self._emit("continue", trial=trial.number)
+                elif trial.waits:
                     self._promote(trial.number, "pinned by the user")
                 return trial.number
         return None
@@ -265,24 +297,19 @@ class Conductor:
         return self.state.halving.next_promotion() if self.state.sweep.halving.kind == "promote" else None
 
     def _to_begin(self) -> int:
-        number = len(self.state.trials)
-        point, source = self._next_start_point(), "start point"
-        if point is None and self.state.queue:
+        trials = self.state.trials.values()
+        number, sources = len(trials), Counter(trial.source for trial in trials)
+        # By their number: in a space that was narrowed since, the same point may have other values.
+        points = self.state.sweep.start_points[sources["start point"] :]
+        point: Mapping[str, Any]
+        if points and len(trials) - sources["queue"] < self.state.sweep.search.samples:
+            point, source = points[0], "start point"
+        elif self.state.queue:
             point, source = self.state.queue[0], "queue"
-        if point is None:
-            trials, source = self.state.trials.values(), self.state.sweep.search.sampler
-            point = self._suggester.suggest(number, trials)
+        else:
+            point, source = self._suggester.suggest(number, trials), self.state.sweep.search.sampler
         self._emit("trial", trial=number, configuration=dict(point), source=source)
         return number
-
-    def _next_start_point(self) -> Mapping[str, Any] | None:
-        trials = self.state.trials.values()
-        taken = Counter(_key(trial.configuration) for trial in trials if trial.source == "start point")
-        for point in self.state.sweep.start_points:
-            if not taken[_key(point)]:
-                return point
-            taken[_key(point)] -= 1
-        return None
 
     def _to_carry_on(self) -> int | None:
         """The best trial, if it has not trained to its end: a sweep is judged by what its best one comes to."""
@@ -325,10 +352,6 @@ def _told(standing: Standing) -> dict[str, Any]:
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _key(configuration: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(configuration.items()))
 
 
 def _ordinal(number: int) -> str:

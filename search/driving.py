@@ -1,5 +1,6 @@
 """Drive a sweep whose folder is ready, to its end or to the signal that interrupts it."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,23 +11,23 @@ import optuna
 import yaml
 from rich.console import Console
 
+from glosstune.results.record import RECORD
 from glosstune.search.board import Board
-from glosstune.search.changes import list_changes
+from glosstune.search.changes import count_samples, list_changes
 from glosstune.search.conductor import Conductor
 from glosstune.search.display import Display
 from glosstune.search.inbox import take
 from glosstune.search.mirror import Mirror
-from glosstune.search.preparing import Say
 from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.sweep_state import Event
 from glosstune.search.warm_start import earlier_trials
-from glosstune.spaces.errors import GlosstuneError
+from glosstune.search.weights import Say
+from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.trainables.files import trial_name, write_whole
 
 SWEEP = "sweep.yaml"
-RECORD = "record.jsonl"
 
 
 def drive(
@@ -52,7 +53,6 @@ def drive(
     from glosstune.search.tuning import count_slots, run_trials, train_with  # which imports Ray
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
-    events = list(events)
     record = Record(folder / RECORD)
     conductor = Conductor(
         ready,
@@ -60,19 +60,26 @@ def drive(
         slots=lambda: count_slots(conductor.state.sweep.resources),
         events=events,
         earlier=earlier_trials(ready, say),
+        source=record.path,
     )
     for configuration in queue:
         conductor.queue(configuration)
-    if conductor.done:
-        say("nothing is left to run; add trials with --samples +8, or see glosstune resume --help")
-        conductor.close()
-        return None
-    mirror = Mirror(ready, f"{ready.name}-{events[0]['id']}", folder)
-    mirror.open(conductor.state.trials.values())
+    received = None
     with Display(SweepProgress(conductor), console) as display:
-        watcher = _Watcher(conductor, folder, record, display, mirror)
-        received = run_trials(conductor, trainable or train_with(ready, folder), folder, watcher)
-    watcher.finish()
+        watcher = _Watcher(conductor, folder, display)
+        watcher.obey()
+        conductor.judge_sweep()
+        if conductor.done:
+            over = conductor.state.over
+            why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
+            say(f"nothing is left to run: {why}, or see glosstune resume --help")
+        # What was asked for while the last trial ended is not lost either.
+        while not conductor.done and received is None:
+            received = run_trials(conductor, trainable or train_with(ready, folder), folder, watcher)
+            if not watcher.obey():
+                break
+        conductor.close()
+        watcher.finish()
     return received
 
 
@@ -85,15 +92,18 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
 class _Watcher:
     """Draws, mirrors, and takes in what users ask for while trials run."""
 
-    def __init__(self, conductor: Conductor, folder: Path, record: Record, display: Display, mirror: Mirror) -> None:
+    def __init__(self, conductor: Conductor, folder: Path, display: Display) -> None:
         self._conductor = conductor
         self._folder = folder
-        self._record = record
         self._display = display
-        self._mirror: Mirror | None = mirror
-        self._board: Board | None = Board(folder, conductor.state.trials)
         self._looked = 0.0
         self._failed: set[int] = set()
+        self._mirror: Mirror | None = Mirror(conductor.state.sweep, conductor.state.id, folder)
+        self._board: Board | None = Board(folder, conductor.state.trials)
+        try:
+            self._mirror.open(conductor.state.trials.values(), final=conductor.done)
+        except (OSError, ValueError, RuntimeError) as error:
+            self._lose_mirror(error)
 
     def begin(self, number: int) -> None:
         self._show(number)
@@ -107,14 +117,20 @@ class _Watcher:
         self._show(number)
 
     def tick(self) -> None:
-        if time.monotonic() - self._looked < 1.0:
-            return
-        self._looked = time.monotonic()
+        if time.monotonic() - self._looked >= 1.0:
+            self._looked = time.monotonic()
+            self.obey()
+
+    def obey(self) -> bool:
+        """Do what users ask for; whether they asked for anything."""
+        asked = False
         for request in take(self._folder):
+            asked = True
             try:
-                self._obey(request)
+                self._follow(request)
             except (GlosstuneError, KeyError, TypeError, ValueError) as error:
                 self._display.note(f"a request was not followed: {error}")
+        return asked
 
     def finish(self) -> None:
         """Mirror how every trial ended."""
@@ -123,26 +139,32 @@ class _Watcher:
         if self._board is not None:
             self._board.close()
 
-    def _obey(self, request: Mapping[str, Any]) -> None:
+    def _follow(self, request: Mapping[str, Any]) -> None:
         if "stop" in request:
             self._conductor.stop(int(request["stop"]))
         elif "pin" in request:
             self._conductor.pin(int(request["pin"]))
         else:
-            self._change(request["overrides"])
+            self._change(request["changes"], request["samples"])
             for configuration in request["queue"]:
                 self._conductor.queue(configuration)
         self._display.refresh()
 
-    def _change(self, overrides: list[str]) -> None:
+    def _change(self, asked: Mapping[str, Any], samples: str | None) -> None:
         old = load_sweep(self._folder / SWEEP)
+        overrides = [f"{key}={json.dumps(value)}" for key, value in asked.items()]
+        if samples is not None:
+            overrides.append(f"search.samples={count_samples(samples, old)}")
         new = load_sweep(self._folder / SWEEP, overrides)
         changes = list_changes(old, new)
+        for key in changes:
+            if key in ("resources.cpu", "resources.gpu"):  # which Ray has been given for this run
+                raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._folder)
-            self._record.append("change", changes=changes)
             # The file may say pretrained: auto, where this driver has made the weights.
-            self._conductor.change(new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained}))
+            ready = new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained})
+            self._conductor.change(ready, changes)
 
     def _show(self, number: int, *, final: bool = False) -> None:
         # Both are for looking at: no fault of theirs, a full disk or a lost database, may end a sweep.
@@ -151,8 +173,7 @@ class _Watcher:
             try:
                 self._mirror.show(trial, final=final)
             except Exception as error:
-                self._mirror = None
-                self._display.note(f"the study for dashboards is not kept any more ({type(error).__name__})")
+                self._lose_mirror(error)
         if self._board is not None:
             try:
                 self._board.show(trial)
@@ -160,3 +181,7 @@ class _Watcher:
                 self._board = None
                 self._display.note(f"TensorBoard's files are not kept any more ({type(error).__name__})")
         self._display.refresh()
+
+    def _lose_mirror(self, error: Exception) -> None:
+        self._mirror = None
+        self._display.note(f"the study for dashboards is not kept ({type(error).__name__})")

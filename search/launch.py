@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from glosstune.results import Results, load_results
-from glosstune.search.driving import RECORD, drive, write_sweep
+from glosstune.results.record import RECORD
+from glosstune.search.driving import drive, write_sweep
 from glosstune.search.manifest import build_manifest
 from glosstune.search.outputs import check_free
 from glosstune.search.ownership import owned

@@ -28,42 +28,39 @@ from glosstune.spaces.parameters import Parameter, Scalar
 STUDY = "study.journal"
 URL = "GLOSSTUNE_STUDY_URL"
 
-_STATES = {
-    "finished": OptunaState.COMPLETE,
-    "stopped": OptunaState.PRUNED,
-    "interrupted": OptunaState.PRUNED,
-    "failed": OptunaState.FAIL,
-}
-
 
 class Mirror:
     """Shows every trial with its metric by epoch; complete, pruned or failed once it has ended.
 
     Args:
-        name: of the study, different for every sweep of a database.
+        identity: of the sweep, different for every one of a name.
         folder: of the sweep.
 
     Raises:
         SettingError: the storage that the environment names cannot be opened.
     """
 
-    def __init__(self, sweep: Sweep, name: str, folder: Path) -> None:
+    def __init__(self, sweep: Sweep, identity: str, folder: Path) -> None:
         self._sweep = sweep
-        self._name = name
+        self._name = f"{sweep.name}-{identity}"
         self._path = folder / STUDY
         self._url = os.environ.get(URL)
         self._ids: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
         self._ended: set[int] = set()
 
-    def open(self, trials: Iterable[TrialState]) -> None:
-        """Bring the study in line with the trials; a missing, torn or deviating one is made anew."""
+    def open(self, trials: Iterable[TrialState], *, final: bool = False) -> None:
+        """Bring the study in line with the trials; a missing, torn or deviating one is made anew.
+
+        While a driver is at work what waits is shown as running, for Optuna has no way back from an end.
+        """
         trials = list(trials)
         try:
             self._storage = self._connect()
             study = self._storage.get_study_id_from_name(self._name)
             shown = self._storage.get_all_trials(study)
-            same = len(shown) == len(trials) and all(map(self._agrees, shown, trials))
+            pairs = zip(shown, trials, strict=False)
+            same = len(shown) == len(trials) and all(self._agrees(kept, trial, final) for kept, trial in pairs)
         except Exception as error:  # whatever a torn file or a database makes Optuna raise
             if self._url is not None and not isinstance(error, KeyError):
                 # Its text may hold the URL.
@@ -79,7 +76,7 @@ class Mirror:
             return
         self._start_anew()
         for trial in trials:
-            self.show(trial)
+            self.show(trial, final=final)
 
     def show(self, trial: TrialState, *, final: bool = False) -> None:
         """Bring one trial up to date; with ``final`` the driver ends, and so must what waits at a rung."""
@@ -93,11 +90,11 @@ class Mirror:
             if value is not None:
                 self._storage.set_trial_intermediate_value(number, epoch + 1, value)
         self._epochs[trial.number] = trial.epoch
-        if trial.status in _STATES or final:
+        state = _state(trial, final)
+        if state.is_finished():
             if trial.reason:
                 self._storage.set_trial_user_attr(number, "reason", trial.reason)
             best = lowest(trial.curve, self._sweep.search.metric)
-            state = _STATES.get(trial.status, OptunaState.PRUNED)
             self._storage.set_trial_state_values(number, state, [best] if state == OptunaState.COMPLETE else None)
             self._ended.add(trial.number)
 
@@ -121,12 +118,11 @@ class Mirror:
         self._sweep.space.configuration(collect)
         return parameters, distributions
 
-    def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState) -> bool:
+    def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState, final: bool) -> bool:
         metric = self._sweep.search.metric
         values = {epoch: m[metric] for epoch, m in enumerate(trial.curve, start=1) if m.get(metric) is not None}
-        state = _STATES.get(trial.status, OptunaState.RUNNING)
-        same_state = shown.state == state and trial.status != "interrupted"  # which goes on, and Optuna's cannot
-        return same_state and shown.intermediate_values == values and shown.params == self._parameters(trial)[0]
+        same = shown.state == _state(trial, final) and shown.intermediate_values == values
+        return same and shown.params == self._parameters(trial)[0]
 
     def _connect(self) -> BaseStorage:
         if self._url is not None:
@@ -145,3 +141,10 @@ class Mirror:
             with suppress(KeyError):
                 self._storage.delete_study(self._storage.get_study_id_from_name(self._name))
         self._study = self._storage.create_new_study([StudyDirection.MINIMIZE], self._name)
+
+
+def _state(trial: TrialState, final: bool) -> OptunaState:
+    if trial.status in ("finished", "failed"):
+        return OptunaState.COMPLETE if trial.status == "finished" else OptunaState.FAIL
+    goes_on = trial.status == "running" or trial.waits
+    return OptunaState.RUNNING if goes_on and not final else OptunaState.PRUNED

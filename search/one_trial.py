@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from glosstune.results.record import read_record
+from glosstune.results.record import RECORD, read_record
 from glosstune.search.conductor import Conductor
-from glosstune.search.driving import RECORD, SWEEP
+from glosstune.search.driving import SWEEP
 from glosstune.search.inbox import send
 from glosstune.search.ownership import Driven, owned
 from glosstune.search.record import Record
 from glosstune.search.sweep import load_sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError
+from glosstune.spaces.errors import FolderError
 
 
 def request(folder: Path, number: int, action: str) -> str:
@@ -20,15 +21,10 @@ def request(folder: Path, number: int, action: str) -> str:
         FolderError: no sweep lies there.
         SettingError: there is no such trial, or it is beyond that.
     """
-    trial = _trial(folder, number)
-    if trial.status in ("finished", "failed") or trial.faulty or (action == "stop" and trial.rule == "user"):
-        raise SettingError(f"trial {number} is over already: {trial.reason}", key="TRIAL")
-    if action == "pin" and trial.rule == "user":
-        raise SettingError(f"trial {number} was {trial.reason}; queue its configuration instead", key="TRIAL")
+    _act(_conductor(folder, None), action, number)  # whoever drives the sweep could only refuse what is refused here
     try:
         with owned(folder):
-            conductor = _conductor(folder, Record(folder / RECORD))
-            (conductor.stop if action == "stop" else conductor.pin)(number)
+            _act(_conductor(folder, Record(folder / RECORD)), action, number)
     except Driven:
         send(folder, {action: number})
         return f"trial {number}: {action}, handed to the driver that runs the sweep"
@@ -60,8 +56,17 @@ def _conductor(folder: Path, record: Record | None) -> Conductor:
     if record is not None:
         record.repair()
     events = read_record(folder).events
+    if not events:
+        raise FolderError(f"{folder}: its record is empty; remove the folder and start the sweep again")
+    if record is not None:
+        events.append(record.append("visit"))
 
     def discard(event: str, **fields: object) -> dict[str, object]:
         return {"event": event, "time": events[-1]["time"], **fields}
 
-    return Conductor(load_sweep(folder / SWEEP), discard if record is None else record.append, events=events)
+    append = discard if record is None else record.append
+    return Conductor(load_sweep(folder / SWEEP), append, events=events, source=folder / RECORD)
+
+
+def _act(conductor: Conductor, action: str, number: int) -> None:
+    (conductor.stop if action == "stop" else conductor.pin)(number)

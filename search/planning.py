@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +13,12 @@ import torch
 from ruamel.yaml import YAML
 
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
-from glosstune.search.weights import list_plans, with_weights
-from glosstune.spaces import Int, SettingError
+from glosstune.search.weights import Say, list_plans, with_weights
+from glosstune.spaces import SettingError
+from glosstune.spaces.parameters import listed
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.files import write_whole
-
-Say = Callable[[str], None]
 
 # Fewer would make a sweep of one rung a lottery.
 _FEWEST_SAMPLES = 6
@@ -106,16 +105,22 @@ def make_plan(
     say: Say,
 ) -> Plan:
     """Time the strategies of a sweep on this machine, propose a plan, and write it into the file if asked."""
-    for name, value in (("--hours", hours), ("--seconds-per-epoch", epoch_s)):
+    for name, value in (("--hours", hours), ("--seconds-per-epoch", epoch_s), ("--gpus", gpus or None)):
         if value is not None and not 0 < value < math.inf:
             raise SettingError(f"{name}: must be a number above 0; got {value:g}")
     if write and (path is None or not path.exists()):
         raise SettingError("--write: name a sweep file of your own; a packaged sweep cannot be changed")
     sweep = load_sweep(path, overrides)
+    if "epochs" in sweep.space:
+        raise SettingError("is fixed there, so no plan can change it; set training.epochs instead", key="space.epochs")
+    if sweep.halving.kind == "none" or sweep.halving.resource != "epochs":
+        rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and halving.kind=none"
+        raise SettingError(rule, key="halving")
     slots = _slots(sweep, gpus)
     if epoch_s is None:
         epoch_s = _mean_epoch_s(sweep, say)
-    warmups = [(p.low + p.high) / 2 for p in sweep.space.get("warmup_epochs", ()) if isinstance(p, Int)]
+    definitions = sweep.space.get("warmup_epochs", ())
+    warmups = [float(value or 0) for definition in definitions for value in listed(definition)]  # bounds, or options
     warmup = sum(warmups) / len(warmups) if warmups else 0.0
     plan = propose(
         epoch_s=epoch_s,

@@ -1,19 +1,16 @@
 """What a sweep needs before its first trial: the corpus, machines and weights, each checked and told."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.sweep import AUTO, Sweep
-from glosstune.search.weights import tell_start, with_weights
+from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.floor import corpus_floor, infeasible_rows
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

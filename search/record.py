@@ -29,11 +29,16 @@ class Record:
         return dict(json.loads(line))
 
     def repair(self) -> None:
-        """Cut off a last line that a crash has torn, so that what is appended starts a line of its own."""
+        """Cut off a last line that a reader would forgive, so that what is appended does not stand behind it."""
         try:
             with self.path.open("r+b") as file:
                 content = file.read()
                 whole = content.rfind(b"\n") + 1
+                start = content.rfind(b"\n", 0, max(whole - 1, 0)) + 1
+                try:
+                    json.loads(content[start:whole] or b"{}")
+                except ValueError:
+                    whole = start
                 if whole < len(content):
                     file.truncate(whole)
                     os.fsync(file.fileno())

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 
 from glosstune.results import Results, load_results
-from glosstune.results.record import read_record
-from glosstune.search.changes import list_changes
-from glosstune.search.driving import RECORD, SWEEP, drive, write_sweep
+from glosstune.results.record import RECORD, read_record
+from glosstune.search.changes import count_samples, is_changeable, list_changes
+from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send
 from glosstune.search.ownership import Driven, owned
 from glosstune.search.preparing import Prepared, prepare
@@ -30,17 +30,20 @@ def resume(
     samples: str | None = None,
     queue: Sequence[Path] = (),
     console: Console | None = None,
-) -> Results:
+) -> Results | None:
     """Go on with the sweep in a folder and return its results.
 
     Everything that was reported counts, trials that were running go on from their newest checkpoint, and trials at
-    rungs wait there as they did. While another driver runs the sweep, changes are handed to that one.
+    rungs wait there as they did.
 
     Args:
         overrides: ``key=value`` as for ``load_sweep``; see ``changes`` for what may change.
         samples: how many trials the sweep has, or how many more, such as ``+32``.
         queue: YAML files of a configuration each, to try before the sampler suggests others, on top of the samples.
         console: where progress is shown; default standard error.
+
+    Returns:
+        None where another driver runs the sweep: the changes are handed to that one.
 
     Raises:
         FolderError: no sweep lies there, its record is broken, or another driver runs it and nothing is to change.
@@ -49,48 +52,49 @@ def resume(
         Interrupted: a signal ended it again.
     """
     folder = folder.expanduser().absolute()
-    read_record(folder)
-    old = load_sweep(folder / SWEEP)
-    changes = [*overrides, *([] if samples is None else [f"search.samples={_count(samples, old)}"])]
-    new = load_sweep(folder / SWEEP, changes)
-    list_changes(old, new)
-    return go_on(folder, new, changes, [_configuration(path.expanduser(), new) for path in queue], console)
-
-
-def go_on(
-    folder: Path,
-    new: Sweep,
-    overrides: Sequence[str] = (),
-    queue: Sequence[Mapping[str, Any]] = (),
-    console: Console | None = None,
-) -> Results:
-    """Go on as ``new`` says, which differs from the folder's sweep only where it may."""
     console = console or Console(stderr=True)
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    if not read_record(folder).events:
+        raise FolderError(f"{folder}: its record is empty; remove the folder and start the sweep again")
+    old = load_sweep(folder / SWEEP)
+    wanted = [] if samples is None else [f"search.samples={count_samples(samples, old)}"]
+    new = load_sweep(folder / SWEEP, [*overrides, *wanted])
+    changes = list_changes(old, new)
+    configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:
         with owned(folder):
-            interrupted = _drive(folder, new, queue, console)
+            interrupted = _drive(folder, new, configurations, console)
     except Driven:
-        if not overrides and not queue:
+        if not changes and not queue:
             raise
-        send(folder, {"overrides": list(overrides), "queue": [dict(configuration) for configuration in queue]})
-        say(f"{folder}: handed to the driver that runs it")
-        return load_results(folder)
+        if samples is not None:
+            changes.pop("search.samples", None)  # how many more is for the driver to add up, who may know of others
+        send(folder, {"changes": changes, "samples": samples, "queue": configurations})
+        console.print(f"{folder}: handed to the driver that runs it", soft_wrap=True, highlight=False, markup=False)
+        return None
     if interrupted is not None:
         raise Interrupted(folder, interrupted)
     return load_results(folder)
 
 
+def resume_as(folder: Path, sweep: Sweep, overrides: Sequence[str]) -> Results | None:
+    """Go on with the sweep that lies in a folder, which must be the one that is asked for.
+
+    What may change and the command does not name stays as the folder has it: it may have been changed since.
+    """
+    folder = folder.expanduser().absolute()
+    list_changes(load_sweep(folder / SWEEP), sweep)
+    return resume(folder, [override for override in overrides if is_changeable(override.partition("=")[0].strip())])
+
+
 def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console: Console) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    manifest = _manifest(folder)
     prepared = prepare(new, say)
-    _check_same(folder, prepared)
+    _check_same(folder, manifest, prepared)
     record = Record(folder / RECORD)
     record.repair()
     # Read under the lock: a driver that has just ended may have written more.
     events = read_record(folder).events
-    if not events:
-        raise FolderError(f"{folder}: its record is empty; remove the folder and start the sweep again")
     changes = list_changes(load_sweep(folder / SWEEP), new)
     if changes:
         write_sweep(new, folder)
@@ -99,14 +103,20 @@ def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console
     return drive(prepared.sweep, folder, events, console, say, queue=queue)
 
 
-def _check_same(folder: Path, prepared: Prepared) -> None:
-    """Require the corpus and the weights that the sweep began with."""
+def _manifest(folder: Path) -> tuple[str, str | None]:
+    """Key of the corpus and hash of the weights that a sweep began with."""
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        key, weights = manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
+        return manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FolderError(f"{path}: cannot be read as the manifest of a sweep ({error})") from error
+        rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"
+        raise FolderError(f"{path}: {rule}; start another sweep with search.warm_start=[{folder}]") from error
+
+
+def _check_same(folder: Path, manifest: tuple[str, str | None], prepared: Prepared) -> None:
+    """Require the corpus and the weights that the sweep began with."""
+    key, weights = manifest
     if key != prepared.corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep began, so trials would not compare")
     if weights != (prepared.weights or {}).get("sha256"):
@@ -121,12 +131,3 @@ def _configuration(path: Path, sweep: Sweep) -> dict[str, Any]:
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
     return configuration
-
-
-def _count(samples: str, sweep: Sweep) -> int:
-    digits = samples.removeprefix("+")
-    if not digits.isdecimal():
-        raise SettingError(
-            f"--samples {samples}: must be a number of trials, such as 64, or how many more, such as +32"
-        )
-    return int(digits) + (sweep.search.samples if samples.startswith("+") else 0)

@@ -2,7 +2,7 @@
 
 Optuna ranks a pruned trial by its last step before its value, and leaves out trials that failed or still run. So
 each trial is shown as what it is worth: a trial that has come to a rung is pruned at the step that counts the rungs
-it has gone on from, with its score there; a finished one is complete; one that was stuck, diverged or crashed is
+it has come to, with its score there; a finished one is complete; one that was stuck, diverged or crashed is
 pruned without any step, which ranks last; one that has nothing to show yet is running.
 """
 

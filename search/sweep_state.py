@@ -2,8 +2,9 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from glosstune.search.halving import Halving
@@ -11,18 +12,23 @@ from glosstune.search.ranking import lowest, score_curve
 from glosstune.search.stopping import Stop
 from glosstune.search.sweep import Sweep
 from glosstune.search.trial_state import TrialState
+from glosstune.spaces.errors import FolderError
 
 Event = Mapping[str, Any]
+
+# After these somebody is at work again: the time before them was nobody's.
+_ARRIVALS = ("sweep", "resume", "visit")
 
 
 class SweepState:
     """What has happened in a sweep so far.
 
     Attributes:
+        id: tells sweeps of one name apart.
         trials: by number, which counts from 0 without gaps.
         over: what ended the sweep, while nobody has resumed it.
         best_wer: lowest of any epoch.
-        since_best: trials judged at a rung or ended since one of them lowered the sweep's metric.
+        since_best: trials judged at a rung or ended since another one lowered the sweep's metric.
         epochs: of all trials together.
         used_s: seconds that drivers ran up to the newest event.
         queue: configurations that users want tried, and have not been yet.
@@ -40,29 +46,50 @@ class SweepState:
         self.used_s = 0.0
         self.queue: deque[Mapping[str, Any]] = deque()
         self.queued = 0
+        self.id = ""
         self._best = math.inf
+        self._best_trial: int | None = None
         self._last: datetime | None = None
 
     def apply(self, event: Event) -> None:
         """Take in the next event of the record."""
         kind = event["event"]
         at = datetime.fromisoformat(event["time"])
-        if self._last is not None and kind not in ("sweep", "resume"):
+        if self._last is not None and kind not in _ARRIVALS:
             self.used_s += max(0.0, (at - self._last).total_seconds())
         self._last = at
-        if kind in ("trial", "report", "pause", "promote", "pin", "retry", "end"):
+        if kind == "sweep":
+            self.id = event["id"]
+        elif kind in ("trial", "report", "pause", "promote", "continue", "pin", "retry", "end"):
             getattr(self, f"_on_{kind}")(event)
         elif kind == "queue":
             self.queue.append(event["configuration"])
             self.queued += 1
+            if self.over is not None and self.over.rule == "patience":
+                self._take_heart()
         elif kind == "over":
             self.over = Stop(event["rule"], event["reason"])
         elif kind in ("resume", "change"):
-            self.over = None
+            self._take_heart()
+
+    def replay(self, events: Iterable[Event], source: Path) -> None:
+        """Take in a whole record; FolderError if an event lacks what it must have, as only foreign ones do."""
+        for event in events:
+            try:
+                self.apply(event)
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                what = f"{event.get('event')!r} of {event.get('time')}"
+                rule = f"cannot be replayed ({type(error).__name__}: {error}); it is damaged or of another version"
+                raise FolderError(f"{source}: its event {what} {rule}") from error
 
     def rung_reached(self, trial: TrialState) -> int | None:
         """The rung that a trial has come to with its newest epoch."""
         return self.halving.rung_reached(trial.epoch_seconds, trial.warmup_epochs)
+
+    def _take_heart(self) -> None:
+        """Whatever ended the sweep, somebody wants it to go on."""
+        self.over = None
+        self.since_best.clear()
 
     def _on_trial(self, event: Event) -> None:
         number = event["trial"]
@@ -83,7 +110,7 @@ class SweepState:
         self.epochs += 1
         self.best_wer = min(self.best_wer, lowest([metrics], "wer"))
         if lowest([metrics], metric) < self._best:
-            self._best = lowest([metrics], metric)
+            self._best, self._best_trial = lowest([metrics], metric), trial.number
             self.since_best.clear()
         rung = self.rung_reached(trial)
         if rung is not None:
@@ -92,14 +119,15 @@ class SweepState:
 
     def _on_pause(self, event: Event) -> None:
         self._decided(event, "paused", "halving")
-        self.since_best.add(event["trial"])
 
     def _on_promote(self, event: Event) -> None:
         trial = self._decided(event, "running", None)
         trial.carried = trial.carried or event["carried"]
         if "rung" in event:
             self.halving.promote(trial.number, event["rung"])
-            self.since_best.add(trial.number)
+
+    def _on_continue(self, event: Event) -> None:
+        self.trials[event["trial"]].status = "running"
 
     def _on_pin(self, event: Event) -> None:
         self.trials[event["trial"]].pinned = True
@@ -114,11 +142,12 @@ class SweepState:
             return
         self._decided(event, event["status"], event["rule"])
         trial.error = event.get("error")
-        self.since_best.add(trial.number)
         if not trial.waits and trial.status != "finished":
             self.halving.remove(trial.number)
 
     def _decided(self, event: Event, status: str, rule: str | None) -> TrialState:
         trial = self.trials[event["trial"]]
         trial.status, trial.rule, trial.reason, trial.judged = status, rule, event["reason"], trial.epoch
+        if trial.number != self._best_trial:
+            self.since_best.add(trial.number)
         return trial

@@ -49,6 +49,8 @@ def train_with(sweep: Sweep, folder: Path) -> Any:
 def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Watcher") -> signal.Signals | None:
     """Run segments until the conductor has none left or says that all has to end. Needs a Ray connection.
 
+    What still runs then is stopped; to ``close`` the conductor is left to the caller.
+
     Returns the signal that ended it, if one did.
 
     Args:
@@ -79,7 +81,6 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
         ),
     )
     tuner.fit()
-    conductor.close()
     return relay.received[0] if relay.received else None
 
 
@@ -101,11 +102,14 @@ def start_ray() -> None:
 def check_resources(sweep: Sweep) -> None:
     """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever."""
     machines = _machines()
+    together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
         asked, most = getattr(sweep.resources, key), max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:
             rule = f"a trial asks for {asked:g}, but the largest machine has {most:g}; set it to at most {most:g}"
             raise SettingError(rule, key=f"resources.{key}")
+    if not together:
+        raise SettingError("no machine has both the CPUs and the GPUs that a trial asks for", key="resources")
 
 
 def count_slots(resources: ResourceSettings) -> int:

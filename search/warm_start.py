@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from glosstune.results.record import read_record
+from glosstune.results.record import RECORD, read_record
 from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_state import Event, SweepState
 from glosstune.search.trial_state import TrialState
@@ -37,17 +37,17 @@ def _fitting(folder: Path, sweep: Sweep, say: Callable[[str], None]) -> list[Tri
             continue
         for event in record.events:
             if event.get("trial") == number and event["event"] in ("trial", "report", "end"):
-                _apply(state, event, sweep.training.epochs)
+                _apply(state, event, sweep.training.epochs, folder / RECORD)
     say(f"warm start: {len(state.trials)} of {len(record.trials)} trials of {folder} fit")
     for reason, count in misfits.most_common():
         say(f"  {count} not: {reason}")
     return list(state.trials.values())
 
 
-def _apply(state: SweepState, event: Event, epochs: int) -> None:
+def _apply(state: SweepState, event: Event, epochs: int, source: Path) -> None:
     if event["event"] == "report" and event["epoch"] > epochs:
         return  # a longer sweep: what a trial reached beyond a full one of ours would not compare
-    state.apply(event)
+    state.replay([event], source)
     trial = state.trials[event["trial"]]
     if event["event"] == "report":
         # Its own end may come at another epoch than ours.

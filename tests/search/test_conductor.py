@@ -10,6 +10,7 @@ from replay import Died, Tape, check_decisions, drive, learning, metrics, stuck,
 
 from glosstune.search import Sweep
 from glosstune.search.conductor import MOST_DEATHS, Conductor
+from glosstune.spaces import FolderError, SettingError
 
 Outcome = dict[int, tuple[Any, Any, Any]]
 
@@ -137,6 +138,86 @@ def test_a_queued_configuration_comes_next_and_on_top_of_the_samples() -> None:
     assert conductor.state.trials[3].source == "queue"
     again = Conductor(plan, tape.append, events=tape.events)
     assert again.done and not again.state.queue
+
+
+def test_a_queued_configuration_is_tried_whatever_the_samples_and_start_points_say() -> None:
+    points = [{"learning_rate": rate, "dropout": 0.1, "warmup_epochs": 0} for rate in (1e-3, 1e-2, 1e-4)]
+    plan = sweep("search.samples=2", "halving.min_epochs=2", f"search.start_points={points}")
+    _, tape = _run(plan)
+    wanted = {"learning_rate": 2e-3, "dropout": 0.0, "warmup_epochs": 1}
+    for fewer in ("search.samples=2", "search.samples=1"):
+        later = sweep("halving.min_epochs=2", f"search.start_points={points}", fewer)
+        conductor = Conductor(later, tape.append, events=tape.events)
+        before = len(conductor.state.trials)
+        conductor.queue(wanted)
+        drive(conductor)
+        assert len(conductor.state.trials) == before + 1
+        assert dict(conductor.state.trials[before].configuration) == wanted
+
+
+def test_a_queue_and_a_change_put_a_sweep_out_of_patience_to_work_again() -> None:
+    impatient = sweep("search.samples=60", "halving.min_epochs=2", "search.patience_trials=3")
+    conductor, tape = _run(impatient)
+    assert conductor.state.over is not None
+    number = len(conductor.state.trials)
+    conductor.queue({"learning_rate": 2e-3, "dropout": 0.0, "warmup_epochs": 1})
+    assert not conductor.done and conductor.next_trial() == number
+    patient = sweep("search.samples=60", "halving.min_epochs=2")
+    again, tape = _run(impatient)
+    again.change(patient, {"search.patience_trials": None})
+    assert again.state.over is None and not again.done
+    assert Conductor(patient, tape.append, events=tape.events).state.over is None
+
+
+def test_start_points_that_narrowing_has_moved_are_not_tried_again() -> None:
+    space = "space={strategy: {choice: [baseline, full-finetune]}, learning_rate: {float: [%s, 1e-2], log: true}}"
+    fixed = ("pretrained=auto", "search.start_points=strategies", "search.samples=4", "halving.min_epochs=2")
+    _, tape = _run(sweep(*fixed, space % "2e-4"), stuck)
+    conductor = Conductor(sweep(*fixed, space % "4e-4", "search.samples=8"), tape.append, events=tape.events)
+    drive(conductor, stuck)
+    assert Counter(trial.source for trial in conductor.state.trials.values()) == {"start point": 2, "tpe": 6}
+
+
+def test_patience_counts_other_trials_than_the_best() -> None:
+    def flat(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
+        return metrics(0.5, 0.5)
+
+    for patience in (1, 3):
+        conductor, _ = _run(
+            sweep("search.samples=20", "halving.min_epochs=2", f"search.patience_trials={patience}"), flat
+        )
+        assert len(conductor.state.trials) == 1 + patience
+
+
+def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None:
+    stamps = ["00:00:00", "00:00:05", "09:00:00", "09:00:01", "10:00:00"]
+    kinds = ["sweep", "queue", "visit", "queue", "resume"]
+    events = [
+        {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
+        for kind, stamp in zip(kinds, stamps, strict=True)
+    ]
+    assert Conductor(sweep(), Tape().append, events=events, clock=lambda: 0.0).used_s == 6.0
+
+
+def test_a_trial_that_is_over_can_be_neither_ended_nor_pinned() -> None:
+    conductor, _ = _run(sweep("search.samples=3", "halving.min_epochs=2"))
+    best = min(conductor.state.trials.values(), key=lambda trial: trial.score)
+    for act in (conductor.stop, conductor.pin):
+        with pytest.raises(SettingError, match=f"TRIAL: trial {best.number} is over already: all 18 epochs"):
+            act(best.number)
+        with pytest.raises(SettingError, match="TRIAL: the sweep has trials 0 to 2; got 9"):
+            act(9)
+
+
+def test_events_that_no_conductor_has_written_are_an_error() -> None:
+    _, tape = _run(sweep("search.samples=2"))
+    for name in ("reason", "rule", "time", "status"):
+        broken = [
+            {key: value for key, value in event.items() if key != name} if event["event"] == "end" else event
+            for event in tape.events
+        ]
+        with pytest.raises(FolderError, match=r"its event 'end' of .* cannot be replayed"):
+            Conductor(sweep("search.samples=2"), Tape().append, events=broken)
 
 
 def test_a_finished_sweep_goes_on_with_more_samples_and_its_rungs_as_they_were() -> None:
@@ -300,7 +381,7 @@ def test_the_time_of_all_drivers_counts_and_the_time_between_them_does_not() -> 
     stamps = ["00:00:00", "00:00:30", "05:00:00", "05:00:10"]
     kinds = ["sweep", "queue", "resume", "queue"]
     events = [
-        {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}}
+        {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
         for kind, stamp in zip(kinds, stamps, strict=True)
     ]
     later = Conductor(plan, tape.append, events=events, clock=lambda: now[0])

@@ -19,7 +19,7 @@ PLAN = sweep("search.samples=5", "halving.min_epochs=2")
 def _trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
     path = str(folder / STUDY)
     storage = JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
-    return optuna.load_study(study_name="demo-1", storage=storage).trials
+    return optuna.load_study(study_name="student-1", storage=storage).trials
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def ended() -> Conductor:
 
 
 def _mirrored(conductor: Conductor, folder: Path) -> Mirror:
-    mirror = Mirror(PLAN, "demo-1", folder)
-    mirror.open(conductor.state.trials.values())
+    mirror = Mirror(PLAN, "1", folder)
+    mirror.open(conductor.state.trials.values(), final=conductor.done)
     return mirror
 
 
@@ -66,6 +66,22 @@ def test_it_follows_a_running_sweep_and_leaves_nothing_running(tmp_path: Path) -
 
     conductor._emit = emit  # type: ignore[method-assign]  # to see each event
     drive(conductor)
+    for trial in conductor.state.trials.values():
+        mirror.show(trial, final=True)
+    assert _agrees(conductor, tmp_path)
+
+
+def test_trials_that_were_over_and_go_on_are_shown_going_on(tmp_path: Path) -> None:
+    tape = Tape()
+    drive(Conductor(PLAN, tape.append))
+    more = sweep("search.samples=15", "halving.min_epochs=2")
+    conductor = Conductor(more, tape.append, events=tape.events)
+    before = {number: trial.epoch for number, trial in conductor.state.trials.items()}
+    mirror = _mirrored(conductor, tmp_path)
+    drive(conductor)
+    assert any(conductor.state.trials[number].epoch > epoch for number, epoch in before.items())
+    for trial in conductor.state.trials.values():
+        mirror.show(trial, final=True)
     assert _agrees(conductor, tmp_path)
 
 
@@ -118,7 +134,7 @@ def test_a_database_of_the_environment_is_used_and_its_url_kept_nowhere(
     monkeypatch.setenv(URL, url)
     for _ in range(2):
         _mirrored(ended, tmp_path)
-    assert len(optuna.load_study(study_name="demo-1", storage=url).trials) == 5
+    assert len(optuna.load_study(study_name="student-1", storage=url).trials) == 5
     assert not (tmp_path / STUDY).exists()
 
 

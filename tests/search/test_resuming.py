@@ -14,7 +14,7 @@ import yaml
 
 from glosstune.results import load_results
 from glosstune.search import command_line, load_sweep
-from glosstune.search.inbox import take
+from glosstune.search.inbox import send, take
 from glosstune.search.ownership import owned
 from glosstune.trainables.settings import CorpusSettings
 
@@ -105,7 +105,7 @@ def test_a_running_sweep_is_handed_what_users_ask_for(
         assert holder.stdout.readline() == "held\n"
         assert run("resume", str(ended)) == 2
         assert f"is being run by process {holder.pid}" in capsys.readouterr().err
-        assert run("resume", str(ended), "--samples", "9") == 0
+        assert run("resume", str(ended), "--samples", "+7") == 0
         trials = load_results(ended).trials
         waiting = int(trials["trial"][trials["status"] == "stopped"].iloc[0])
         assert run("trial", str(ended), str(waiting), "--stop") == 0
@@ -114,7 +114,7 @@ def test_a_running_sweep_is_handed_what_users_ask_for(
         holder.stdin.close()
         holder.wait()
         holder.stdout.close()
-    assert list(take(ended)) == [{"overrides": ["search.samples=9"], "queue": []}, {"stop": waiting}]
+    assert list(take(ended)) == [{"changes": {}, "samples": "+7", "queue": []}, {"stop": waiting}]
     assert list(take(ended)) == []
     with owned(ended):  # free again
         pass
@@ -136,6 +136,37 @@ def test_a_change_that_cannot_be_is_refused_and_nothing_is_touched(
     assert run("resume", str(ended), *arguments) == 2
     assert message in capsys.readouterr().err
     assert {path: path.read_bytes() for path in ended.iterdir() if path.is_file()} == before
+
+
+def test_what_was_asked_for_while_a_driver_ended_is_done_by_the_next(run: Run, ended: Path) -> None:
+    send(ended, {"changes": {}, "samples": "+1", "queue": []})
+    assert run("resume", str(ended)) == 0
+    assert len(load_results(ended).trials) == 3
+
+
+def test_a_used_up_budget_is_said_and_begins_no_trial(
+    run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("resume", str(ended), "--samples", "+4", "search.epoch_budget=1") == 0
+    assert "nothing is left to run: epoch budget of 1 used up; raise that limit" in capsys.readouterr().err
+    assert len(load_results(ended).trials) == 2
+
+
+def test_a_bad_last_line_is_cut_off_and_an_unreplayable_one_is_an_error(
+    run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = ended / "record.jsonl"
+    record.write_text(record.read_text() + "garbage\n")
+    assert run("resume", str(ended), "--samples", "+1") == 0
+    assert len(load_results(ended).trials) == 3
+    lines = record.read_text().splitlines()
+    (place, *_) = (place for place, line in enumerate(lines) if json.loads(line)["event"] == "end")
+    lines[place] = json.dumps({name: value for name, value in json.loads(lines[place]).items() if name != "rule"})
+    record.write_text("\n".join(lines) + "\n")
+    for command in (["resume", str(ended)], ["trial", str(ended), "0"]):
+        capsys.readouterr()
+        assert run(*command) == 2
+        assert "its event 'end' of" in capsys.readouterr().err
 
 
 def test_a_queued_configuration_outside_the_space_is_refused(

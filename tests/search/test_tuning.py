@@ -56,6 +56,7 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
     events = [json.loads(line) for line in record.path.read_text().splitlines()]
     conductor = Conductor(plan, record.append, slots=lambda: workers, events=events)
     run_trials(conductor, play(plan, folder, SlowPlayer if slow else Player), folder, log or Log())
+    conductor.close()
     return conductor
 
 
