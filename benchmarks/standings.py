@@ -1,8 +1,8 @@
 """How early standings tell how trials end: python benchmarks/standings.py [--short]
 
-On the curves that learning_curves.py recorded: the rank correlation (Spearman) of trials' order after a few epochs
-with the WER they come to at best, by the WER alone, by the loss below the CTC floor alone, and by the search's own score;
-and which trials the rules for stuck ones would stop. Nothing is trained.
+On the curves that learning_curves.py recorded: the rank correlation (Spearman) of trials' order after a few epochs, by
+WER, by the loss below the CTC floor and by the search's own score, with the lowest WER that they come to; and which
+trials the rules for stuck ones would stop. Nothing is trained.
 """
 
 import argparse

@@ -53,7 +53,7 @@ class Halving:
         return float(first * self.settings.reduction**rung)
 
     def grace(self, epoch_seconds: Sequence[float], warmup_epochs: int) -> float:
-        """Epochs, or seconds, before which a trial is not judged: a schedule that still warms up hides its worth.
+        """Epochs, or seconds, before which a trial is not stopped as stuck: it may only be warming up.
 
         At most a full trial divided by the reduction, so that nobody is spared every comparison.
         """
@@ -70,7 +70,7 @@ class Halving:
         return grace if self.settings.resource == "epochs" or not total else grace * len(epoch_seconds) / total
 
     def rung_reached(self, epoch_seconds: Sequence[float], warmup_epochs: int) -> int | None:
-        """The rung that a trial comes to with its newest epoch; None between rungs, within its grace, at its end.
+        """The rung that a trial comes to with its newest epoch; None between rungs, where it is spared, at its end.
 
         Args:
             epoch_seconds: of every epoch so far.
@@ -82,11 +82,11 @@ class Halving:
         by_epochs = self.settings.resource == "epochs"
         after = float(done) if by_epochs else math.fsum(epoch_seconds)
         before = float(done - 1) if by_epochs else math.fsum(epoch_seconds[:-1])
-        grace = self.grace(epoch_seconds, warmup_epochs)
+        spared = self.grace(epoch_seconds, warmup_epochs) if self.settings.spare_warmup else 0.0
         rung, reached = 0, None
         # An epoch that passes two rungs counts at the later one alone: at the earlier one nothing was measured.
         while (milestone := self.milestone(rung)) <= after:
-            if milestone > before and milestone >= grace:
+            if milestone > before and milestone >= spared:
                 reached = rung
             rung += 1
         return reached

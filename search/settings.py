@@ -59,7 +59,8 @@ class HalvingSettings(Section):
     ``promote``: a trial waits at a rung, and whenever a slot is free the best of the highest rung that has one
     among its best 1/reduction goes on. ``stop``: a trial goes on at once if it is among the best 1/reduction of
     those that came before it, else it ends. ``none``: every trial trains to its end. ``resource`` says what is
-    counted, epochs from ``min_epochs`` or a trial's own seconds from ``min_seconds``.
+    counted, epochs from ``min_epochs`` or a trial's own seconds from ``min_seconds``. With ``spare_warmup`` a trial
+    skips the rungs that lie within ``min_epochs`` and its own warm-up; without, its loss must speak for it there.
     """
 
     kind: Literal["promote", "stop", "none"] = "promote"
@@ -67,6 +68,7 @@ class HalvingSettings(Section):
     min_epochs: PositiveInt = 3
     min_seconds: PositiveFloat | None = None
     reduction: int = Field(default=3, ge=2)
+    spare_warmup: bool = False
 
     @model_validator(mode="after")
     def _seconds_have_a_start(self) -> Self:

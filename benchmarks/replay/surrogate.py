@@ -20,7 +20,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from glosstune.search.ranking import score_curve
-from glosstune.search.sweep_state import PLATEAU_WER
 from glosstune.spaces.parameters import Scalar
 
 Array = NDArray[np.float64]
@@ -38,6 +37,8 @@ _PARAMETERS = {
     "dropout": float,
 }
 _ARM = ("strategy", "freeze_until", "unfreeze_stages")
+# Above it nothing is read into a WER: models that write next to nothing are there.
+_PLATEAU_WER = 0.97
 # How far the loss is below the CTC floor when the WER of most recorded curves leaves its plateau.
 _TAKEOFF = 0.3
 
@@ -84,7 +85,7 @@ class Surrogate:
         height = self._height.predict(inputs)
         below = np.minimum(self._below.predict(inputs), 1.0)
         columns = {
-            "wer": np.where(height < PLATEAU_WER, np.maximum(height, self.best_wer), 1.0),
+            "wer": np.where(height < _PLATEAU_WER, np.maximum(height, self.best_wer), 1.0),
             "train_loss": self._floor * (1 - below),
             "loss_below_floor": below,
             "loss_below_floor_se": np.exp(self._log_error.predict(inputs)),
@@ -118,7 +119,7 @@ def held_out_correlations(table: pd.DataFrame, epochs: Sequence[int], folds: int
         for _, rows in table[held].sort_values("epoch").groupby("configuration"):
             true, predicted = _curve(rows), model.predict(_configuration(rows))
             for epoch in epochs:
-                pair = (score_curve(curve[:epoch], "wer", PLATEAU_WER) for curve in (true, predicted))
+                pair = (score_curve(curve[:epoch], "wer") for curve in (true, predicted))
                 scores[epoch].append(tuple(pair))
     return {epoch: float(spearmanr(*zip(*pairs, strict=True)).statistic) for epoch, pairs in scores.items()}
 
@@ -154,7 +155,7 @@ class _CurveModel:
 
 def _heights(wer: Array, below: Array) -> Array:
     """The WER, and on the plateau what lies above it by as much as the loss has yet to come down."""
-    return np.where(wer < PLATEAU_WER, wer, PLATEAU_WER + np.maximum(0.0, _TAKEOFF - below))
+    return np.where(wer < _PLATEAU_WER, wer, _PLATEAU_WER + np.maximum(0.0, _TAKEOFF - below))
 
 
 def _trained_shares(table: pd.DataFrame) -> dict[tuple[Any, ...], float]:

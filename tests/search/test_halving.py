@@ -24,18 +24,20 @@ def test_rungs_lie_at_powers_of_the_reduction_and_none_at_the_end() -> None:
     assert _rungs(_halving(27, kind="none")) == {}
 
 
-def test_a_trial_skips_the_rungs_below_its_grace() -> None:
-    assert _rungs(_halving(81), warmup_epochs=1) == {9: 1, 27: 2}
-    assert _rungs(_halving(81), warmup_epochs=7) == {27: 2}
+def test_a_trial_that_is_spared_skips_the_rungs_below_its_grace() -> None:
+    spared = {"spare_warmup": True}
+    assert _rungs(_halving(81, **spared), warmup_epochs=1) == {9: 1, 27: 2}
+    assert _rungs(_halving(81, **spared), warmup_epochs=7) == {27: 2}
     # At most a full trial divided by the reduction: 27 epochs / 3.
-    assert _rungs(_halving(27), warmup_epochs=20) == {9: 1}
+    assert _rungs(_halving(27, **spared), warmup_epochs=20) == {9: 1}
+    assert _rungs(_halving(81), warmup_epochs=7) == {3: 0, 9: 1, 27: 2}
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(2, 5), st.integers(0, 30))
 def test_grace_is_never_more_than_a_full_trial_divided_by_the_reduction(
     epochs: int, first: int, reduction: int, warmup: int
 ) -> None:
-    halving = _halving(epochs, min_epochs=first, reduction=reduction)
+    halving = _halving(epochs, min_epochs=first, reduction=reduction, spare_warmup=True)
     assert halving.grace([1.0], warmup) == min(first + warmup, epochs / reduction)
     for epoch, rung in _rungs(halving, warmup).items():
         assert epoch == first * reduction**rung >= halving.grace([1.0], warmup)

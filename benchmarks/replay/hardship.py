@@ -1,0 +1,35 @@
+"""Two cases apart: trials that all stay on the plateau, and a driver that dies half-way."""
+
+from collections.abc import Mapping
+
+from glosstune.search.sweep import Sweep
+from replay.contestants import CONTESTANTS, OURS, STOCK, STOCK_PLATEAU, with_settings
+from replay.simulator import Clock, Run, simulate
+from replay.surrogate import Surrogate
+
+STUCK_TRIALS = 30
+# Device-seconds of a crashed search in full trials; at half of them the driver dies.
+CRASH_FULL_TRIALS = 20
+
+
+def count_stuck_epochs(sweep: Sweep) -> Mapping[str, int]:
+    """Epochs that each method spends on trials whose WER stays at 1 and whose loss stays at the CTC floor."""
+    plan = with_settings(sweep, "search", samples=STUCK_TRIALS, seed=0)
+    stuck = {"wer": 1.0, "train_loss": 3.0, "loss_below_floor": 0.0, "loss_below_floor_se": 0.001, "blank_ratio": 1.0}
+    curve = [{**stuck, "cpu_s": 1.0}] * sweep.training.epochs
+    counts = {}
+    for name in (STOCK, STOCK_PLATEAU, OURS):
+        clock = Clock()
+        method = CONTESTANTS[name](plan, clock, 1)
+        run = simulate(method, lambda _: curve, clock, workers=1, limit_s=float("inf"), seed=0)
+        counts[name] = len(run.epochs)
+    return counts
+
+
+def crash(sweep: Sweep, surrogate: Surrogate, name: str, workers: int, seed: int, dies: bool) -> Run:
+    """A search of a method that survives, or is spared, the death of its driver at half of its device-seconds."""
+    plan, clock = with_settings(sweep, "search", samples=10**9, seed=seed), Clock()
+    limit_s = CRASH_FULL_TRIALS * surrogate.full_trial_s
+    method = CONTESTANTS[name](plan, clock, workers)
+    crash_at_s = limit_s / 2 if dies else None
+    return simulate(method, surrogate.curve, clock, workers=workers, limit_s=limit_s, seed=seed, crash_at_s=crash_at_s)

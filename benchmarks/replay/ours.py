@@ -1,0 +1,77 @@
+"""The search of this project as a method to simulate, whole and without one of its parts at a time."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from glosstune.search.conductor import Conductor
+from glosstune.search.suggestion import Suggester
+from glosstune.search.sweep import Sweep
+from glosstune.search.sweep_state import Event
+from glosstune.search.trial_state import TrialState
+from replay.simulator import Clock, Metrics, Verdict
+from replay.surrogate import Configuration
+
+_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Ours:
+    """The real conductor with the real suggester.
+
+    Args:
+        kind: one of the conductors below, to leave a part out.
+        floor: let rules and ranks see how far the loss is below the CTC floor.
+
+    Attributes:
+        conductor: the one that decides now.
+        events: all that it and those before it have recorded.
+    """
+
+    def __init__(
+        self, sweep: Sweep, clock: Clock, workers: int, *, kind: type[Conductor] = Conductor, floor: bool = True
+    ) -> None:
+        self.events: list[Event] = []
+        self._sweep = sweep
+        self._clock = clock
+        self._workers = workers
+        self._kind = kind
+        self._floor = floor
+        self.restart()
+
+    def restart(self) -> None:
+        self.conductor = self._kind(
+            self._sweep, self._append, slots=lambda: self._workers, events=list(self.events), clock=self._clock
+        )
+
+    def next_trial(self) -> tuple[int, Configuration] | None:
+        number = self.conductor.next_trial()
+        return None if number is None else (number, self.conductor.state.trials[number].configuration)
+
+    def report(self, number: int, epoch: int, metrics: Metrics) -> Verdict:
+        if not self._floor:
+            # Where there is no floor to compare with, no rule looks at it and all on the plateau rank the same.
+            metrics = {**metrics, "loss_below_floor": float("nan")}
+        if self.conductor.report(number, epoch, metrics):
+            return Verdict.GO_ON
+        return Verdict.WAIT if self.conductor.state.trials[number].status == "paused" else Verdict.END
+
+    def _append(self, event: str, **fields: Any) -> Event:
+        time = (_BEGINNING + timedelta(seconds=self._clock())).isoformat()
+        self.events.append({"event": event, "time": time, **fields})
+        return self.events[-1]
+
+
+class Untruthful(Conductor):
+    """Shows trials to Optuna as Ray's searcher does: all that do not run as complete, those that run not at all."""
+
+    def _adopt(self, sweep: Sweep) -> None:
+        super()._adopt(sweep)
+        kept = self._suggester
+        self._suggester = _UntruthfulSuggester(kept.space, kept.sampler, kept.seed, kept.startup)
+
+
+class _UntruthfulSuggester(Suggester):
+    def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Any]:
+        told = [replace(trial, status="finished", rule=None) for trial in trials if trial.status != "running"]
+        return super().suggest(number, told)
