@@ -69,6 +69,7 @@ def drive(
         watcher = _Watcher(conductor, folder, display)
         watcher.obey()
         conductor.judge_sweep()
+        watcher.open_mirror()
         if conductor.done:
             over = conductor.state.over
             why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
@@ -98,10 +99,15 @@ class _Watcher:
         self._display = display
         self._looked = 0.0
         self._failed: set[int] = set()
-        self._mirror: Mirror | None = Mirror(conductor.state.sweep, conductor.state.id, folder)
+        self._mirror: Mirror | None = None
         self._board: Board | None = Board(folder, conductor.state.trials)
+
+    def open_mirror(self) -> None:
+        """Bring the study for dashboards in line; SettingError if it is a database that cannot be used."""
+        state = self._conductor.state
         try:
-            self._mirror.open(conductor.state.trials.values(), final=conductor.done)
+            self._mirror = Mirror(state.sweep, state.id, self._folder)
+            self._mirror.open(state.trials.values(), final=self._conductor.done)
         except (OSError, ValueError, RuntimeError) as error:
             self._lose_mirror(error)
 
