@@ -1,5 +1,4 @@
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,26 +8,13 @@ import pytest
 import yaml
 
 from glosstune.results import load_results
-from glosstune.search import command_line, load_sweep
+from glosstune.search import load_sweep
 from glosstune.spaces import STRATEGIES
 from glosstune.trainables.settings import CorpusSettings
 
 SMALL = ["student", "model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command as a shell would and give its exit status."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["glosstune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 def _embedded(settings: CorpusSettings) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from glosstune.results import load_results
-from glosstune.search import command_line, load_sweep
+from glosstune.search import load_sweep
 from glosstune.search.inbox import send, take
 from glosstune.search.ownership import owned
 from glosstune.trainables.settings import CorpusSettings
@@ -21,19 +21,6 @@ from glosstune.trainables.settings import CorpusSettings
 TINY = ["student", "model.width=0.25", "training.epochs=3", "training.batch_size=8", "halving.min_epochs=1"]
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command as a shell would and give its exit status."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["glosstune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 @pytest.fixture(scope="module")
