@@ -27,6 +27,9 @@ Append = Callable[..., Event]
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
+# Trials drawn at random, beside the start points, before TPE looks at any: half of Optuna's ten, because that finds
+# good recipes sooner (docs/search.md#measured).
+RANDOM_DRAWS = 5
 
 
 class Conductor:
@@ -198,8 +201,8 @@ class Conductor:
     def _adopt(self, sweep: Sweep) -> None:
         self.state.sweep = sweep
         search = sweep.search
-        # Optuna's own ten, fewer in a short search, which would otherwise be random to its end.
-        startup = max(4, min(10, search.samples * 5 // 8))
+        # Fewer in a short search, which would otherwise be random to its end.
+        startup = max(4, min(RANDOM_DRAWS + len(sweep.start_points), search.samples * 5 // 8))
         self._suggester = Suggester(sweep.space, search.sampler, search.seed, startup, self._earlier)
 
     @property

@@ -8,7 +8,7 @@ from glosstune.spaces.parameters import Scalar
 
 
 def tpe(seed: int) -> TPESampler:
-    """The sampler of every method that uses TPE, with the settings of this project's own."""
+    """The sampler of every baseline that uses TPE: multivariate and with constant liar, as this project's own is."""
     return TPESampler(seed=seed, n_startup_trials=10, multivariate=True, constant_liar=True)
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
 
 from glosstune.search.sweep import Sweep
-from replay.ours import Ours, Untruthful
+from replay.ours import Ours, TenRandom, Untruthful
 from replay.pruned import Pruned, RandomSearch
 from replay.simulator import Clock, Method
 from replay.stock import Stock
@@ -57,8 +57,8 @@ def _changed(build: Build, section: str, **values: object) -> Build:
 BASELINES: dict[str, Build] = {
     RANDOM: _random,
     STOCK: _stock,
-    "Ray: the same, no start points": _changed(_stock, "search", start_points=()),
     STOCK_PLATEAU: partial(_stock, plateau=True),
+    "Ray: the same two, start points": _changed(partial(_stock, plateau=True), "search", start_points="strategies"),
     "Optuna: TPE, SuccessiveHalvingPruner": _halving,
     "Optuna: TPE, HyperbandPruner": _hyperband,
 }
@@ -69,6 +69,7 @@ ABLATIONS: dict[str, Build] = {
     "ours, stopping for promoting": _changed(Ours, "halving", kind="stop"),
     "ours, WER alone": _changed(partial(Ours, floor=False), "stopping", stuck_wer=None, blank_ratio=None),
     "ours, warm-ups spared": _changed(Ours, "halving", spare_warmup=True),
-    "ours, no start points": _changed(Ours, "search", start_points=()),
+    "ours, start points": _changed(Ours, "search", start_points="strategies"),
+    "ours, ten random draws": partial(Ours, kind=TenRandom),
 }
 CONTESTANTS: dict[str, Build] = {**BASELINES, OURS: Ours, **ABLATIONS}

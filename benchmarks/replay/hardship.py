@@ -8,8 +8,9 @@ from replay.simulator import Clock, Run, simulate
 from replay.surrogate import Surrogate
 
 STUCK_TRIALS = 30
-# Device-seconds of a crashed search in full trials; at half of them the driver dies.
-CRASH_FULL_TRIALS = 20
+# In full trials: when the driver dies (most searches have not found a good recipe by then), when the regret is taken,
+# and how long the search goes on.
+CRASH_AT, CRASH_REGRET_AT, CRASH_LIMIT = 3, 5, 20
 
 
 def count_stuck_epochs(sweep: Sweep) -> Mapping[str, int]:
@@ -27,9 +28,9 @@ def count_stuck_epochs(sweep: Sweep) -> Mapping[str, int]:
 
 
 def crash(sweep: Sweep, surrogate: Surrogate, name: str, workers: int, seed: int, dies: bool) -> Run:
-    """A search of a method that survives, or is spared, the death of its driver at half of its device-seconds."""
+    """A search of a method that survives, or is spared, the death of its driver."""
     plan, clock = with_settings(sweep, "search", samples=10**9, seed=seed), Clock()
-    limit_s = CRASH_FULL_TRIALS * surrogate.full_trial_s
+    limit_s = CRASH_LIMIT * surrogate.full_trial_s
     method = CONTESTANTS[name](plan, clock, workers)
-    crash_at_s = limit_s / 2 if dies else None
+    crash_at_s = CRASH_AT * surrogate.full_trial_s if dies else None
     return simulate(method, surrogate.curve, clock, workers=workers, limit_s=limit_s, seed=seed, crash_at_s=crash_at_s)

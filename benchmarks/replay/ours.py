@@ -71,6 +71,14 @@ class Untruthful(Conductor):
         self._suggester = _UntruthfulSuggester(kept.space, kept.sampler, kept.seed, kept.startup)
 
 
+class TenRandom(Conductor):
+    """Draws as many trials at random as Optuna does by itself before its TPE looks at any."""
+
+    def _adopt(self, sweep: Sweep) -> None:
+        super()._adopt(sweep)
+        self._suggester.startup = 10
+
+
 class _UntruthfulSuggester(Suggester):
     def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Any]:
         told = [replace(trial, status="finished", rule=None) for trial in trials if trial.status != "running"]

@@ -1,7 +1,7 @@
 """Tables and the figure of a comparison of search methods."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,30 @@ _COLOURS = ("#8c96a0", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#
 _OURS_COLOUR = "#cc3311"
 
 
-def efficiency_table(outcomes: Outcomes, targets: Sequence[float], limit_s: float) -> str:
-    """Markdown: a row for each method and number of workers, interquartile means and their 95 % intervals."""
-    heads = ["method", "workers", "trials"]
-    for target in targets:
-        heads += [f"device-s to {target:.0%}", f"epochs to {target:.0%}", f"not reached {target:.0%}"]
+def cost_table(
+    outcomes: Outcomes,
+    targets: Sequence[float],
+    unit: str,
+    cost_of: Callable[[Sequence[Outcome], float], Sequence[float]],
+) -> str:
+    """Markdown: what the targets cost, interquartile means and 95 % intervals, a row a method and number of workers.
+
+    Args:
+        cost_of: for each search of a method.
+    """
     rows = []
     for (name, workers), runs in outcomes.items():
         cells = [name, str(workers), f"{interquartile([run.trials for run in runs]).mean:.0f}"]
         for target in targets:
-            cells += [
-                _interval(interquartile(cost(runs, target, limit_s)), 0),
-                _interval(interquartile(epochs_to(runs, target)), 0),
-                f"{censored(runs, target)} of {len(runs)}",
-            ]
+            interval = _interval(interquartile(cost_of(runs, target)), 0)
+            cells.append(with_censored(interval, censored(runs, target)))
         rows.append(cells)
-    return _markdown(heads, rows)
+    return _markdown(["method", "workers", "trials", *(f"{unit} to {target:.0%}" for target in targets)], rows)
+
+
+def with_censored(interval: str, count: int) -> str:
+    """A cell of a table that says how many searches never got there."""
+    return f"{interval}, {count} never" if count else interval
 
 
 def regret_table(outcomes: Outcomes, marks: Mapping[float, int], target: float) -> str:

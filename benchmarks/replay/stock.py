@@ -26,7 +26,7 @@ class Stock:
     """OptunaSearch with AsyncHyperBandScheduler over the rungs of the sweep, ranking by the WER of the epoch.
 
     Args:
-        sampler: TPE with the settings of ours unless another one is given.
+        sampler: TPE unless another one is given.
         plateau: with a TrialPlateauStopper for trials whose WER stands still above that of the plateau.
 
     Attributes:
