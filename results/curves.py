@@ -8,6 +8,7 @@ import pandas as pd
 from glosstune.results.loading import Results
 from glosstune.results.strategies import list_strategies
 from glosstune.results.writing import write_beside
+from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +25,16 @@ END_WORDS = {"finished": "finished", "stopped": "stopped early", "failed": "fail
 
 
 def draw_curves(results: Results, path: Path | str) -> None:
-    """Write a PNG of 1200 x 600 pixels with a line a trial, coloured by strategy where several were tried.
+    """Write a PNG of 1200 x 600 pixels, or a PDF, with a line a trial, coloured by strategy where several were tried.
 
-    A FolderError if no trial has reported yet or the file cannot be written.
+    Args:
+        path: ends in .png or .pdf.
+
+    Raises:
+        FolderError: no trial has reported yet, or the file cannot be written.
+        SettingError: another ending.
     """
+    form = picture_format(path)
     # Imported here, so that who only reads results does not wait for it; and no pyplot, which is global state.
     from matplotlib.figure import Figure
 
@@ -36,28 +43,37 @@ def draw_curves(results: Results, path: Path | str) -> None:
     figure = Figure(figsize=(8, 4), dpi=150, facecolor="white", layout="constrained")
     wer_axes, loss_axes = figure.subplots(1, 2, width_ratios=(3, 2))
     for axes, metric in ((wer_axes, "wer"), (loss_axes, "loss_below_floor")):
-        _style_axes(axes, last_epoch=int(results.epochs["epoch"].max()))
+        style_axes(axes, last_epoch=int(results.epochs["epoch"].max()))
         for _, trial in results.trials.iterrows():
-            _draw_trial(axes, results.epochs, trial, metric, colours, is_best=trial["trial"] == best["trial"])
+            is_best = (trial["sweep"], trial["trial"]) == (best["sweep"], best["trial"])
+            _draw_trial(axes, results.epochs, trial, metric, colours, is_best)
 
     # WER may exceed 1; far beyond it there is nothing to see.
     wer_axes.set_ylim(0, min(1.6, max(1.05, 1.05 * results.epochs["wer"].max())))
     wer_axes.set_title("WER on the dev set", loc="left", fontsize=9, color=INK)
     if results.target is not None:
-        _draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET, side="left")
+        draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET, side="left")
     _mark_best(wer_axes, best)
     # Every trial shows its best; the first epochs lie so far below that they would flatten the rest.
-    lowest = results.epochs.groupby("trial")["loss_below_floor"].max().min()
+    lowest = results.epochs.groupby(["sweep", "trial"])["loss_below_floor"].max().min()
     loss_axes.set_ylim(min(-0.3, 1.1 * lowest), 1.02)
     loss_axes.set_title("Training loss below the CTC floor", loc="left", fontsize=9, color=INK)
-    _draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED, side="right")
+    draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED, side="right")
 
     _explain_colours_and_ends(wer_axes, results.trials, colours)
     if wer_axes.get_legend_handles_labels()[0]:
         spacing = {"columnspacing": 1.3, "handlelength": 1.3, "handletextpad": 0.5}
         figure.legend(loc="outside lower center", ncols=9, fontsize=7.5, frameon=False, labelcolor=INK, **spacing)
     with write_beside(Path(path)) as partial:
-        figure.savefig(partial, format="png")
+        figure.savefig(partial, format=form)
+
+
+def picture_format(path: Path | str) -> str:
+    """The format that a file's ending stands for; SettingError if it is none of those that are drawn."""
+    ending = Path(path).suffix.removeprefix(".").lower()
+    if ending not in ("png", "pdf"):
+        raise SettingError(f"{path}: must end in .png or .pdf", key="path")
+    return ending
 
 
 def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
@@ -66,7 +82,8 @@ def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
     return dict(zip(strategies, PALETTE, strict=False)) if 1 < len(strategies) <= len(PALETTE) else {}
 
 
-def _style_axes(axes: "Axes", last_epoch: int) -> None:
+def style_axes(axes: "Axes", last_epoch: int) -> None:
+    """Axes over epochs, with fractions as percentages."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
     axes.tick_params(labelsize=8, colors=MUTED, length=0)
@@ -81,7 +98,8 @@ def _style_axes(axes: "Axes", last_epoch: int) -> None:
 def _draw_trial(
     axes: "Axes", epochs: pd.DataFrame, trial: pd.Series, metric: str, colours: dict[str, str], is_best: bool
 ) -> None:
-    rows = epochs.loc[epochs["trial"] == trial["trial"], ["epoch", metric]].dropna()
+    own = (epochs["sweep"] == trial["sweep"]) & (epochs["trial"] == trial["trial"])
+    rows = epochs.loc[own, ["epoch", metric]].dropna()
     if rows.empty:
         return
     colour = colours.get(str(trial.get("strategy")), PALETTE[0] if is_best else OTHERS)
@@ -91,7 +109,7 @@ def _draw_trial(
     axes.plot(rows["epoch"].iloc[-1], rows[metric].iloc[-1], color=colour, marker=marker, markersize=4, zorder=4)
 
 
-def _draw_level(axes: "Axes", level: float, label: str, colour: str, side: Literal["left", "right"]) -> None:
+def draw_level(axes: "Axes", level: float, label: str, colour: str, side: Literal["left", "right"]) -> None:
     """Draw a dashed line, labelled above it on the left or below it on the right.
 
     There curves that fall and curves that rise leave room.

@@ -1,4 +1,4 @@
-"""Turn a sweep's record into two data frames whose columns and types depend on nothing but the space."""
+"""Turn the records of sweeps into data frames whose columns and types depend on nothing but their spaces."""
 
 import json
 import math
@@ -11,9 +11,29 @@ import pandas as pd
 from glosstune.results.indicators import INDICATORS, judge_trials
 from glosstune.results.record import SweepRecord, TrialRecord
 
+TIME = "datetime64[ns, UTC]"
+
+SWEEP_COLUMNS = {
+    "sweep": "string",
+    "folder": "string",
+    "metric": "string",
+    "target": "float64",
+    "samples": "Int64",
+    "epochs": "Int64",
+    "cpus": "float64",
+    "gpus": "float64",
+    "began": TIME,
+    "ended": TIME,
+    "seconds": "float64",
+    "over": "string",
+}
+
 EPOCH_COLUMNS = {
+    "sweep": "string",
     "trial": "int64",
     "epoch": "int64",
+    "time": TIME,
+    "node": "string",
     "wer": "float64",
     "best_wer": "float64",
     "train_loss": "float64",
@@ -34,9 +54,16 @@ EPOCH_COLUMNS = {
     "peak_gpu_mb": "float64",
 }
 
+# What ``rank_trials`` puts before a frame of trials.
+RANK_COLUMNS = ("rank", "value", "value_epoch")
+
 TRIAL_COLUMNS = {
+    "sweep": "string",
     "trial": "int64",
+    "trial_id": "string",
+    "source": "string",
     "status": "string",
+    "stop_rule": "string",
     "stop_reason": "string",
     "error": "string",
     "epochs": "int64",
@@ -46,6 +73,8 @@ TRIAL_COLUMNS = {
     "loss_last": "float64",
     "loss_best": "float64",
     "train_seconds": "float64",
+    "gpu_hours": "float64",
+    "node": "string",
     "trainable_params": "Int64",
     **dict.fromkeys(INDICATORS, "boolean"),
     "best_checkpoint": "string",
@@ -53,10 +82,44 @@ TRIAL_COLUMNS = {
 }
 
 
-def build_epochs(record: SweepRecord) -> pd.DataFrame:
-    """Return a row a reported epoch: trial, epoch, then every metric; what was not finite is NaN."""
+DECISION_COLUMNS = {
+    "sweep": "string",
+    "time": TIME,
+    "trial": "int64",
+    "epoch": "int64",
+    "decision": "string",
+    "rung": "Int64",
+    "rank": "Int64",
+    "rivals": "Int64",
+    "quota": "Int64",
+    "score": "float64",
+    "rule": "string",
+    "reason": "string",
+}
+
+_DECISIONS = {
+    "pause": "waits",
+    "promote": "goes on",
+    "continue": "goes on after a break",
+    "retry": "starts again",
+    "end": "ends",
+}
+
+Records = Mapping[str, SweepRecord]  # by the name of the sweep
+
+
+def build_epochs(records: Records) -> pd.DataFrame:
+    """Return a row a reported epoch: sweep, trial, epoch, when and where, then every metric; not finite is NaN."""
     rows = [
-        {**metrics, "trial": number, "epoch": epoch}
+        {
+            **metrics,
+            "sweep": sweep,
+            "trial": number,
+            "epoch": epoch,
+            "time": trial.times.get(epoch),
+            "node": trial.nodes.get(epoch),
+        }
+        for sweep, record in records.items()
         for number, trial in sorted(record.trials.items())
         for epoch, metrics in sorted(trial.reports.items())
     ]
@@ -64,23 +127,66 @@ def build_epochs(record: SweepRecord) -> pd.DataFrame:
     return build_frame(rows, EPOCH_COLUMNS | others)
 
 
-def build_trials(record: SweepRecord, epochs: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return a row a trial: its number, a column for each parameter, then what became of it."""
-    trials = sorted(record.trials.items())
+def build_trials(
+    records: Records, epochs: pd.DataFrame, folders: Mapping[str, Path], gpus: Mapping[str, float | None]
+) -> pd.DataFrame:
+    """Return a row a trial: sweep, number, its parameters, then what became of it.
+
+    Args:
+        epochs: see ``build_epochs``.
+        folders: of the sweeps.
+        gpus: that a trial of each sweep had.
+    """
+    keys = [(sweep, number) for sweep, record in records.items() for number in sorted(record.trials)]
+    trials = [records[sweep].trials[number] for sweep, number in keys]
     rows = [
-        {"trial": number, **_summarise(trial), **_find_checkpoints(folder / "trials" / f"{number:04d}")}
-        for number, trial in trials
+        {
+            "sweep": sweep,
+            "trial": number,
+            **_summarise(trial, gpus.get(sweep)),
+            **_find_checkpoints(folders[sweep] / "trials" / trial.id),
+        }
+        for (sweep, number), trial in zip(keys, trials, strict=True)
     ]
     outcome = build_frame(rows, TRIAL_COLUMNS)
-    verdicts = judge_trials(epochs).reindex(outcome["trial"])  # NA where a trial has no epoch
+    verdicts = judge_trials(epochs).reindex(pd.MultiIndex.from_frame(outcome[["sweep", "trial"]]))
     for name in INDICATORS:
-        outcome[name] = verdicts[name].array
-    parameters = list(dict.fromkeys(name for _, trial in trials for name in trial.configuration))
-    columns = {"trial": outcome.pop("trial")}
+        outcome[name] = verdicts[name].array  # NA where a trial has no epoch
+    parameters = list(dict.fromkeys(name for trial in trials for name in trial.configuration))
+    columns = {"sweep": outcome.pop("sweep"), "trial": outcome.pop("trial")}
     for name in parameters:
-        values = [trial.configuration.get(name) for _, trial in trials]
+        values = [trial.configuration.get(name) for trial in trials]
         columns[_free_name(name, parameters)] = _build_parameter(values)
     return pd.DataFrame(columns | dict(outcome.items()))
+
+
+def build_decisions(records: Records) -> pd.DataFrame:
+    """Return a row for each decision about a trial, in the order in which they were taken.
+
+    ``decision`` is ``begins``, ``waits`` (at a rung), ``goes on``, ``is carried on`` (it was the best when nobody else
+    could go on), ``goes on after a break``, ``starts again`` (its process died) or ``ends``; ``epoch`` is the last that
+    it had done; rung, rank (from 1), rivals, quota and score are NA where no rung was involved. Folders of plain Ray
+    Tune have no rows.
+    """
+    rows = []
+    for sweep, record in records.items():
+        done: dict[int, int] = {}
+        for event in record.events:
+            kind, number = event["event"], event.get("trial")
+            if kind == "report":
+                done[event["trial"]] = max(done.get(event["trial"], 0), event["epoch"])
+            elif kind == "trial" and number not in done:
+                done[event["trial"]] = 0
+                rows.append({**_decision(event, "begins"), "sweep": sweep, "epoch": 0})
+            elif kind in _DECISIONS:
+                decision = "is carried on" if event.get("carried") else _DECISIONS[kind]
+                rows.append({**_decision(event, decision), "sweep": sweep, "epoch": done.get(event["trial"], 0)})
+    return build_frame(rows, DECISION_COLUMNS)
+
+
+def _decision(event: Mapping[str, Any], decision: str) -> dict[str, Any]:
+    names = ("time", "trial", "rung", "rank", "rivals", "quota", "score", "rule", "reason")
+    return {"decision": decision, **{name: event.get(name) for name in names}}
 
 
 def name_parameters(trials: pd.DataFrame) -> list[str]:
@@ -88,13 +194,17 @@ def name_parameters(trials: pd.DataFrame) -> list[str]:
     return [name for name in trials.columns if name not in TRIAL_COLUMNS]
 
 
-def _summarise(trial: TrialRecord) -> dict[str, Any]:
+def _summarise(trial: TrialRecord, gpus: float | None) -> dict[str, Any]:
     wer = _by_epoch(trial, "wer")
     loss = _by_epoch(trial, "train_loss")
     sizes = _by_epoch(trial, "trainable_params")
     last = max(trial.reports, default=0)
+    seconds = math.fsum(_by_epoch(trial, "epoch_s").values())
     return {
+        "trial_id": trial.id,
+        "source": trial.source,
         "status": trial.status,
+        "stop_rule": trial.rule,
         "stop_reason": trial.reason,
         "error": trial.error,
         "epochs": len(trial.reports),
@@ -103,7 +213,9 @@ def _summarise(trial: TrialRecord) -> dict[str, Any]:
         "epoch_of_best": min(wer, key=wer.__getitem__, default=None),
         "loss_last": loss.get(last),
         "loss_best": min(loss.values(), default=None),
-        "train_seconds": math.fsum(_by_epoch(trial, "epoch_s").values()),
+        "train_seconds": seconds,
+        "gpu_hours": None if gpus is None else seconds * gpus / 3600,
+        "node": trial.nodes[max(trial.nodes)] if trial.nodes else None,
         "trainable_params": sizes[max(sizes)] if sizes else None,
     }
 
@@ -123,14 +235,17 @@ def _find_checkpoints(folder: Path) -> dict[str, str | None]:
 
 def build_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
     """Return the rows with exactly the columns and types of ``dtypes``; what a row does not have is missing."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(
-                [_as_count(row.get(name)) if dtype == "Int64" else row.get(name) for row in rows], dtype=dtype
-            )
-            for name, dtype in dtypes.items()
-        }
-    )
+    return pd.DataFrame({name: _build_column([row.get(name) for row in rows], dtype) for name, dtype in dtypes.items()})
+
+
+def _build_column(values: Sequence[Any], dtype: str) -> pd.Series:
+    if dtype == TIME:
+        # A time that is none is missing: a record may come from elsewhere.
+        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601", errors="coerce")
+        return pd.Series(times.array.as_unit("ns"), dtype=TIME)
+    if dtype == "Int64":
+        values = [_as_count(value) for value in values]
+    return pd.Series(values, dtype=dtype)
 
 
 def _as_count(value: float | None) -> int | None:
@@ -153,6 +268,6 @@ def _build_parameter(values: Sequence[Any]) -> pd.Series:
 def _free_name(parameter: str, parameters: Sequence[str]) -> str:
     """Return the parameter's column, told apart from a column of the same name in every frame of trials."""
     name = parameter
-    while name in TRIAL_COLUMNS or (name != parameter and name in parameters):
+    while name in TRIAL_COLUMNS or name in RANK_COLUMNS or (name != parameter and name in parameters):
         name = f"config_{name}"
     return name

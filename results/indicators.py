@@ -17,6 +17,8 @@ INDICATORS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_TRIAL = ["sweep", "trial"]
+
 _LEVELS_AND_DEADLINES = {
     "wer_below_60_by_10": (0.60, 10),
     "wer_below_40_by_20": (0.40, 20),
@@ -29,7 +31,7 @@ _RISE_NATS = 0.1
 
 
 def judge_trials(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each trial that has epochs, indexed by trial, with a column for each of ``INDICATORS``.
+    """Return a row for each trial that has epochs, indexed by sweep and trial, a column for each of ``INDICATORS``.
 
     ``wer_below_*_by_*``: True if any epoch up to the deadline has a lower WER, False once the trial has
     trained to the deadline without one, NA while it stands or has ended before it.
@@ -41,10 +43,10 @@ def judge_trials(epochs: pd.DataFrame) -> pd.DataFrame:
     Source: the success indicators of the teacher's author. The last rule is ours: it says False to the
     overfitting that the author met (training loss 0.015, dev loss 8.4), risen or never fallen.
     """
-    ordered = epochs.sort_values(["trial", "epoch"], kind="stable")
+    ordered = epochs.sort_values([*_TRIAL, "epoch"], kind="stable")
     columns = {name: _judge_wer(ordered, level, deadline) for name, (level, deadline) in _LEVELS_AND_DEADLINES.items()}
-    losses = ordered[["trial", "train_loss", "dev_loss"]].replace([np.inf, -np.inf], np.nan)
-    train_loss = losses.groupby("trial").tail(1).set_index("trial")["train_loss"]
+    losses = ordered[[*_TRIAL, "train_loss", "dev_loss"]].replace([np.inf, -np.inf], np.nan)
+    train_loss = losses.groupby(_TRIAL).tail(1).set_index(_TRIAL)["train_loss"]
     columns["train_loss_below_3"] = _where_decided(train_loss < _TRAIN_LOSS_NATS, train_loss.notna())
     columns["dev_loss_follows"] = _judge_dev_loss(losses)
     return pd.DataFrame({name: columns[name] for name in INDICATORS})
@@ -52,13 +54,13 @@ def judge_trials(epochs: pd.DataFrame) -> pd.DataFrame:
 
 def _judge_wer(ordered: pd.DataFrame, level: float, deadline: int) -> "pd.Series[bool]":
     in_time = (ordered["wer"] < level) & (ordered["epoch"] <= deadline)
-    reached = in_time.groupby(ordered["trial"]).any()
-    return _where_decided(reached, reached | (ordered.groupby("trial")["epoch"].max() >= deadline))
+    reached = in_time.groupby([ordered[name] for name in _TRIAL]).any()
+    return _where_decided(reached, reached | (ordered.groupby(_TRIAL)["epoch"].max() >= deadline))
 
 
 def _judge_dev_loss(losses: pd.DataFrame) -> "pd.Series[bool]":
-    last = losses.groupby("trial").tail(1).set_index("trial")
-    dev_losses = losses.groupby("trial")["dev_loss"]
+    last = losses.groupby(_TRIAL).tail(1).set_index(_TRIAL)
+    dev_losses = losses.groupby(_TRIAL)["dev_loss"]
     # The first dev loss stands for where both began: it is measured after the first epoch, the first training
     # loss during it, where it is far higher.
     first, train, dev = dev_losses.first(), last["train_loss"], last["dev_loss"]

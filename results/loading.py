@@ -1,55 +1,183 @@
-"""Load the folder of a sweep, finished or still running, as data frames."""
+"""Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
-from glosstune.results.frames import build_epochs, build_trials
-from glosstune.results.record import read_record
+from glosstune.results.frames import SWEEP_COLUMNS, build_decisions, build_epochs, build_frame, build_trials
+from glosstune.results.ray_folders import is_ray_folder, read_ray_folder
+from glosstune.results.record import RECORD, SweepRecord, read_record
 from glosstune.spaces.errors import FolderError, SettingError
+
+Configuration = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What the trials of one sweep were given and reached.
+    """What the trials of one or more sweeps were given and reached.
 
-    ``trials`` has a row a trial: its number, a column for each parameter (NA where a condition left it
-    out; ``config_`` stands before a name that another column has), its end, its first lowest WER with
-    the epoch, the success indicators (see ``judge_trials``), and its checkpoints. ``epochs`` has a row a
-    reported epoch, with every metric. WER is a fraction; ``loss_*`` is the training loss. A trial without an
-    end is ``running``.
+    ``sweeps`` has a row a sweep. ``trials`` has a row a trial: its number, a column for each parameter (NA where a
+    condition left it out; ``config_`` stands before a name that another column has), its end, its first lowest WER
+    with the epoch, the success indicators (see ``judge_trials``), and its checkpoints. ``epochs`` has a row a
+    reported epoch, with every metric; ``decisions`` one for each time a trial began, waited, went on or ended. WER is
+    a fraction; ``loss_*`` is the training loss. A trial without an end is ``running``.
     """
 
-    folder: Path
+    sweeps: pd.DataFrame
     trials: pd.DataFrame
     epochs: pd.DataFrame
-    target: float | None
-    _configurations: Mapping[int, Mapping[str, Any]]
+    decisions: pd.DataFrame
+    _configurations: Mapping[tuple[str, int], Configuration]
+    _settings: Mapping[str, Mapping[str, Any]]
+    _runs: Mapping[str, Sequence[tuple[str, str]]]
+
+    @property
+    def folder(self) -> Path:
+        """Of the only sweep; SettingError if there are several."""
+        if len(self.sweeps) != 1:
+            raise SettingError(f"these are the results of {len(self.sweeps)} sweeps", key="folder")
+        return Path(self.sweeps["folder"].iloc[0])
+
+    @property
+    def target(self) -> float | None:
+        """The WER that all sweeps aim for; None if they have none, or several."""
+        targets = set(self.sweeps["target"].dropna())
+        return float(targets.pop()) if len(targets) == 1 else None
 
     @property
     def best(self) -> pd.Series:
         """The row of the trial with the lowest WER in any epoch; of equal ones, the earliest trial."""
         if self.trials["wer_best"].isna().all():
-            raise FolderError(f"{self.folder}: no trial has reported a WER yet")
+            raise FolderError(f"{', '.join(self.sweeps['folder'])}: no trial has reported a WER yet")
         return self.trials.iloc[self.trials["wer_best"].argmin()]
 
-    def configuration(self, trial: int) -> dict[str, Any]:
-        """Return what a trial was given, by the names of its space; SettingError if there is no such trial."""
-        if trial not in self._configurations:
-            raise SettingError(f"the sweep in {self.folder} has no trial {trial}", key="trial")
-        return dict(self._configurations[trial])
+    def configuration(self, trial: int, sweep: str | None = None) -> dict[str, Any]:
+        """Return what a trial was given, by the names of its space; SettingError if there is no such trial.
+
+        Args:
+            sweep: its name; needed where there are several.
+        """
+        if sweep is None:
+            if len(self.sweeps) != 1:
+                raise SettingError(f"say of which sweep: {', '.join(self.sweeps['sweep'])}", key="sweep")
+            sweep = str(self.sweeps["sweep"].iloc[0])
+        if (sweep, trial) not in self._configurations:
+            known = [number for name, number in self._configurations if name == sweep]
+            there = f"trials {min(known)} to {max(known)}" if known else "no trials yet"
+            raise SettingError(f"the sweep {sweep} has no trial {trial}; it has {there}", key="trial")
+        return dict(self._configurations[sweep, trial])
+
+    def clock_s(self, sweep: str, times: pd.Series) -> pd.Series:
+        """Seconds that the drivers of a sweep had run for at some times, without the pauses between; NaN of NaT."""
+        elapsed = pd.Series(0.0, index=times.index).where(times.notna())
+        for run in self._runs[sweep]:
+            begun, ended = pd.to_datetime(pd.Series(run), utc=True, format="ISO8601", errors="coerce")
+            elapsed += (times.where(times < ended, ended) - begun).dt.total_seconds().clip(lower=0.0).fillna(0.0)
+        return elapsed
+
+    def space(self, sweep: str) -> dict[str, Any]:
+        """The ``space`` of a sweep's file; empty for a folder without one."""
+        space = self._settings[sweep].get("space")
+        return dict(space) if isinstance(space, dict) else {}
 
 
-def load_results(folder: Path | str) -> Results:
-    """Return the results of the sweep in ``folder``; FolderError if it is none or its record is broken.
+def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
+    """Return the results of a sweep, or of several together; plain Ray Tune experiments can be among them.
 
-    Only the record is read, and only as JSON: checkpoints and pickles are named, never opened.
+    Only the record, ``sweep.yaml`` and, of Ray's folders, JSON and CSV are read: checkpoints and pickles are named,
+    never opened.
+
+    Raises:
+        FolderError: a folder that is none of a sweep, or a file that is broken.
     """
-    folder = Path(folder)
-    record = read_record(folder)
-    configurations = {number: trial.configuration for number, trial in record.trials.items()}
-    epochs = build_epochs(record)
-    return Results(folder, build_trials(record, epochs, folder), epochs, record.target, configurations)
+    given = [folders] if isinstance(folders, Path | str) else list(folders)
+    if not given:
+        raise SettingError("name at least one folder", key="folders")
+    named = _name([Path(folder) for folder in given])
+    records = {sweep: _read(folder) for sweep, folder in named.items()}
+    settings = {sweep: _read_settings(folder) for sweep, folder in named.items()}
+    epochs = build_epochs(records)
+    gpus = {sweep: _resource(settings[sweep], "gpu") for sweep in named}
+    configurations = {
+        (sweep, number): trial.configuration
+        for sweep, record in records.items()
+        for number, trial in record.trials.items()
+    }
+    return Results(
+        _build_sweeps(named, records, settings),
+        build_trials(records, epochs, named, gpus),
+        epochs,
+        build_decisions(records),
+        configurations,
+        settings,
+        {sweep: record.runs for sweep, record in records.items()},
+    )
+
+
+def _name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their name, or by as much of their path as tells them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    if len(set(parts)) < len(folders):
+        raise SettingError("a folder is named twice", key="folders")
+    length = 1
+    while len({part[-length:] for part in parts}) < len(folders):
+        length += 1
+    return {"/".join(part[-length:]): folder for part, folder in zip(parts, folders, strict=True)}
+
+
+def _read(folder: Path) -> SweepRecord:
+    if not (folder / RECORD).exists() and folder.is_dir() and is_ray_folder(folder):
+        return read_ray_folder(folder)
+    return read_record(folder)
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    path = folder / "sweep.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise FolderError(f"{path}: cannot be read: {error}") from error
+    return settings if isinstance(settings, dict) else {}
+
+
+def _resource(settings: Mapping[str, Any], name: str) -> float | None:
+    resources = settings.get("resources")
+    amount = resources.get(name) if isinstance(resources, dict) else None
+    return float(amount) if isinstance(amount, int | float) and not isinstance(amount, bool) else None
+
+
+def _build_sweeps(
+    folders: Mapping[str, Path], records: Mapping[str, SweepRecord], settings: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    rows = [
+        {
+            "sweep": sweep,
+            "folder": str(folders[sweep]),
+            "metric": record.metric,
+            "target": record.target,
+            "samples": record.samples,
+            "epochs": record.epochs,
+            "cpus": _resource(settings[sweep], "cpu"),
+            "gpus": _resource(settings[sweep], "gpu"),
+            "began": record.runs[0][0] if record.runs else None,
+            "ended": record.runs[-1][1] if record.runs else None,
+            "seconds": sum(_seconds(*run) for run in record.runs),
+            "over": record.over,
+        }
+        for sweep, record in records.items()
+    ]
+    return build_frame(rows, SWEEP_COLUMNS)
+
+
+def _seconds(begun: str, ended: str) -> float:
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

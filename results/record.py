@@ -18,21 +18,54 @@ Kind = TypeVar("Kind", int, str, dict[str, Any])
 
 @dataclass
 class TrialRecord:
-    """What one trial was given, what it reported in each epoch, and how it ended."""
+    """What one trial was given, what it reported in each epoch, and how it ended.
+
+    Attributes:
+        id: what it is called where it was run.
+        source: what suggested it.
+        reports: the metrics of each epoch.
+        times: when each epoch was reported, ISO 8601.
+        nodes: the machine that trained each epoch, where that is known.
+        status: running, paused, or one of ``ENDS``.
+        rule: what ended or paused it, in a word.
+        reason: the same in full.
+        error: of a failed one.
+    """
 
     configuration: dict[str, Any]
+    id: str = ""
+    source: str | None = None
     reports: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    times: dict[int, str] = field(default_factory=dict)
+    nodes: dict[int, str] = field(default_factory=dict)
     status: str = "running"
+    rule: str | None = None
     reason: str | None = None
     error: str | None = None
 
 
 @dataclass
 class SweepRecord:
-    """The trials of a sweep by number, the metric's target if it has one, and all lines as they were written."""
+    """A sweep as it was written down.
+
+    Attributes:
+        trials: by number.
+        target: of the metric, if it has one.
+        samples: trials that it was to have.
+        epochs: of a full trial.
+        metric: that trials are ranked by.
+        over: why it ended, if it did.
+        runs: when each of its drivers began and was last heard of, ISO 8601.
+        events: all lines.
+    """
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     target: float | None = None
+    samples: int | None = None
+    epochs: int | None = None
+    metric: str | None = None
+    over: str | None = None
+    runs: list[tuple[str, str]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
@@ -81,11 +114,15 @@ def _apply(event: Any, record: SweepRecord) -> None:
     if not isinstance(event, dict):
         raise ValueError("not an object")
     kind = _value(event, "event", str)
+    _note_time(event, kind, record)
     if kind == "sweep":
         record.target = _number("target", event.get("target"))
+        record.samples, record.epochs, record.metric = event.get("samples"), event.get("epochs"), event.get("metric")
     elif kind == "trial":
+        number = _value(event, "trial", int)
+        trial = TrialRecord(_value(event, "configuration", dict), f"{number:04d}", event.get("source"))
         # A retried trial is announced again; what it was given first is what its reports are about.
-        record.trials.setdefault(_value(event, "trial", int), TrialRecord(_value(event, "configuration", dict)))
+        record.trials.setdefault(number, trial)
     elif kind == "report":
         _apply_report(event, _started_trial(event, record))
     elif kind == "end":
@@ -93,11 +130,26 @@ def _apply(event: Any, record: SweepRecord) -> None:
         status = _value(event, "status", str)
         if status not in ENDS:
             raise ValueError(f"status: {status!r} is none of {', '.join(ENDS)}")
-        trial.status, trial.reason, trial.error = status, event.get("reason"), event.get("error")
+        trial.status, trial.error = status, event.get("error")
+        trial.rule, trial.reason = event.get("rule"), event.get("reason")
     elif kind in ("pause", "promote", "continue"):
         trial = _started_trial(event, record)
-        trial.status, trial.error = ("paused" if kind == "pause" else "running"), None
-        trial.reason = event.get("reason") if kind == "pause" else None
+        paused = kind == "pause"
+        trial.status, trial.error = ("paused" if paused else "running"), None
+        trial.rule, trial.reason = ("halving", event.get("reason")) if paused else (None, None)
+    elif kind in ("over", "resume"):
+        record.over = event.get("reason") if kind == "over" else None
+
+
+def _note_time(event: Event, kind: str, record: SweepRecord) -> None:
+    """Follow the drivers: one begins with the sweep or its resumption, and is last heard of in its last line."""
+    time = event.get("time")
+    if not isinstance(time, str):
+        return
+    if kind in ("sweep", "resume", "visit") or not record.runs:  # a visit changes something while nothing runs
+        record.runs.append((time, time))
+    else:
+        record.runs[-1] = (record.runs[-1][0], time)
 
 
 def _apply_report(event: Event, trial: TrialRecord) -> None:
@@ -106,8 +158,11 @@ def _apply_report(event: Event, trial: TrialRecord) -> None:
     if epoch in trial.reports:  # an epoch run again after a crash: the first report counts
         return
     trial.reports[epoch] = metrics
+    for told, value in ((trial.times, event.get("time")), (trial.nodes, event.get("node"))):
+        if isinstance(value, str):
+            told[epoch] = value
     # A promoted or resumed trial trains on after its end.
-    trial.status, trial.reason, trial.error = "running", None, None
+    trial.status, trial.rule, trial.reason, trial.error = "running", None, None, None
 
 
 def _started_trial(event: Event, record: SweepRecord) -> TrialRecord:

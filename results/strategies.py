@@ -13,9 +13,11 @@ STRATEGY_COLUMNS = {
     "finished": "int64",
     "wer_best": "float64",
     "epoch_of_best": "Int64",
+    "sweep": "string",
     "trial": "Int64",
     "epochs": "int64",
     "train_seconds": "float64",
+    "gpu_hours": "float64",
     "learning_rate": "Float64",
 }
 
@@ -23,10 +25,10 @@ STRATEGY_COLUMNS = {
 def compare_strategies(trials: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each strategy that a trial was given, in the order of ``STRATEGIES``, unknown ones last.
 
-    ``trial``, ``epoch_of_best`` and ``learning_rate`` are those of the trial with the lowest WER; of equal
+    ``sweep``, ``trial``, ``epoch_of_best`` and ``learning_rate`` are those of the trial with the lowest WER; of equal
     ones, the earliest. They are NA where no trial has reported a WER, and ``learning_rate`` also where it was
-    not searched. ``epochs`` and ``train_seconds`` are those of all the strategy's trials together. The columns
-    are always the same; there is no row where the sweep has no parameter ``strategy``.
+    not searched. ``epochs``, ``train_seconds`` and ``gpu_hours`` are those of all the strategy's trials together.
+    The columns are always the same; there is no row where the sweep has no parameter ``strategy``.
     """
     rows = [
         {"strategy": name, **_summarise(trials[(trials["strategy"].astype("string") == name).fillna(False)])}
@@ -45,7 +47,7 @@ def list_strategies(trials: pd.DataFrame) -> list[str]:
 
 
 def _summarise(trials: pd.DataFrame) -> dict[str, Any]:
-    ordered = trials.sort_values(["wer_best", "trial"])
+    ordered = trials.sort_values(["wer_best", "trial"], kind="stable")
     best = ordered.iloc[0]
     reported = not pd.isna(best["wer_best"])
     rate = None
@@ -57,8 +59,10 @@ def _summarise(trials: pd.DataFrame) -> dict[str, Any]:
         "finished": int((trials["status"] == "finished").sum()),
         "wer_best": best["wer_best"],
         "epoch_of_best": best["epoch_of_best"] if reported else None,
+        "sweep": best["sweep"] if reported else None,
         "trial": best["trial"] if reported else None,
         "epochs": int(trials["epochs"].sum()),
         "train_seconds": trials["train_seconds"].sum(),
+        "gpu_hours": trials["gpu_hours"].sum(min_count=1),
         "learning_rate": rate,
     }

@@ -30,7 +30,10 @@ Arguments = Annotated[
 ]
 ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]
 Labels = Literal["isolated", "uniform", "aligned"]
-Format = Literal["table", "csv", "json", "parquet"]
+Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
+Per = Literal["trial", "strategy"]
+# Files of a form that go by another ending.
+_ENDINGS = {"md": "markdown", "tex": "latex"}
 
 
 @app.callback()
@@ -95,12 +98,14 @@ def trial(
 
     Example: glosstune trial runs/a 17 --pin
     """
-    from glosstune.search.one_trial import describe_trial, request
+    from glosstune.search.one_trial import request
 
     if stop and pin:
         raise SettingError("--stop --pin: choose one")
-    folder = folder.expanduser().absolute()
-    typer.echo(request(folder, number, "stop" if stop else "pin") if stop or pin else describe_trial(folder, number))
+    if not stop and not pin:
+        explain(folder, number, picture=None)
+        return
+    typer.echo(request(folder.expanduser().absolute(), number, "stop" if stop else "pin"))
 
 
 @app.command()
@@ -145,29 +150,116 @@ def pretrain(
 
 @app.command()
 def results(
-    folder: ResultsFolder,
+    folders: Annotated[list[Path], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    where: Annotated[str | None, typer.Option(help="Condition on the columns, as pandas' query takes it.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
+    columns: Annotated[str | None, typer.Option(help="Columns to show, joined by commas.")] = None,
     format: Annotated[Format | None, typer.Option(help="Form; default by the file's ending, else a table.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
 ) -> None:
-    """Print or write the trials of a sweep.
+    """Print or write the trials of sweeps.
 
-    Example: glosstune results runs/a --format csv --out trials.csv
+    Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
-    from glosstune.results import format_results, load_results, write_results
+    from glosstune.results import format_results, load_results, select_trials, write_results
 
     if format is None:
         ending = out.suffix.removeprefix(".") if out else "table"
-        form = next((form for form in get_args(Format) if form == ending), None)
+        form = next((form for form in get_args(Format) if form == _ENDINGS.get(ending, ending)), None)
         if form is None:
-            raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet; say --format")
+            raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
-    trials = load_results(folder.expanduser()).trials
+    trials = load_results([folder.expanduser() for folder in folders]).trials
+    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    if sort is None and format == "table":
+        sort = "wer_best"
+    trials = select_trials(trials, where, sort, reverse, chosen)
     if out is not None:
         write_results(trials, format, out.expanduser())
     elif format == "parquet":
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
         sys.stdout.write(format_results(trials, format))
+
+
+@app.command()
+def confirm(
+    folder: ResultsFolder,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best trials.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="New seeds for each.")] = 5,
+    folds: Annotated[bool, typer.Option("--folds", help="Repeat over the folds of unseen signers.")] = False,
+    per: Annotated[Per, typer.Option(help="The best trials of all, or the best one of each strategy.")] = "trial",
+    out: Annotated[Path | None, typer.Option(help="Folder; default 'confirm' in that of the sweep.")] = None,
+) -> None:
+    """Train the best trials again under new seeds and score the test split, once, at the very end.
+
+    Example: glosstune confirm runs/a --top 3 --seeds 5
+    """
+    from glosstune.results import format_table
+    from glosstune.search.confirming import confirm as run
+
+    try:
+        summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, out=out)
+    except Interrupted as error:
+        typer.echo(f"glosstune: interrupted by {error.signal.name}; the same command goes on", err=True)
+        raise typer.Exit(128 + error.signal) from None
+    sys.stdout.write(format_table(summary))
+
+
+@app.command()
+def export(
+    folder: ResultsFolder,
+    out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
+    trial: Annotated[int | None, typer.Option(help="Which trial; default the best one.")] = None,
+) -> None:
+    """Write the best checkpoint of a trial as one file, with vocabulary, input conditioning, configuration and scores.
+
+    Example: glosstune export runs/a --out teacher.safetensors
+    """
+    from glosstune.search.handing_on import export_trial
+
+    typer.echo(export_trial(folder.expanduser(), out.expanduser(), trial))
+
+
+@app.command()
+def reproduce(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many; default all that it reported.")] = None,
+) -> None:
+    """Train a trial again on this machine and compare its curve with the recorded one; exit status 1 if they differ.
+
+    Example: glosstune reproduce runs/a 17 --epochs 3
+    """
+    from glosstune.results import format_table
+    from glosstune.search.reproducing import reproduce as run
+
+    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs)
+    sys.stdout.write(format_table(curve))
+    apart = curve[(curve["train_loss_difference"] != 0) | (curve["wer_difference"] != 0)]
+    if len(apart):
+        typer.echo(f"differs from epoch {apart['epoch'].iloc[0]}")
+        raise typer.Exit(1)
+    typer.echo(f"the same in all {len(curve)} epochs")
+
+
+@app.command()
+def explain(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw its curves too: a file .png or .pdf.")] = None,
+) -> None:
+    """Tell the life of a trial: what it was given, its curve, its rivals at each rung, and why it ended.
+
+    Example: glosstune explain runs/a 17 --picture trial-17.png
+    """
+    from glosstune.results import draw_trial, explain_trial, load_results
+
+    results = load_results(folder.expanduser())
+    typer.echo(explain_trial(results, number))
+    if picture is not None:
+        draw_trial(results, number, picture.expanduser())
 
 
 @app.command()

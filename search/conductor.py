@@ -106,8 +106,12 @@ class Conductor:
         """Whether all that runs has to end now. Out of patience, a sweep still carries its best trial on."""
         return self.state.over is not None and self.state.over.rule != "patience"
 
-    def report(self, number: int, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again."""
+    def report(self, number: int, epoch: int, metrics: Mapping[str, float], node: str | None = None) -> bool:
+        """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again.
+
+        Args:
+            node: the machine that trained it.
+        """
         trial = self.state.trials[number]
         if number not in self.live:
             return False  # it was ended from outside while it trained
@@ -116,7 +120,8 @@ class Conductor:
         if epoch > trial.epoch + 1:
             self.fail(number, "error", f"epoch {epoch} was reported after epoch {trial.epoch}")
             return False
-        self._emit("report", trial=number, epoch=epoch, metrics=_finite(metrics))
+        where = {} if node is None else {"node": node}
+        self._emit("report", trial=number, epoch=epoch, metrics=_finite(metrics), **where)
         goes_on = self._judge(trial)
         self.judge_sweep()
         if not goes_on or self.must_end:

@@ -1,6 +1,7 @@
 """Say what ran: versions, commit, data, machine, so that it can be repeated."""
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from glosstune.spaces.errors import FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 
@@ -59,6 +61,23 @@ def build_manifest(
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         },
     }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What ``build_manifest`` gave when the sweep in a folder began.
+
+    Raises:
+        FolderError: it is missing or is none.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        _ = manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
+        _ = manifest["versions"].items(), manifest["machine"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"
+        raise FolderError(f"{path}: {rule}; start another sweep with search.warm_start=[{folder}]") from error
+    return dict(manifest)
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Look at one trial of a sweep, and ask for its end or for its whole length."""
+"""Ask for the end of a trial, or for its whole length."""
 
 from pathlib import Path
 
@@ -9,8 +9,6 @@ from glosstune.search.inbox import send
 from glosstune.search.ownership import Driven, owned
 from glosstune.search.record import Record
 from glosstune.search.sweep import load_sweep
-from glosstune.search.trial_state import TrialState
-from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 
 
@@ -31,25 +29,6 @@ def request(folder: Path, number: int, action: str) -> str:
     if action == "stop":
         return f"trial {number}: stopped"
     return f"trial {number}: pinned; it trains to its end with: glosstune resume {folder}"
-
-
-def describe_trial(folder: Path, number: int) -> str:
-    """What a trial was given, where it stands and why, and every decision that was taken about it."""
-    trial = _trial(folder, number)
-    best = "-" if trial.best_wer is None else f"{trial.best_wer:.1%}"
-    values = " ".join(f"{name}={value}" for name, value in trial.configuration.items())
-    lines = [f"trial {number}: {trial.status} at epoch {trial.epoch}, best WER {best}, from {trial.source}", values]
-    for event in read_record(folder).events:
-        if event.get("trial") == number and event["event"] in ("pause", "promote", "retry", "end"):
-            lines.append(f"{event['time'][:19]}  {event['event']:8}{event['reason']}")
-    return "\n".join(lines)
-
-
-def _trial(folder: Path, number: int) -> TrialState:
-    trials = _conductor(folder, None).state.trials
-    if number not in trials:
-        raise SettingError(f"the sweep in {folder} has trials 0 to {len(trials) - 1}; got {number}", key="TRIAL")
-    return trials[number]
 
 
 def _conductor(folder: Path, record: Record | None) -> Conductor:

@@ -1,6 +1,5 @@
 """Go on with a sweep: after a crash, a signal or a budget, or with more trials than it was made for."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from glosstune.results.record import RECORD, read_record
 from glosstune.search.changes import count_samples, is_changeable, list_changes
 from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send
+from glosstune.search.manifest import read_manifest
 from glosstune.search.ownership import Driven, owned
 from glosstune.search.preparing import Prepared, prepare
 from glosstune.search.record import Record
@@ -88,7 +88,7 @@ def resume_as(folder: Path, sweep: Sweep, overrides: Sequence[str]) -> Results |
 
 def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console: Console) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     prepared = prepare(new, say)
     _check_same(folder, manifest, prepared)
     record = Record(folder / RECORD)
@@ -103,23 +103,11 @@ def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console
     return drive(prepared.sweep, folder, events, console, say, queue=queue)
 
 
-def _manifest(folder: Path) -> tuple[str, str | None]:
-    """Key of the corpus and hash of the weights that a sweep began with."""
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"
-        raise FolderError(f"{path}: {rule}; start another sweep with search.warm_start=[{folder}]") from error
-
-
-def _check_same(folder: Path, manifest: tuple[str, str | None], prepared: Prepared) -> None:
+def _check_same(folder: Path, manifest: Mapping[str, Any], prepared: Prepared) -> None:
     """Require the corpus and the weights that the sweep began with."""
-    key, weights = manifest
-    if key != prepared.corpus.key:
+    if manifest["corpus"]["key"] != prepared.corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep began, so trials would not compare")
-    if weights != (prepared.weights or {}).get("sha256"):
+    if (manifest["pretrained"] or {}).get("sha256") != (prepared.weights or {}).get("sha256"):
         what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
         raise CheckpointError(f"{what}, so trials would not compare")
 

@@ -23,11 +23,11 @@ from glosstune.trainables.settings import (
 if TYPE_CHECKING:
     from glosstune.search.sweep import Sweep
 
-# Where in TrialSettings each parameter of a space belongs. One seed and one network make trials
-# comparable; epochs is here because a space may fix it.
+# Where in TrialSettings each parameter of a space belongs. One network makes trials comparable; epochs is here because
+# a space may fix it, seed because a confirmation repeats trials under several.
 SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
     **{name: ("tuned", name) for name in TunedSettings.model_fields},
-    **{name: ("training", name) for name in TrainingSettings.model_fields if name != "seed"},
+    **{name: ("training", name) for name in TrainingSettings.model_fields},
     **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
     **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
 }

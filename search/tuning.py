@@ -185,7 +185,8 @@ class _Schedule(_Stateless, FIFOScheduler):
         if "failure" in result:
             self._conductor.fail(number, result["failure_rule"], result["failure"])
             return self.STOP
-        goes_on = self._conductor.report(number, int(result["epoch"]), {name: result[name] for name in METRICS})
+        metrics, node = {name: result[name] for name in METRICS}, result.get("hostname")
+        goes_on = self._conductor.report(number, int(result["epoch"]), metrics, node)
         return self.CONTINUE if goes_on else self.STOP
 
 

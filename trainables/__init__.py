@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from glosstune.trainables.decoding import greedy_decode
+from glosstune.trainables.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
 from glosstune.trainables.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import (
@@ -23,11 +24,14 @@ __all__ = [
     "ErrorRates",
     "Gains",
     "ModelSettings",
+    "TrainedRecogniser",
     "TrainingSession",
     "TrainingSettings",
     "TrialSettings",
     "TunedSettings",
+    "export_checkpoint",
     "greedy_decode",
+    "load_recogniser",
     "word_error_rate",
 ]
 

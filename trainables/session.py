@@ -158,6 +158,10 @@ class TrainingSession:
         }
         return self.metrics
 
+    def score(self, split: Split) -> pd.DataFrame:
+        """What the model as it is now writes for a split: a row an utterance (key, reference, hypothesis)."""
+        return self._score(split)[1]
+
     def save(self, path: Path) -> None:
         """Write a checkpoint whole: weights, optimiser, epoch, and what reading features again needs."""
         state = {
@@ -180,7 +184,7 @@ class TrainingSession:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same settings; CheckpointError if it is unreadable or of another trial."""
-        state = _read_checkpoint(path, self.device)
+        state = read_checkpoint(path, self.device)
         if tuple(state["vocabulary"]) != self.corpus.vocabulary.glosses:
             raise CheckpointError(f"{path}: its model writes other glosses than this corpus has")
         check_unseen(path, state, self.corpus)
@@ -196,7 +200,7 @@ class TrainingSession:
     @classmethod
     def of_checkpoint(cls, path: Path, corpus: PackedCorpus) -> "TrainingSession":
         """The session that wrote a checkpoint, on a corpus with the same glosses; CheckpointError as for ``load``."""
-        state = _read_checkpoint(path, torch.device("cpu"))
+        state = read_checkpoint(path, torch.device("cpu"))
         try:
             settings = TrialSettings.model_validate(state["settings"])
         except ValidationError as error:
@@ -299,7 +303,12 @@ class TrainingSession:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
 
 
-def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What ``save`` has written, on a device; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: it is damaged, or no checkpoint of a trial.
+    """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage

@@ -1,45 +1,9 @@
-"""A sweep folder, written line by line as a sweep writes it."""
+"""Sweeps as they lie on the disk."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-TIME = "2026-11-21T22:44:49+00:00"
-
-
-class SweepFolder:
-    """Writes the record and the files of a sweep into ``path``."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.record = path / "record.jsonl"
-        path.mkdir()
-        (path / "sweep.yaml").write_text("name: demo\n")
-        self.append(event="sweep", time=TIME, samples=4, epochs=6, metric="wer", target=0.3)
-
-    def append(self, **event: Any) -> None:
-        self.append_text(json.dumps(event) + "\n")
-
-    def append_text(self, text: str) -> None:
-        with self.record.open("a", encoding="utf-8") as record:
-            record.write(text)
-
-    def start(self, trial: int, /, **configuration: Any) -> None:
-        self.append(event="trial", trial=trial, time=TIME, configuration=configuration)
-
-    def report(self, trial: int, epoch: int, **metrics: Any) -> None:
-        self.append(event="report", trial=trial, epoch=epoch, time=TIME, metrics=metrics)
-
-    def end(self, trial: int, status: str, reason: str, error: str | None = None) -> None:
-        self.append(event="end", trial=trial, time=TIME, status=status, reason=reason, error=error)
-
-    def add_file(self, trial: int, name: str, content: bytes = b"") -> Path:
-        folder = self.path / "trials" / f"{trial:04d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-        return folder / name
+from sweep_folder import SweepFolder
 
 
 @pytest.fixture

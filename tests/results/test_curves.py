@@ -4,10 +4,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from sweep_folder import SweepFolder
 
-from glosstune.results import draw_curves, load_results
+from glosstune.results import draw_curves, draw_trial, load_results
 from glosstune.spaces import STRATEGIES
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, SettingError
 
 
 def test_picture_is_a_png_of_1200_by_600(four_trials, tmp_path):
@@ -70,3 +71,43 @@ def test_sweep_without_reports_is_an_error(sweep, tmp_path):
 def test_path_that_cannot_be_written_is_an_error(four_trials, tmp_path):
     with pytest.raises(FolderError, match="cannot be written"):
         draw_curves(load_results(four_trials.path), tmp_path / "nowhere" / "curves.png")
+
+
+def test_the_picture_of_a_trial_has_four_panels_with_floor_and_target(sweep, tmp_path, figures):
+    sweep.start(0, dropout=0.1)
+    for epoch in range(1, 6):
+        below = epoch / 10
+        metrics = {"train_loss": 3.0 * (1 - below), "loss_below_floor": below, "grad_norm": 2.0, "learning_rate": 1e-3}
+        sweep.report(0, epoch, wer=1 - below, dev_loss=3.0, **metrics)
+    draw_trial(load_results(sweep.path), 0, tmp_path / "trial.pdf")
+    (figure,) = figures
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert {"Loss, nats a gloss", "WER on the dev set", "Learning rate", "Gradient norm before clipping"} <= set(words)
+    assert "CTC floor 3.00" in words and "target 30%" in words
+    assert "trial 0 of demo: running after 5 epochs, best WER 50.0%" in words
+
+
+def test_the_picture_of_a_trial_is_a_file_of_its_ending(four_trials, tmp_path):
+    results = load_results(four_trials.path)
+    draw_trial(results, 0, tmp_path / "trial.pdf")
+    draw_trial(results, 3, tmp_path / "trial.png")
+    assert (tmp_path / "trial.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(tmp_path / "trial.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (1200, 900))
+    with pytest.raises(SettingError, match=r"must end in \.png or \.pdf"):
+        draw_curves(results, tmp_path / "curves.gif")
+    with pytest.raises(FolderError, match="trial 2 has not reported yet"):
+        draw_trial(results, 2, tmp_path / "trial.png")
+
+
+def test_trials_of_one_number_in_two_sweeps_are_two_lines(tmp_path, figures):
+    for name, wer in (("a", 0.5), ("b", 0.4)):
+        folder = SweepFolder(tmp_path / name)
+        folder.start(0, dropout=0.1)
+        for epoch in (1, 2, 3):
+            folder.report(0, epoch, wer=wer / epoch)
+    draw_curves(load_results([tmp_path / "a", tmp_path / "b"]), tmp_path / "curves.png")
+    (figure,) = figures
+    drawn = [list(line.get_ydata()) for line in figure.axes[0].lines]
+    assert [wer / epoch for wer in (0.5,) for epoch in (1, 2, 3)] in drawn
+    assert [wer / epoch for wer in (0.4,) for epoch in (1, 2, 3)] in drawn

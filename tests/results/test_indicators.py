@@ -19,9 +19,11 @@ curves = st.lists(st.tuples(figures, figures, figures), min_size=1, max_size=45)
 def frame(*trials):
     """Epochs of trials, each a list of (wer, train_loss, dev_loss)."""
     rows = [
-        (number, epoch, *figures) for number, trial in enumerate(trials) for epoch, figures in enumerate(trial, start=1)
+        ("a", number, epoch, *figures)
+        for number, trial in enumerate(trials)
+        for epoch, figures in enumerate(trial, start=1)
     ]
-    names = ["trial", "epoch", "wer", "train_loss", "dev_loss"]
+    names = ["sweep", "trial", "epoch", "wer", "train_loss", "dev_loss"]
     return pd.DataFrame(rows, columns=names).astype({name: EPOCH_COLUMNS[name] for name in names})
 
 
@@ -96,7 +98,7 @@ def test_columns_have_three_values_even_where_there_is_no_epoch():
         verdicts = judge_trials(epochs)
         assert list(verdicts.columns) == list(INDICATORS)
         assert set(verdicts.dtypes.astype(str)) == {"boolean"}
-        assert verdicts.index.name == "trial"
+        assert verdicts.index.names == ["sweep", "trial"]
 
 
 @given(st.lists(curves, min_size=1, max_size=3), st.randoms(use_true_random=False))
@@ -107,7 +109,7 @@ def test_order_of_rows_does_not_matter_nor_do_other_trials(trials, random):
     random.shuffle(order)
     pd.testing.assert_frame_equal(judge_trials(epochs.iloc[order]), verdicts)
     for number in range(len(trials)):
-        pd.testing.assert_frame_equal(judge_trials(epochs[epochs["trial"] == number]), verdicts.loc[[number]])
+        pd.testing.assert_frame_equal(judge_trials(epochs[epochs["trial"] == number]), verdicts.loc[[("a", number)]])
 
 
 @given(curves, curves)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
-from glosstune.results.frames import EPOCH_COLUMNS, TRIAL_COLUMNS
+from glosstune.results.frames import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
 from glosstune.spaces.errors import FolderError, SettingError
 
 CONFIGURATION = {
@@ -77,24 +78,74 @@ def test_configuration_of_a_trial_leaves_out_what_it_was_not_given(four_trials):
     configuration = load_results(four_trials.path).configuration(1)
     assert configuration == {"strategy": "progressive", "learning_rate": 3e-4, "unfreeze_stages": 4}
     assert json.loads(json.dumps(configuration)) == configuration
-    with pytest.raises(SettingError, match="has no trial 9"):
+    with pytest.raises(SettingError, match="has no trial 9; it has trials 0 to 3"):
         load_results(four_trials.path).configuration(9)
 
 
 def test_column_types_are_exact(four_trials):
     results = load_results(four_trials.path)
     outcome = dict(TRIAL_COLUMNS)
-    assert list(dtypes(results.trials).items()) == list(
-        ({"trial": outcome.pop("trial")} | CONFIGURATION | outcome).items()
-    )
+    first = {name: outcome.pop(name) for name in ("sweep", "trial")}
+    assert list(dtypes(results.trials).items()) == list((first | CONFIGURATION | outcome).items())
     assert list(dtypes(results.epochs).items()) == list(EPOCH_COLUMNS.items())
+    assert dtypes(results.sweeps) == SWEEP_COLUMNS
+    assert dtypes(results.decisions) == DECISION_COLUMNS
 
 
 def test_empty_sweep_has_the_same_columns(sweep):
     results = load_results(sweep.path)
-    assert (len(results.trials), len(results.epochs)) == (0, 0)
+    assert (len(results.trials), len(results.epochs), len(results.decisions)) == (0, 0, 0)
     assert dtypes(results.trials) == TRIAL_COLUMNS
     assert dtypes(results.epochs) == EPOCH_COLUMNS
+    assert dtypes(results.decisions) == DECISION_COLUMNS
+
+
+def test_sweeps_of_one_name_are_told_apart_by_their_paths(tmp_path):
+    for place in ("x", "y"):
+        (tmp_path / place).mkdir()
+        SweepFolder(tmp_path / place / "demo").start(0, learning_rate=0.1)
+    results = load_results([tmp_path / "x" / "demo", tmp_path / "y" / "demo"])
+    assert results.trials["sweep"].tolist() == ["x/demo", "y/demo"]
+    assert results.configuration(0, "y/demo") == {"learning_rate": 0.1}
+    with pytest.raises(SettingError, match="say of which sweep: x/demo, y/demo"):
+        results.configuration(0)
+    with pytest.raises(SettingError, match="results of 2 sweeps"):
+        _ = results.folder
+    for again in (tmp_path / "x" / "demo", tmp_path / "y" / ".." / "x" / "demo"):
+        with pytest.raises(SettingError, match="named twice"):
+            load_results([tmp_path / "x" / "demo", again])
+    with pytest.raises(SettingError, match="at least one folder"):
+        load_results([])
+
+
+def test_frames_of_several_sweeps_share_the_types_of_all(tmp_path):
+    first, second = SweepFolder(tmp_path / "a"), SweepFolder(tmp_path / "b")
+    first.start(0, depth=3)
+    first.report(0, 1, wer=0.5)
+    second.start(0, depth=0.5, dropout=0.1)
+    second.report(0, 1, wer=0.4)
+    results = load_results([first.path, second.path])
+    assert results.trials[["depth", "dropout"]].dtypes.astype(str).tolist() == ["Float64", "Float64"]
+    assert results.trials["dropout"].isna().tolist() == [True, False]
+    assert results.epochs[["sweep", "trial", "wer"]].values.tolist() == [["a", 0, 0.5], ["b", 0, 0.4]]
+    assert results.best["sweep"] == "b"
+
+
+def test_the_sweep_says_when_it_ran_and_on_what(four_trials):
+    four_trials.settle("resources: {cpu: 2, gpu: 0.25}\n")
+    four_trials.report(3, 2, second=90, wer=0.9)
+    (sweep,) = load_results(four_trials.path).sweeps.to_dict("records")
+    assert (sweep["sweep"], sweep["samples"], sweep["epochs"], sweep["metric"]) == ("demo", 4, 6, "wer")
+    assert (sweep["cpus"], sweep["gpus"], sweep["seconds"]) == (2, 0.25, 90)
+    trials = load_results(four_trials.path).trials
+    assert trials["gpu_hours"].iloc[0] == 15 * 0.25 / 3600
+    assert trials["node"].tolist()[:2] == ["box", "box"]
+
+
+def test_a_sweep_file_that_is_no_yaml_is_named(four_trials):
+    four_trials.settle("resources: {cpu: [")
+    with pytest.raises(FolderError, match=r"sweep\.yaml: cannot be read"):
+        load_results(four_trials.path)
 
 
 def test_record_that_has_not_begun_is_an_empty_sweep(sweep):
@@ -127,21 +178,23 @@ def test_a_parameter_has_the_narrowest_type_that_fits(sweep, values, dtype, colu
 def test_a_parameter_named_like_another_column_is_prefixed(sweep):
     sweep.start(0, epochs=24, config_epochs=1, learning_rate=0.1, trial=7)
     trials = load_results(sweep.path).trials
-    assert list(trials.columns)[:5] == [
+    assert list(trials.columns)[:6] == [
+        "sweep",
         "trial",
         "config_config_epochs",
         "config_epochs",
         "learning_rate",
         "config_trial",
     ]
-    assert trials.iloc[0, :5].tolist() == [0, 24, 1, 0.1, 7]
+    assert trials.iloc[0, 1:6].tolist() == [0, 24, 1, 0.1, 7]
 
 
 def test_frames_survive_parquet_unchanged(four_trials, tmp_path):
     results = load_results(four_trials.path)
-    for frame in (results.trials, results.epochs, results.trials.iloc[:0], results.epochs.iloc[:0]):
-        frame.to_parquet(tmp_path / "frame.parquet")
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), frame)
+    for whole in (results.trials, results.epochs, results.decisions, results.sweeps):
+        for frame in (whole, whole.iloc[:0]):
+            frame.to_parquet(tmp_path / "frame.parquet")
+            pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), frame)
 
 
 def test_epochs_are_ordered_and_hold_every_metric(sweep):

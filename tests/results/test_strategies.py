@@ -35,9 +35,11 @@ def test_each_strategy_is_a_row_with_its_best_trial(sweep, compare):
             "finished": [0, 2],
             "wer_best": [0.97, 0.29],
             "epoch_of_best": [2, 2],
+            "sweep": ["demo", "demo"],
             "trial": [1, 2],
             "epochs": [2, 5],
             "train_seconds": [3.0, 7.5],
+            "gpu_hours": [math.nan, math.nan],
             "learning_rate": [5e-4, 2e-4],
         }
     )

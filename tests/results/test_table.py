@@ -7,8 +7,9 @@ import re
 
 import pandas as pd
 import pytest
+from sweep_folder import SweepFolder
 
-from glosstune.results import format_results, load_results, write_results
+from glosstune.results import format_results, format_table, load_results, select_trials, write_results
 from glosstune.spaces.errors import FolderError, SettingError
 
 
@@ -18,7 +19,8 @@ def trials(four_trials):
 
 
 def test_table_shows_the_best_trial_first(trials):
-    _, heading, _, *rows, _ = [line.split() for line in format_results(trials, "table").splitlines()]
+    ordered = select_trials(trials, sort="wer_best")
+    _, heading, _, *rows, _ = [line.split() for line in format_results(ordered, "table").splitlines()]
     assert heading[:3] == ["trial", "status", "epochs"]
     assert [row[0] for row in rows] == ["0", "3", "1", "2"]
     assert rows[0][:7] == ["0", "finished", "6", "28.0", "4", "✓✓✓✓·", "baseline"]
@@ -85,13 +87,13 @@ def test_json_holds_every_column_exactly(sweep):
 
 
 def test_unknown_format_names_the_known_ones(trials, tmp_path):
-    with pytest.raises(SettingError, match=r"^format: must be one of table, csv, json; got 'xml'"):
+    with pytest.raises(SettingError, match=r"^format: must be one of table, csv, json, markdown, latex; got 'xml'"):
         format_results(trials, "xml")
-    with pytest.raises(SettingError, match="table, csv, json, parquet; got 'xml'"):
+    with pytest.raises(SettingError, match="table, csv, json, markdown, latex, parquet; got 'xml'"):
         write_results(trials, "xml", tmp_path / "trials.xml")
 
 
-@pytest.mark.parametrize("format", ["table", "csv", "json"])
+@pytest.mark.parametrize("format", ["table", "csv", "json", "markdown", "latex"])
 def test_written_file_is_what_the_terminal_shows(trials, tmp_path, format):
     path = tmp_path / "trials.txt"
     path.write_text("old")
@@ -122,3 +124,57 @@ def test_full_disk_leaves_the_old_file(trials, tmp_path, format):
         write_results(trials, format, path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_trials_are_selected_sorted_and_cut_to_columns(trials):
+    chosen = select_trials(trials, "strategy == 'baseline' and epochs > 0", "wer_best", columns=["trial", "wer_best"])
+    assert chosen.values.tolist() == [[0, 0.28], [3, 0.97]]
+    assert select_trials(trials, sort="wer_best", reverse=True)["trial"].tolist() == [1, 3, 0, 2]  # NA last
+    assert select_trials(trials)["trial"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("selection", "told"),
+    [
+        ({"sort": "best_wer"}, r"sort: no column 'best_wer'; did you mean 'wer_best'\?"),
+        ({"columns": ["trial", "wer"]}, r"columns: no column 'wer'"),
+        ({"where": "wer_best <"}, r"where: 'wer_best <' is no condition on sweep, trial, strategy"),
+        ({"where": "nothing > 1"}, r"where: 'nothing > 1' is no condition"),
+        ({"where": "__import__('os').getcwd()"}, r"where: "),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(trials, selection, told):
+    with pytest.raises(SettingError, match=told):
+        select_trials(trials, **selection)
+
+
+def test_chosen_columns_are_a_plain_table(trials):
+    table = format_results(select_trials(trials, columns=["trial", "stop_reason"]), "table")
+    assert [line.split()[0] for line in table.splitlines() if line.strip()][2:] == ["0", "1", "2", "3"]
+    assert "indi-" not in table
+    assert "0.28" in format_table(trials[["wer_best"]])
+
+
+def test_a_page_takes_the_trials_whatever_their_texts_hold(sweep):
+    sweep.start(0, layout="a|b_c")
+    sweep.end(0, "stopped", "stuck: WER 97%")
+    trials = load_results(sweep.path).trials[["trial", "layout", "stop_reason"]]
+    assert format_results(trials, "markdown").splitlines() == [
+        "| trial | layout | stop_reason |",
+        "| --- | --- | --- |",
+        "| 0 | a\\|b_c | stuck: WER 97% |",
+    ]
+    latex = format_results(trials, "latex")
+    assert r"stop\_reason" in latex and r"WER 97\%" in latex and r"a|b\_c" in latex
+
+
+def test_trials_of_several_sweeps_say_of_which(tmp_path):
+    for name in ("a", "b"):
+        folder = SweepFolder(tmp_path / name)
+        folder.start(0, dropout=0.1)
+        folder.report(0, 1, wer=0.5)
+    _, heading, _, first, second, _ = format_results(
+        load_results([tmp_path / "a", tmp_path / "b"]).trials, "table"
+    ).splitlines()
+    assert heading.split()[:2] == ["sweep", "trial"]
+    assert (first.split()[:2], second.split()[:2]) == (["a", "0"], ["b", "0"])

@@ -63,7 +63,7 @@ def test_a_trial_can_be_shown_ended_and_pinned(run: Run, ended: Path, capsys: py
     capsys.readouterr()
     assert run("trial", str(ended), str(other)) == 0
     shown = capsys.readouterr().out
-    assert f"trial {other}: stopped at epoch 1" in shown and "halving: stopped" in shown
+    assert f"trial {other} of sweep: stopped after 1 epochs" in shown and "halving: stopped" in shown
     assert run("trial", str(ended), str(finished), "--pin") == 2
     assert f"TRIAL: trial {finished} is over already: all 3 epochs" in capsys.readouterr().err
     assert run("trial", str(ended), str(other), "--pin") == 0
@@ -150,7 +150,7 @@ def test_a_bad_last_line_is_cut_off_and_an_unreplayable_one_is_an_error(
     (place, *_) = (place for place, line in enumerate(lines) if json.loads(line)["event"] == "end")
     lines[place] = json.dumps({name: value for name, value in json.loads(lines[place]).items() if name != "rule"})
     record.write_text("\n".join(lines) + "\n")
-    for command in (["resume", str(ended)], ["trial", str(ended), "0"]):
+    for command in (["resume", str(ended)], ["trial", str(ended), "0", "--pin"]):
         capsys.readouterr()
         assert run(*command) == 2
         assert "its event 'end' of" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def refusal(tmp_path, monkeypatch):
         ("training: {learning_rate: 3}", "training.learning_rate: unknown key; did you mean 'space.learning_rate'?"),
         ("epochs: 3", "epochs: unknown key; did you mean 'training.epochs'?"),
         ("search: {zzz: 3}", "search.zzz: unknown key; known keys: samples, sampler, seed, start_points, warm_start"),
-        ("space: {seed: {int: [0, 3]}}", "space.seed: unknown key; known keys: strategy, freeze_until"),
+        ("space: {kind: {choice: [student]}}", "space.kind: unknown key; known keys: strategy, freeze_until"),
         ("space: {gains: {face: 1}}", "space.gains: unknown key; did you mean 'gains."),
         ("space: {dropout: {float: [0, 1], lg: true}}", "space.dropout.lg: unknown key; did you mean 'log'?"),
         ("stopping: {window: 3}", "stopping.window: unknown key; did you mean 'window_epochs'?"),

@@ -1,0 +1,144 @@
+"""Say how good confirmed trials are and how sure that is: means over seeds, bootstrap intervals, paired differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from glosstune.results.frames import build_frame
+
+CONFIRMATION_COLUMNS = {
+    "trial": "int64",
+    "seeds": "int64",
+    "sweep_wer": "float64",
+    "dev_wer": "float64",
+    "dev_sd": "float64",
+    "optimism": "float64",
+    "test_wer": "float64",
+    "test_sd": "float64",
+    "test_low": "float64",
+    "test_high": "float64",
+    "behind": "float64",
+    "behind_low": "float64",
+    "behind_high": "float64",
+}
+
+Floats = npt.NDArray[np.float64]
+
+
+def summarise_confirmation(
+    utterances: pd.DataFrame, clusters: Sequence[str] = (), resamples: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """A row a configuration, in the order of the sweep's own figures, which chose them.
+
+    ``dev_wer`` and ``test_wer`` are means over seeds, ``dev_sd`` and ``test_sd`` the standard deviations between
+    them, NaN of one seed. ``optimism`` is ``dev_wer`` less what the sweep saw, which was the best of many trials; both
+    are those of a trial's best epoch on dev, so that test is the figure to quote. ``test_low`` and ``test_high`` bound
+    the 95 % bootstrap interval of ``test_wer``; ``behind`` is ``test_wer`` less that of the first row, with the
+    interval of a paired bootstrap. Seeds are drawn as well as utterances; with one seed the intervals are about that
+    one trained model, and say nothing of what another seed would do.
+
+    Args:
+        utterances: a row an utterance, trial and seed: ``trial``, ``sweep_wer``, ``seed``, ``part``, ``split``,
+            ``key``, ``glosses`` of the reference, ``errors``, and the columns of ``clusters``.
+        clusters: from the widest to the narrowest, what is drawn before utterances are, since utterances of one
+            signer are not independent; none draws utterances.
+        resamples: of the bootstrap.
+
+    Raises:
+        ValueError: trials were scored on different utterances, or under different seeds.
+
+    Source: Efron and Tibshirani 1993; Bisani and Ney 2004 for the paired bootstrap of word error rates.
+    """
+    rows: list[dict[str, Any]] = []
+    order = utterances[["trial", "sweep_wer"]].drop_duplicates().sort_values("sweep_wer", kind="stable")
+    first: Counts | None = None
+    for trial, sweep_wer in order.itertuples(index=False):
+        own = utterances[utterances["trial"] == trial]
+        seeds = own.groupby(["split", "seed"])[["errors", "glosses"]].sum()
+        wers = seeds["errors"] / seeds["glosses"]
+        counts = Counts.of(own[own["split"] == "test"], clusters)
+        if first is None:
+            first, drawn_first = counts, counts.resample(resamples, seed)
+        elif not counts.matches(first):
+            raise ValueError(f"trial {trial} was scored on other utterances or seeds than the first one")
+        draws = counts.resample(resamples, seed)
+        point = float(wers["test"].mean())
+        low, high = np.percentile(draws, [2.5, 97.5])
+        behind_low, behind_high = np.percentile(draws - drawn_first, [2.5, 97.5])
+        rows.append(
+            {
+                "trial": trial,
+                "seeds": own["seed"].nunique(),
+                "sweep_wer": sweep_wer,
+                "dev_wer": wers["dev"].mean(),
+                "dev_sd": wers["dev"].std(ddof=1),
+                "optimism": wers["dev"].mean() - sweep_wer,
+                "test_wer": point,
+                "test_sd": wers["test"].std(ddof=1),
+                "test_low": low,
+                "test_high": high,
+                "behind": point - (rows[0]["test_wer"] if rows else point),
+                "behind_low": behind_low,
+                "behind_high": behind_high,
+            }
+        )
+    return build_frame(rows, CONFIRMATION_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Errors of one configuration.
+
+    Attributes:
+        utterances: part, key, ``glosses`` of the reference and clusters, in an order of their own.
+        seeds: in order.
+        errors: (utterance, seed).
+    """
+
+    utterances: pd.DataFrame
+    seeds: Sequence[int]
+    errors: Floats
+    clusters: Sequence[str]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, clusters: Sequence[str]) -> "Counts":
+        """From a row an utterance and seed."""
+        named = ["part", "key", "glosses", *clusters]
+        table = rows.pivot_table(index=named, columns="seed", values="errors", sort=True)
+        return cls(table.index.to_frame(index=False), [int(seed) for seed in table.columns], table.to_numpy(), clusters)
+
+    def matches(self, other: "Counts") -> bool:
+        """Whether both are of the same utterances and seeds, as a paired bootstrap needs them."""
+        return (
+            self.seeds == other.seeds and self.utterances.equals(other.utterances) and not np.isnan(self.errors).any()
+        )
+
+    def resample(self, resamples: int, seed: int) -> Floats:
+        """WERs of bootstrap samples: seeds are drawn with replacement, then clusters, what is within each, utterances.
+
+        The same shape and seed give the same draws, so that differences between configurations are paired.
+        """
+        generator = np.random.default_rng(seed)
+        glosses = self.utterances["glosses"].to_numpy(float)
+        groups = [self.utterances[name].to_numpy() for name in self.clusters]
+        everyone = np.arange(len(self.utterances))
+        wers = np.empty(resamples)
+        for place in range(resamples):
+            chosen = generator.integers(len(self.seeds), size=len(self.seeds))
+            drawn = _draw(everyone, groups, generator)
+            wers[place] = self.errors[drawn][:, chosen].mean(axis=1).sum() / glosses[drawn].sum()
+        return wers
+
+
+def _draw(
+    rows: npt.NDArray[np.int64], groups: Sequence[npt.NDArray[np.object_]], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    if not groups:
+        return generator.choice(rows, size=len(rows))
+    names = np.unique(groups[0][rows])
+    chosen = generator.choice(names, size=len(names))
+    return np.concatenate([_draw(rows[groups[0][rows] == name], groups[1:], generator) for name in chosen])

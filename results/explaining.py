@@ -1,0 +1,119 @@
+"""Tell the life of one trial on a page: what it was given, how it learned, whom it met at each rung, why it ended."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from glosstune.results.frames import name_parameters
+from glosstune.results.indicators import INDICATORS
+from glosstune.results.loading import Results
+
+# Heading, column, and how a value is written.
+_CURVE = (
+    ("epoch", "epoch", "{:.0f}"),
+    ("WER", "wer", "{:.1%}"),
+    ("train loss", "train_loss", "{:.3f}"),
+    ("below floor", "loss_below_floor", "{:.1%}"),
+    ("dev loss", "dev_loss", "{:.3f}"),
+    ("blank", "blank_ratio", "{:.1%}"),
+    ("grad norm", "grad_norm", "{:.3g}"),
+    ("rate", "learning_rate", "{:.2g}"),
+    ("seconds", "epoch_s", "{:.1f}"),
+)
+_MOST_RIVALS = 8
+
+
+def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str:
+    """A page of text about a trial.
+
+    Losses are nats a gloss; ``below floor`` is how far the training loss has come down from the CTC floor, the lowest
+    that a model reaches which ignores its input: at or below 0 % nothing has been learned from it. Rivals are those
+    that had come to the rung by then, best first.
+
+    Args:
+        sweep: its name; needed where there are several.
+
+    Raises:
+        SettingError: there is no such trial.
+    """
+    results.configuration(trial, sweep)  # refuses what is not there
+    name = sweep if sweep is not None else str(results.sweeps["sweep"].iloc[0])
+    row, epochs, decisions = (_of(frame, name, trial) for frame in (results.trials, results.epochs, results.decisions))
+    parts = [
+        _head(row.iloc[0], name_parameters(results.trials)),
+        _table(epochs),
+        _rungs(results.decisions[results.decisions["sweep"] == name], decisions),
+        _life(decisions),
+    ]
+    page = "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
+    # A record may come from elsewhere: no control sequence of its texts reaches the terminal.
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in page)
+
+
+def _of(frame: pd.DataFrame, sweep: str, trial: int) -> pd.DataFrame:
+    return frame[(frame["sweep"] == sweep) & (frame["trial"] == trial)]
+
+
+def _head(row: pd.Series, parameters: Sequence[str]) -> Iterator[str]:
+    source = "" if pd.isna(row["source"]) else f", suggested by: {row['source']}"
+    yield f"trial {row['trial']} of {row['sweep']}: {row['status']} after {row['epochs']} epochs{source}"
+    yield "given     " + " ".join(f"{name}={_short(row[name])}" for name in parameters if not pd.isna(row[name]))
+    if not pd.isna(row["wer_best"]):
+        yield f"best      WER {row['wer_best']:.1%} at epoch {row['epoch_of_best']}, last {_percent(row['wer_last'])}"
+        verdicts = (f"{words}: {_verdict(row[name])}" for name, words in INDICATORS.items())
+        yield "success   " + "; ".join(verdicts)
+    if not pd.isna(row["stop_reason"]):
+        yield f"why       {row['stop_reason']}"
+    if not pd.isna(row["error"]):
+        yield f"error     {row['error']}"
+    for column, words in (("best_checkpoint", "weights"), ("last_checkpoint", "last")):
+        if not pd.isna(row[column]):
+            yield f"{words:10}{row[column]}"
+
+
+def _table(epochs: pd.DataFrame) -> Iterator[str]:
+    shown = [part for part in _CURVE if epochs[part[1]].notna().any()]
+    if not shown:
+        return
+    rows = [[heading for heading, *_ in shown]]
+    for row in epochs.to_dict("records"):
+        rows.append(["-" if pd.isna(row[column]) else form.format(row[column]) for _, column, form in shown])
+    widths = [max(len(row[place]) for row in rows) for place in range(len(shown))]
+    for cells in rows:
+        yield "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _rungs(everybody: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+    for rung, events in own[own["rung"].notna()].groupby("rung"):
+        first = events.iloc[0]
+        arrivals = everybody[everybody["rung"] == rung].drop_duplicates("trial")
+        there = arrivals[arrivals.index <= first.name].sort_values("score", kind="stable")
+        rivals = [
+            f"{'this one' if rival['trial'] == first['trial'] else rival['trial']} {rival['score']:.3g}"
+            for rival in there.to_dict("records")
+        ]
+        more = f", and {len(rivals) - _MOST_RIVALS} more" if len(rivals) > _MOST_RIVALS else ""
+        yield (
+            f"rung {rung}, epoch {first['epoch']}: score {first['score']:.3g}, {first['decision']}; "
+            f"trial and score of all there: {', '.join(rivals[:_MOST_RIVALS])}{more}"
+        )
+
+
+def _life(decisions: pd.DataFrame) -> Iterator[str]:
+    for row in decisions.to_dict("records"):
+        when = "-" if pd.isna(row["time"]) else f"{row['time']:%Y-%m-%d %H:%M:%S}"
+        reason = "" if pd.isna(row["reason"]) else f": {row['reason']}"
+        yield f"{when}  after epoch {row['epoch']}, {row['decision']}{reason}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _percent(value: float) -> str:
+    return "not finite" if pd.isna(value) else f"{value:.1%}"
+
+
+def _verdict(value: Any) -> str:
+    return "not decided" if pd.isna(value) else "yes" if value else "no"

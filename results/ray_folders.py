@@ -1,0 +1,190 @@
+"""Read the folder of a plain Ray Tune experiment: the JSON and CSV of its trials, and none of its pickles."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from glosstune.results.record import SweepRecord, TrialRecord
+from glosstune.spaces.errors import FolderError
+
+# What Ray adds to every result beside the metrics of the trial.
+_BOOKKEEPING = {
+    "timestamp",
+    "checkpoint_dir_name",
+    "done",
+    "training_iteration",
+    "trial_id",
+    "date",
+    "time_this_iter_s",
+    "time_total_s",
+    "pid",
+    "hostname",
+    "node_ip",
+    "config",
+    "time_since_restore",
+    "iterations_since_restore",
+    "experiment_tag",
+    "should_checkpoint",
+    "epoch",
+    "trial",
+}
+
+
+def is_ray_folder(folder: Path) -> bool:
+    """Whether a folder of it looks like a trial of Ray Tune's."""
+    return folder.is_dir() and any(True for _ in _trial_folders(folder))
+
+
+def read_ray_folder(folder: Path) -> SweepRecord:
+    """The trials of an experiment, numbered in the order of their folders' names; an iteration counts as an epoch.
+
+    Of ``result.json``, ``progress.csv``, ``params.json`` and the JSON of the experiment's state only; Ray's own reader
+    unpickles whatever lies there. A trial is ``finished`` if Ray called it terminated, stopped early or not, which Ray
+    does not write down.
+
+    Raises:
+        FolderError: a file that cannot be read.
+    """
+    record, states = SweepRecord(), _states(folder)
+    for number, trial_folder in enumerate(sorted(_trial_folders(folder))):
+        record.trials[number] = _read_trial(trial_folder, states)
+    times = [datetime.fromisoformat(time) for trial in record.trials.values() for time in trial.times.values()]
+    if times:
+        first = [_begun(trial) for trial in record.trials.values() if trial.times]
+        record.runs.append((min(first).isoformat(), max(times).isoformat()))
+    record.samples = len(record.trials)
+    return record
+
+
+def _begun(trial: TrialRecord) -> datetime:
+    """When the first epoch of a trial began."""
+    epoch = min(trial.times)
+    return datetime.fromisoformat(trial.times[epoch]) - timedelta(seconds=trial.reports[epoch].get("epoch_s") or 0.0)
+
+
+def _trial_folders(folder: Path) -> Iterator[Path]:
+    files = ("result.json", "progress.csv", "params.json")
+    return (inner for inner in folder.iterdir() if inner.is_dir() and any((inner / name).is_file() for name in files))
+
+
+def _states(folder: Path) -> dict[str, str]:
+    """The status of each trial by its id, from Ray's newest state of the experiment: JSON whose pickles stay closed.
+
+    A function that returns is done without its last result saying so. No state, or another form of it, is no error.
+    """
+    files = sorted(folder.glob("experiment_state-*.json"), key=lambda path: path.stat().st_mtime)
+    states: dict[str, str] = {}
+    for path in files[-1:]:
+        try:
+            for told, *_ in json.loads(path.read_text(encoding="utf-8"))["trial_data"]:
+                trial = json.loads(told) if isinstance(told, str) else told
+                states[str(trial["trial_id"])] = str(trial["status"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return {}
+    return states
+
+
+def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
+    trial = TrialRecord({}, id=folder.name)
+    rows = list(_rows(folder))
+    configuration = _read_json(folder / "params.json") if (folder / "params.json").is_file() else None
+    for row in rows:
+        trial.id = str(row.get("trial_id", trial.id))
+        if configuration is None:
+            told = _flat(row).items()
+            configuration = {name.removeprefix("config/"): value for name, value in told if name.startswith("config/")}
+        epoch = row.get("training_iteration")
+        if not isinstance(epoch, int | float) or not math.isfinite(epoch) or int(epoch) in trial.reports:
+            continue  # an iteration that was run again after a restore: the first report counts
+        _report(trial, int(epoch), row)
+    trial.configuration = _flat(configuration if isinstance(configuration, dict) else {})
+    error = folder / "error.txt"
+    state = states.get(trial.id)
+    if state == "TERMINATED" or (state is None and rows and rows[-1].get("done") in (True, "True")):
+        trial.status = "finished"
+    elif error.is_file() and state in (None, "ERROR"):  # it stays where a trial was tried again
+        lines = error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        trial.status, trial.rule, trial.error = "failed", "error", lines[-1] if lines else "unknown"
+    elif state in ("PAUSED", "ERROR"):
+        trial.status = {"PAUSED": "paused", "ERROR": "failed"}[state]
+    return trial
+
+
+def _report(trial: TrialRecord, epoch: int, row: Mapping[str, Any]) -> None:
+    metrics = {
+        name: float(value) if math.isfinite(value) else None
+        for name, value in _flat(row).items()
+        if name not in _BOOKKEEPING
+        and not name.startswith("config/")
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    }
+    seconds = row.get("time_this_iter_s")
+    if isinstance(seconds, int | float) and "epoch_s" not in metrics:
+        metrics["epoch_s"] = float(seconds)
+    trial.reports[epoch] = metrics
+    if isinstance(stamp := row.get("timestamp"), int | float):
+        trial.times[epoch] = datetime.fromtimestamp(stamp, UTC).isoformat()
+    if isinstance(node := row.get("hostname"), str):
+        trial.nodes[epoch] = node
+
+
+def _rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """The results of a trial; a crash may tear the last line, which is then dropped."""
+    path = folder / "result.json"
+    if path.is_file() and path.stat().st_size:
+        lines = path.read_text(encoding="utf-8", errors="replace").rstrip().split("\n")
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                if number == len(lines):
+                    return
+                raise FolderError(f"{path}:{number}: not a line of JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise FolderError(f"{path}:{number}: not an object")
+            yield row
+        return
+    path = folder / "progress.csv"
+    if path.is_file():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        whole = text[: text.rfind("\n") + 1]  # half a number would be another one
+        if whole:
+            for row in csv.DictReader(io.StringIO(whole)):
+                told = {name: _parse(value) for name, value in row.items() if name is not None}
+                yield told | {name: row[name] for name in ("trial_id", "hostname") if row.get(name)}
+
+
+def _parse(text: str | None) -> Any:
+    """A cell of a CSV file: a number where it is one (float() alone would take 04213_00000 for one too)."""
+    if not text:
+        return None
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", text):
+        return float(text)
+    return text
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FolderError(f"{path}: not JSON: {error}") from error
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by a slash, as Ray itself writes them."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

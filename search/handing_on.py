@@ -1,0 +1,50 @@
+"""Write the checkpoint of a trial as one file, with what is known of how good it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from glosstune.results import load_results
+from glosstune.search.confirming import FOLDER, SUMMARY
+from glosstune.search.outputs import check_free
+from glosstune.spaces import SettingError
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables import export_checkpoint
+
+
+def export_trial(folder: Path, out: Path, trial: int | None = None) -> str:
+    """Write a trial's best checkpoint to ``out`` and say what was written.
+
+    The file records the trial's figures and, where the sweep was confirmed, those of its configuration.
+
+    Args:
+        trial: its number; default the one with the lowest WER.
+
+    Raises:
+        SettingError: there is no such trial, or ``out`` is no .safetensors file.
+        FolderError: nothing has been reported yet, or ``out`` exists or cannot be written.
+        CheckpointError: the trial has no checkpoint here, or it cannot be read.
+    """
+    if out.suffix != ".safetensors":
+        raise SettingError(f"{out}: must end in .safetensors", key="--out")
+    check_free(out)
+    results = load_results(folder)
+    if trial is not None:
+        results.configuration(trial)  # refuses what is not there
+    number = int(results.best["trial"]) if trial is None else trial
+    row = results.trials[results.trials["trial"] == number].iloc[0]
+    if not isinstance(row["best_checkpoint"], str):
+        raise CheckpointError(f"{folder}: trial {number} has no best.pt here; copy its trials folder too")
+    scores: dict[str, Any] = {"wer": float(row["wer_best"]), "trial": number, "sweep": str(row["sweep"])}
+    confirmed = _confirmed(folder, number)
+    export_checkpoint(Path(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
+    told = f", test WER {confirmed['test_wer']:.1%} over {confirmed['seeds']} seeds" if confirmed else ""
+    return f"{out}: trial {number}, WER {row['wer_best']:.1%} on dev at epoch {row['epoch_of_best']}{told}"
+
+
+def _confirmed(folder: Path, trial: int) -> dict[str, Any] | None:
+    path = folder / FOLDER / SUMMARY
+    if not path.exists():
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return next((row for row in rows if row["trial"] == trial), None)

@@ -1,0 +1,86 @@
+"""Run a trial of a sweep again and compare its curve with the one in the record."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from glosstune.models import read_weights
+from glosstune.results import load_results
+from glosstune.search.driving import SWEEP
+from glosstune.search.manifest import build_manifest, read_manifest
+from glosstune.search.sweep import AUTO, load_sweep
+from glosstune.search.weights import with_weights
+from glosstune.spaces import SettingError
+from glosstune.spaces.errors import CheckpointError, CorpusError
+from glosstune.trainables import TrainingSession
+from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.provenance import file_hash
+
+COMPARED = ("train_loss", "wer")
+
+
+def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int | None = None) -> pd.DataFrame:
+    """Train a trial again, from the seed, corpus and weights of its sweep, and say where it differs.
+
+    On the machine's CPU that trained it, with as many threads, every epoch is the same; on another one, or on a GPU,
+    curves part after some epochs.
+
+    Args:
+        say: hears of each epoch.
+        epochs: at most so many; default all that the trial reported.
+
+    Returns:
+        a row an epoch: ``epoch``, and for ``train_loss`` and ``wer`` what was recorded, what it is now, and the
+        difference.
+
+    Raises:
+        SettingError: there is no such trial, or it reported nothing.
+        CorpusError, CheckpointError: corpus or weights are not those that the sweep had.
+    """
+    folder = folder.expanduser().absolute()
+    results, sweep = load_results(folder), load_sweep(folder / SWEEP)
+    configuration = results.configuration(trial)
+    recorded = results.epochs[results.epochs["trial"] == trial].set_index("epoch")
+    if recorded.empty:
+        raise SettingError(f"trial {trial} reported nothing that could be compared", key="TRIAL")
+    manifest = read_manifest(folder)
+    corpus = pack_corpus(sweep.corpus)
+    if manifest["corpus"]["key"] != corpus.key:
+        raise CorpusError(f"{folder}: the corpus has changed since the sweep ran")
+    sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
+    if sweep.pretrained is not None:
+        read_weights(str(sweep.pretrained))
+        if file_hash(Path(sweep.pretrained)) != (manifest["pretrained"] or {}).get("sha256"):
+            raise CheckpointError(f"{sweep.pretrained}: are not the weights that the sweep had")
+    for line in _differences(manifest, build_manifest(corpus, {}, [])):
+        say(line)
+    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
+    session = TrainingSession(sweep.settings_of(configuration), corpus)
+    last = int(recorded.index.max())
+    rows = []
+    for epoch in range(1, (last if epochs is None else min(epochs, last)) + 1):
+        metrics = session.run_epoch()
+        row: dict[str, float] = {"epoch": epoch}
+        for name in COMPARED:
+            before = float(recorded[name].get(epoch, math.nan))
+            row |= {f"{name}_then": before, f"{name}_now": metrics[name], f"{name}_difference": metrics[name] - before}
+        rows.append(row)
+        say(f"epoch {epoch}: WER {metrics['wer']:.1%}, then {row['wer_then']:.1%}")
+    return pd.DataFrame(rows)
+
+
+def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Lines about what may make curves part: versions and machines."""
+    versions = then["versions"], now["versions"]
+    found = [
+        f"{name}: {versions[0].get(name)} then, {versions[1].get(name)} now"
+        for name in sorted({*versions[0], *versions[1]})
+        if versions[0].get(name) != versions[1].get(name)
+    ]
+    if then["machine"] != now["machine"]:
+        found.append("another machine than the sweep ran on")
+    return found

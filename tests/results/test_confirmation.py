@@ -1,0 +1,88 @@
+"""How sure a confirmed figure is, where that is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glosstune.results.confirmation import CONFIRMATION_COLUMNS, Counts, summarise_confirmation
+
+
+def utterances(*rows: tuple[int, int, str, str, int, int]) -> pd.DataFrame:
+    """Of (trial, seed, split, key, glosses, errors); the signer is the first letter of the key."""
+    frame = pd.DataFrame(rows, columns=["trial", "seed", "split", "key", "glosses", "errors"])
+    return frame.assign(sweep_wer=0.1 * (1 + frame["trial"]), part="seeds", signer=frame["key"].str[0])
+
+
+def test_means_are_over_seeds_and_intervals_around_them():
+    rows = [(0, seed, split, f"a{n}", 10, 2 + seed) for seed in (1, 3) for split in ("dev", "test") for n in range(20)]
+    (row,) = summarise_confirmation(utterances(*rows)).to_dict("records")
+    assert (row["seeds"], row["dev_wer"], row["test_wer"]) == (2, pytest.approx(0.4), pytest.approx(0.4))
+    assert row["dev_sd"] == pytest.approx(np.std([0.3, 0.5], ddof=1))
+    assert row["optimism"] == pytest.approx(0.3)
+    # Every utterance is like every other, so only which seeds are drawn matters.
+    assert (row["test_low"], row["test_high"]) == (pytest.approx(0.3), pytest.approx(0.5))
+    assert row["behind"] == 0
+
+
+def test_of_one_seed_only_the_utterances_are_uncertain():
+    rows = [(0, 1, split, f"a{n}", 10, 4) for split in ("dev", "test") for n in range(20)]
+    (row,) = summarise_confirmation(utterances(*rows)).to_dict("records")
+    assert row["test_low"] == row["test_high"] == pytest.approx(0.4)
+
+
+def test_what_was_scored_on_other_utterances_or_seeds_is_refused():
+    rows = [(trial, 1, split, f"a{n}", 10, 4) for trial in (0, 1) for split in ("dev", "test") for n in range(3)]
+    with pytest.raises(ValueError, match="trial 1 was scored on other utterances or seeds"):
+        summarise_confirmation(utterances(*rows[:-1]))
+    with pytest.raises(ValueError, match="trial 1 was scored on other utterances or seeds"):
+        summarise_confirmation(utterances(*rows, *((0, 2, *row[2:]) for row in rows[:6])))
+
+
+def test_the_best_of_the_sweep_comes_first_and_others_are_so_far_behind():
+    rows = [
+        (trial, 1, split, f"a{n}", 10, 3 - trial + n % 2)
+        for trial in (1, 0)
+        for split in ("dev", "test")
+        for n in range(30)
+    ]
+    first, second = summarise_confirmation(utterances(*rows)).to_dict("records")
+    assert (first["trial"], second["trial"]) == (0, 1)
+    # One error in ten less in every single utterance: paired, there is nothing uncertain about it.
+    assert second["behind"] == pytest.approx(-0.1)
+    assert (second["behind_low"], second["behind_high"]) == (pytest.approx(-0.1), pytest.approx(-0.1))
+    assert second["test_high"] - second["test_low"] > 0.01
+
+
+def test_drawing_signers_is_less_sure_than_drawing_utterances():
+    rows = [
+        (0, 1, split, f"{signer}{n}", 10, errors)
+        for split in ("dev", "test")
+        for signer, errors in (("a", 1), ("b", 7))
+        for n in range(50)
+    ]
+    widths = [
+        summary["test_high"].iloc[0] - summary["test_low"].iloc[0]
+        for clusters in ([], ["signer"])
+        for summary in [summarise_confirmation(utterances(*rows), clusters)]
+    ]
+    assert widths[1] == pytest.approx(0.6)  # either signer may be drawn twice
+    assert widths[0] < 0.2
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=12), st.booleans())
+def test_no_draw_is_better_than_the_best_or_worse_than_the_worst_utterance(counts, clustered):
+    frame = pd.DataFrame(counts, columns=["glosses", "errors"])
+    frame["signer"] = [f"s{n % 3}" for n in range(len(frame))]
+    frame = frame.assign(part="a", key=[f"u{n}" for n in range(len(frame))], seed=1)
+    draws = Counts.of(frame, ["signer"] if clustered else []).resample(20, seed=0)
+    rates = frame["errors"] / frame["glosses"]
+    assert draws.min() >= rates.min() - 1e-9
+    assert draws.max() <= rates.max() + 1e-9
+
+
+def test_one_seed_has_no_deviation_and_types_are_exact():
+    frame = summarise_confirmation(utterances((0, 1, "dev", "a0", 4, 1), (0, 1, "test", "a0", 4, 2)))
+    assert frame["test_sd"].isna().all()
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == CONFIRMATION_COLUMNS

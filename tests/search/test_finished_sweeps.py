@@ -1,0 +1,98 @@
+"""Confirm, export and reproduce what a real, tiny sweep found, by the commands a user types."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from glosstune.results import load_results
+from glosstune.trainables import load_recogniser
+from glosstune.trainables.settings import CorpusSettings
+
+TINY = ["student", "model.width=0.25", "training.epochs=2", "training.batch_size=8", "halving.min_epochs=1"]
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def ended(run: Run, ray_cluster: None, small_settings: CorpusSettings, tmp_path: Path) -> Path:
+    """The folder of a sweep of two trials."""
+    embedded = [f"corpus.signers={list(small_settings.signers or ())}", f"corpus.cache={small_settings.cache}"]
+    folder = tmp_path / "sweep"
+    sizes = ["corpus.sentences=24", "search.samples=2", "--out", str(folder)]
+    assert run("sweep", *TINY, *embedded, *sizes) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_the_best_trial_is_trained_under_new_seeds_and_test_is_scored_once(
+    run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = load_results(ended).best
+    assert run("confirm", str(ended), "--top", "1", "--seeds", "2") == 0
+    told = capsys.readouterr().out
+    assert "test_wer" in told and "optimism" in told
+    trials = load_results(ended / "confirm" / "seeds").trials
+    assert trials["seed"].tolist() == [1, 2]  # the sweep used 0
+    assert trials["status"].tolist() == ["finished"] * 2
+    assert trials["learning_rate"].tolist() == [best["learning_rate"]] * 2
+    scored = pd.read_parquet(ended / "confirm" / "utterances.parquet")
+    assert set(scored["split"]) == {"dev", "test"}
+    dev = scored[scored["split"] == "dev"].groupby("seed")[["errors", "glosses"]].sum()
+    # What the trials themselves reported at their best epoch.
+    assert (dev["errors"] / dev["glosses"]).tolist() == pytest.approx(trials["wer_best"].tolist())
+
+    written = (ended / "confirm" / "utterances.parquet").stat().st_mtime_ns
+    for checkpoint in (ended / "confirm").glob("seeds/trials/*/best.pt"):
+        checkpoint.unlink()  # nothing needs them any more
+    assert run("confirm", str(ended), "--top", "1", "--seeds", "2") == 0
+    assert capsys.readouterr().out == told
+    assert (ended / "confirm" / "utterances.parquet").stat().st_mtime_ns == written
+    assert run("confirm", str(ended), "--top", "1", "--seeds", "3") == 2
+    assert "holds another confirmation" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_cannot_be_confirmed_is_refused(
+    run: Run, ended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("confirm", str(ended), "--per", "strategy") == 2
+    assert "--per: the sweep has no parameter 'strategy'" in capsys.readouterr().err
+    assert run("confirm", str(tmp_path)) == 2
+    assert "sweep.yaml" in capsys.readouterr().err
+    assert not (ended / "confirm").exists()
+
+
+def test_the_best_trial_becomes_one_file(
+    run: Run, ended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = load_results(ended).best
+    capsys.readouterr()
+    assert run("export", str(ended), "--out", str(tmp_path / "student.safetensors")) == 0
+    assert f"trial {best['trial']}, WER {best['wer_best']:.1%} on dev" in capsys.readouterr().out
+    recogniser = load_recogniser(tmp_path / "student.safetensors")
+    expected = {"epoch": best["epoch_of_best"], "wer": best["wer_best"], "trial": best["trial"], "sweep": "sweep"}
+    assert recogniser.scores == expected
+    for arguments, told in (
+        (["--out", str(tmp_path / "student.safetensors")], "exists already"),
+        (["--out", str(tmp_path / "student.pt")], "must end in .safetensors"),
+        (["--out", str(tmp_path / "new.safetensors"), "--trial", "9"], "has no trial 9"),
+    ):
+        assert run("export", str(ended), *arguments) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_trial_runs_again_to_the_same_curve(run: Run, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trials = load_results(ended).trials
+    finished = int(trials["trial"][trials["status"] == "finished"].iloc[0])
+    capsys.readouterr()
+    assert run("reproduce", str(ended), str(finished)) == 0
+    assert "the same in all 2 epochs" in capsys.readouterr().out
+    record = (ended / "record.jsonl").read_text()
+    (ended / "record.jsonl").write_text(record.replace('"train_loss": ', '"train_loss": 1'))
+    assert run("reproduce", str(ended), str(finished), "--epochs", "1") == 1
+    assert "differs from epoch 1" in capsys.readouterr().out
+    (ended / "manifest.json").unlink()
+    assert run("reproduce", str(ended), str(finished)) == 2
+    assert "manifest.json: cannot be read as the manifest of a sweep" in capsys.readouterr().err

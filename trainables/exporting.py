@@ -1,0 +1,132 @@
+"""Hand a trained recogniser on as one file: weights, vocabulary, input conditioning, configuration and scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from glosstune.models import build_model, read_weights, write_weights
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
+from glosstune.trainables.corpora.vocabulary import Vocabulary
+from glosstune.trainables.decoding import greedy_decode
+from glosstune.trainables.precision import autocast
+from glosstune.trainables.session import read_checkpoint
+from glosstune.trainables.settings import TrialSettings
+
+# Beside the tensors of the model itself.
+_SCALE, _OFFSET = "conditioning.scale", "conditioning.offset"
+
+
+@dataclass(frozen=True)
+class TrainedRecogniser:
+    """A recogniser as it was trained, on the CPU and in evaluation mode.
+
+    Attributes:
+        model: (batch, time, 6516) conditioned features to log-probabilities.
+        conditioning: of its input.
+        vocabulary: its classes.
+        settings: of the trial that trained it.
+        scores: what was recorded of it, such as ``wer``, a fraction, on dev.
+    """
+
+    model: Recogniser
+    conditioning: Conditioning
+    vocabulary: Vocabulary
+    settings: TrialSettings
+    scores: Mapping[str, object]
+
+    @torch.no_grad()
+    def log_probs(self, utterances: Sequence[npt.NDArray[np.floating]]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (time', batch, gloss) and the valid frames (batch,) of each.
+
+        Args:
+            utterances: (time, 1629) positions or (time, 6516) features each, in the order of a packed corpus.
+
+        Raises:
+            ValueError: none, one of another width or without frames, or two widths.
+        """
+        if len({utterance.shape[-1] for utterance in utterances}) != 1:
+            raise ValueError("expected one or more utterances, all of one width")
+        for utterance in utterances:
+            if utterance.ndim != 2 or utterance.shape[1] not in (BASE_WIDTH, FULL_WIDTH) or not len(utterance):
+                raise ValueError(
+                    f"an utterance of shape {utterance.shape}; expected (time, {BASE_WIDTH} or {FULL_WIDTH})"
+                )
+        frames = [torch.from_numpy(np.array(utterance, np.float32)) for utterance in utterances]
+        lengths = torch.tensor([len(frame) for frame in frames])
+        stored = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)  # (batch, time, width)
+        valid = torch.arange(stored.shape[1]) < lengths[:, None]
+        with autocast(torch.device("cpu"), self.settings.training.precision):
+            result: tuple[Tensor, Tensor] = self.model(self.conditioning.features(stored, valid), lengths)
+        return result
+
+    def recognise(self, utterances: Sequence[npt.NDArray[np.floating]]) -> list[list[str]]:
+        """The glosses of each utterance, by greedy decoding."""
+        decoded = greedy_decode(*self.log_probs(utterances)) if utterances else []
+        return [self.vocabulary.decode(classes) for classes in decoded]
+
+
+def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object]) -> None:
+    """Write what a trial's checkpoint holds to a ``.safetensors`` file that ``load_recogniser`` reads.
+
+    The file serves as ``pretrained`` of a sweep too.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        FolderError: the file cannot be written.
+    """
+    state = read_checkpoint(checkpoint, torch.device("cpu"))
+    settings = _settings(checkpoint, state["settings"])
+    conditioning = {_SCALE: state["conditioning"]["scale"], _OFFSET: state["conditioning"]["offset"]}
+    recorded = {
+        **settings.input_and_model(),
+        "vocabulary": list(state["vocabulary"]),
+        "recordings": list(state["recordings"]),
+        "settings": settings.model_copy(update={"pretrained": None}).model_dump(mode="json"),
+        "scores": {"epoch": int(state["epoch"]), **scores},
+    }
+    write_weights(out, {**state["model"], **conditioning}, recorded)
+
+
+def load_recogniser(path: Path | str) -> TrainedRecogniser:
+    """The recogniser that ``export_checkpoint`` has written; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: the file cannot be read, is none of those, or does not fit its own settings.
+    """
+    path = Path(path)
+    file = read_weights(path)
+    tensors = dict(file.tensors)
+    glosses, scores = file.recorded.get("vocabulary"), file.recorded.get("scores")
+    if not {_SCALE, _OFFSET} <= set(tensors) or not isinstance(glosses, list) or not isinstance(scores, dict):
+        raise CheckpointError(f"{path}: is no exported recogniser; write one with glosstune export")
+    settings = _settings(path, file.recorded.get("settings"))
+    vocabulary = Vocabulary(tuple(map(str, glosses)))
+    scale, offset = tensors.pop(_SCALE), tensors.pop(_OFFSET)
+    blank = np.zeros(FULL_WIDTH, np.float32)
+    live = Conditioning.of(blank, blank + 1, settings.corpus.gains, settings.corpus.noise_floor).live
+    try:
+        model = build_model(
+            vocabulary_size=len(vocabulary), dropout=settings.tuned.dropout, **settings.model.model_dump()
+        )
+        model.load_state_dict(tensors)
+        if scale.shape != (FULL_WIDTH,) or offset.shape != (FULL_WIDTH,):
+            raise ValueError(f"its conditioning has shapes {tuple(scale.shape)} and {tuple(offset.shape)}")
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its tensors do not fit its settings ({error})") from error
+    return TrainedRecogniser(model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores)
+
+
+def _settings(path: Path, recorded: object) -> TrialSettings:
+    try:
+        return TrialSettings.model_validate(recorded)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: its settings are of another version ({error})") from error
