@@ -1,4 +1,4 @@
-# make sweep ARGS="search.samples=2 training.epochs=2 --out /tmp/sweep"
+# make sweep ARGS="search.samples=2 training.epochs=2 --out runs/try"
 # make test
 # make check
 

@@ -11,6 +11,7 @@ import pandas as pd
 from glosstune.results.frames import build_frame
 
 CONFIRMATION_COLUMNS = {
+    "scoring": "string",
     "trial": "int64",
     "seeds": "int64",
     "sweep_wer": "float64",
@@ -32,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 def summarise_confirmation(
     utterances: pd.DataFrame, clusters: Sequence[str] = (), resamples: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """A row a configuration, in the order of the sweep's own figures, which chose them.
+    """A row a way of scoring and configuration, in the order of the sweep's own figures, which chose them.
 
     ``dev_wer`` and ``test_wer`` are means over seeds, ``dev_sd`` and ``test_sd`` the standard deviations between
     them, NaN of one seed. ``optimism`` is ``dev_wer`` less what the sweep saw, which was the best of many trials; both
@@ -42,8 +43,8 @@ def summarise_confirmation(
     one trained model, and say nothing of what another seed would do.
 
     Args:
-        utterances: a row an utterance, trial and seed: ``trial``, ``sweep_wer``, ``seed``, ``part``, ``split``,
-            ``key``, ``glosses`` of the reference, ``errors``, and the columns of ``clusters``.
+        utterances: a row an utterance, trial, seed and way of scoring: ``scoring``, ``trial``, ``sweep_wer``, ``seed``,
+            ``part``, ``split``, ``key``, ``glosses`` of the reference, ``errors``, and the columns of ``clusters``.
         clusters: from the widest to the narrowest, what is drawn before utterances are, since utterances of one
             signer are not independent; none draws utterances.
         resamples: of the bootstrap.
@@ -53,6 +54,13 @@ def summarise_confirmation(
 
     Source: Efron and Tibshirani 1993; Bisani and Ney 2004 for the paired bootstrap of word error rates.
     """
+    rows: list[dict[str, Any]] = []
+    for scoring, scored in utterances.groupby("scoring", sort=False):
+        rows += [{"scoring": scoring, **row} for row in _summarise(scored, clusters, resamples, seed)]
+    return build_frame(rows, CONFIRMATION_COLUMNS)
+
+
+def _summarise(utterances: pd.DataFrame, clusters: Sequence[str], resamples: int, seed: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     order = utterances[["trial", "sweep_wer"]].drop_duplicates().sort_values("sweep_wer", kind="stable")
     first: Counts | None = None
@@ -86,7 +94,7 @@ def summarise_confirmation(
                 "behind_high": behind_high,
             }
         )
-    return build_frame(rows, CONFIRMATION_COLUMNS)
+    return rows
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +50,10 @@ def read_ray_folder(folder: Path) -> SweepRecord:
     does not write down.
 
     Raises:
-        FolderError: a file that cannot be read.
+        FolderError: a ``params.json`` that cannot be read.
+
+    Warns:
+        UserWarning: a line of ``result.json`` that is no result; a crash may have torn it.
     """
     record, states = SweepRecord(), _states(folder)
     for number, trial_folder in enumerate(sorted(_trial_folders(folder))):
@@ -78,7 +82,7 @@ def _states(folder: Path) -> dict[str, str]:
 
     A function that returns is done without its last result saying so. No state, or another form of it, is no error.
     """
-    files = sorted(folder.glob("experiment_state-*.json"), key=lambda path: path.stat().st_mtime)
+    files = sorted(folder.glob("experiment_state-*.json"))  # by the date in the name
     states: dict[str, str] = {}
     for path in files[-1:]:
         try:
@@ -105,6 +109,8 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
         _report(trial, int(epoch), row)
     trial.configuration = _flat(configuration if isinstance(configuration, dict) else {})
     error = folder / "error.txt"
+    if not rows:  # its id is told in the name of its folder alone
+        trial.id = next((id for id in states if f"_{id}_" in f"_{folder.name}_"), trial.id)
     state = states.get(trial.id)
     if state == "TERMINATED" or (state is None and rows and rows[-1].get("done") in (True, "True")):
         trial.status = "finished"
@@ -136,20 +142,18 @@ def _report(trial: TrialRecord, epoch: int, row: Mapping[str, Any]) -> None:
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """The results of a trial; a crash may tear the last line, which is then dropped."""
+    """The results of a trial; a crash may tear a line, behind which Ray goes on when it is restored."""
     path = folder / "result.json"
     if path.is_file() and path.stat().st_size:
-        lines = path.read_text(encoding="utf-8", errors="replace").rstrip().split("\n")
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                if number == len(lines):
-                    return
-                raise FolderError(f"{path}:{number}: not a line of JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise FolderError(f"{path}:{number}: not an object")
-            yield row
+            except (ValueError, RecursionError):
+                row = None
+            if isinstance(row, dict):
+                yield row
+            elif line.strip():
+                warnings.warn(f"{path}:{number}: is no result, and is left out", stacklevel=2)
         return
     path = folder / "progress.csv"
     if path.is_file():

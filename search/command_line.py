@@ -32,6 +32,7 @@ ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of
 Labels = Literal["isolated", "uniform", "aligned"]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
+Rules = Literal["none", "phoenix2014"]
 # Files of a form that go by another ending.
 _ENDINGS = {"md": "markdown", "tex": "latex"}
 
@@ -190,6 +191,8 @@ def confirm(
     seeds: Annotated[int, typer.Option(min=1, help="New seeds for each.")] = 5,
     folds: Annotated[bool, typer.Option("--folds", help="Repeat over the folds of unseen signers.")] = False,
     per: Annotated[Per, typer.Option(help="The best trials of all, or the best one of each strategy.")] = "trial",
+    decode: Annotated[str, typer.Option(help="greedy, or beam:10 for a prefix beam search beside it.")] = "greedy",
+    rules: Annotated[Rules, typer.Option(help="Score after a corpus's clean-up too.")] = "none",
     out: Annotated[Path | None, typer.Option(help="Folder; default 'confirm' in that of the sweep.")] = None,
 ) -> None:
     """Train the best trials again under new seeds and score the test split, once, at the very end.
@@ -200,7 +203,7 @@ def confirm(
     from glosstune.search.confirming import confirm as run
 
     try:
-        summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, out=out)
+        summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, decode=decode, rules=rules, out=out)
     except Interrupted as error:
         typer.echo(f"glosstune: interrupted by {error.signal.name}; the same command goes on", err=True)
         raise typer.Exit(128 + error.signal) from None

@@ -27,8 +27,7 @@ Append = Callable[..., Event]
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
-# Trials drawn at random, beside the start points, before TPE looks at any: half of Optuna's ten, because that finds
-# good recipes sooner (docs/search.md#measured).
+# Trials drawn at random, beside the start points, before TPE looks at any; Optuna's ten are no better (docs/search.md).
 RANDOM_DRAWS = 5
 
 

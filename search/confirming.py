@@ -1,12 +1,13 @@
 """Train the best trials of a sweep again under new seeds, and score the test split once, at the very end.
 
 A confirmation is itself made of sweeps, one for each fold: the chosen configurations are their start points, the seed
-is one more parameter, and no rule stops a trial. So it runs, is shown, and goes on after a crash as every sweep does.
+is one more parameter, and only a loss that is no number stops a trial. So it runs, is shown, and goes on after a crash
+as every sweep does.
 """
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -27,7 +28,9 @@ from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.corpora.utterance import SPLITS
 from glosstune.trainables.files import write_whole
+from glosstune.trainables.phoenix_scoring import clean_phoenix2014
 from glosstune.trainables.provenance import check_unseen
 from glosstune.trainables.scoring import word_error_rate
 
@@ -38,6 +41,7 @@ SUMMARY = "confirmation.json"
 FOLDS = range(1, 6)
 
 Per = Literal["trial", "strategy"]
+Rules = Literal["none", "phoenix2014"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,16 @@ class Confirmation:
         seeds: of each configuration, new ones.
         folds: over which folds of unseen signers, or none: the split of the sweep.
         per: the best trials of all, or the best one of each strategy.
+        decode: ``greedy``, or ``beam:N`` to score a prefix beam search beside it.
+        rules: ``none``, or ``phoenix2014`` to score after that corpus's clean-up as well.
         chosen: number, lowest WER on dev and configuration of each.
     """
 
     seeds: Sequence[int]
     folds: Sequence[int]
     per: Per
+    decode: str
+    rules: Rules
     chosen: Sequence[Mapping[str, Any]]
 
     def parts(self, sweep: Sweep) -> dict[str, Sweep]:
@@ -92,6 +100,8 @@ def confirm(
     seeds: int = 5,
     folds: bool = False,
     per: Per = "trial",
+    decode: str = "greedy",
+    rules: Rules = "none",
     out: Path | None = None,
     console: Console | None = None,
 ) -> pd.DataFrame:
@@ -103,6 +113,8 @@ def confirm(
         top: how many configurations; with ``per="strategy"`` the best one of each strategy instead.
         seeds: how often each is trained, under seeds that the sweep has not used.
         folds: repeat over the folds of unseen signers.
+        decode: ``greedy``, or ``beam:10`` for a prefix beam search of that width beside it.
+        rules: ``phoenix2014`` scores after that corpus's clean-up too.
         out: default ``confirm`` in the sweep's folder.
         console: where progress is shown; default standard error.
 
@@ -119,9 +131,15 @@ def confirm(
     results = load_results(folder)
     used = {sweep.training.seed, *_searched_seeds(results)}
     new = list(islice((seed for seed in count(1) if seed not in used), seeds))
-    wanted = Confirmation(new, list(FOLDS) if folds else [], per, _choose(results, top, per))
+    _beam(decode)
+    chosen = _choose(results, top, per)
+    wanted = Confirmation(new, list(FOLDS) if folds else [], per, decode, rules, chosen)
     wanted.parts(sweep)  # refuses what cannot be, before anything is written
     plan = _agree(out, wanted)
+    numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
+    if numbers[0] != numbers[1]:
+        told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
+        console.print(told.format(*numbers), soft_wrap=True, highlight=False, markup=False)
     if not (out / UTTERANCES).exists():
         parts = plan.parts(sweep)
         _check_weights(parts)
@@ -181,7 +199,7 @@ def _agree(out: Path, wanted: Confirmation) -> Confirmation:
         kept = Confirmation(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise FolderError(f"{path}: cannot be read as a plan ({error}); give another folder with --out") from error
-    options = ("seeds", "folds", "per")
+    options = ("seeds", "folds", "per", "decode", "rules")
     differ = [name for name in options if list(getattr(kept, name)) != list(getattr(wanted, name))]
     if differ or (wanted.per == "trial" and len(kept.chosen) != len(wanted.chosen)):
         raise SettingError(f"{out} holds another confirmation (see {PLAN}); give another folder", key="--out")
@@ -190,7 +208,8 @@ def _agree(out: Path, wanted: Confirmation) -> Confirmation:
 
 def _train(folder: Path, part: Sweep, console: Console) -> None:
     if (folder / RECORD).exists():
-        if (load_results(folder).trials["status"] == "finished").sum() < part.search.samples:
+        ended = load_results(folder).trials["status"].isin(["finished", "stopped", "failed"])
+        if ended.sum() < part.search.samples:
             resume(folder, console=console)
     else:
         launch(part, folder, console=console)
@@ -199,15 +218,19 @@ def _train(folder: Path, part: Sweep, console: Console) -> None:
 def _score(out: Path, plan: Confirmation, parts: Mapping[str, Sweep], console: Console) -> None:
     """Score dev and test with the best checkpoint of every trial, all in one go after all training.
 
+    A trial that diverged counts with the best epoch that it had: that is what its configuration does.
+
     Raises:
         FolderError: a trial has not come to its end, so that what is compared would not be equal.
     """
     for name in parts:
         trials = load_results(out / name).trials
-        for trial in trials[trials["status"] != "finished"].to_dict("records"):
+        ended = (trials["status"] == "finished") | (trials["stop_rule"] == "diverged").fillna(False)
+        for trial in trials[~ended].to_dict("records"):
             why = trial["status"] if pd.isna(trial["error"]) else f"{trial['status']}: {trial['error']}"
             rule = f"trial {trial['trial']} {why}; every one has to finish before test is scored"
-            raise FolderError(f"{out / name}: {rule} (see trials/{trial['trial_id']}/trial.log)")
+            log = f"see trials/{trial['trial_id']}/trial.log"
+            raise FolderError(f"{out / name}: {rule} ({log}, mend it, remove {out / name} and confirm again)")
     console.print("scoring dev and test", highlight=False)
     rows = [row for name, part in parts.items() for row in _scored(out / name, part, plan)]
     table = pd.DataFrame(rows)
@@ -219,26 +242,39 @@ def _scored(folder: Path, part: Sweep, plan: Confirmation) -> Iterator[dict[str,
     signers = dict(zip(corpus.table["key"], corpus.table["signer"], strict=True))
     results = load_results(folder)
     sweep_wer = {int(each["trial"]): float(each["wer"]) for each in plan.chosen}
+    decoders = {"greedy": None, plan.decode: _beam(plan.decode)}
+    cleaners: dict[str, Callable[[list[str]], list[str]]] = {
+        "": list,
+        **({f", {plan.rules}": clean_phoenix2014} if plan.rules == "phoenix2014" else {}),
+    }
     for trial in results.trials.to_dict("records"):
         if pd.isna(trial["best_checkpoint"]):
             raise FolderError(f"{folder}: trial {trial['trial']} has no best.pt")
         configuration = results.configuration(trial["trial"])
         repeated = plan.number(configuration)
         session = TrainingSession.of_checkpoint(Path(trial["best_checkpoint"]), corpus)
-        for split in ("dev", "test"):
-            for row in session.score(split).to_dict("records"):
-                reference, hypothesis = row["reference"].split(), row["hypothesis"].split()
-                errors = round(word_error_rate([reference], [hypothesis]).wer * len(reference))
-                yield {
-                    "trial": repeated,
-                    "sweep_wer": sweep_wer[repeated],
-                    "seed": configuration["seed"],
-                    "part": folder.name,
-                    "split": split,
-                    "key": row["key"],
-                    "signer": signers[row["key"]],
-                    "glosses": len(reference),
-                    "errors": errors,
-                    "reference": row["reference"],
-                    "hypothesis": row["hypothesis"],
-                }
+        for decoder, beam in decoders.items():
+            for split in SPLITS[1:]:
+                for row in session.score(split, beam).to_dict("records"):
+                    told = {"trial": repeated, "sweep_wer": sweep_wer[repeated], "seed": configuration["seed"]}
+                    told |= {"part": folder.name, "split": split, "key": row["key"], "signer": signers[row["key"]]}
+                    for suffix, clean in cleaners.items():
+                        reference, hypothesis = (clean(row[name].split()) for name in ("reference", "hypothesis"))
+                        yield {"scoring": decoder + suffix, **told, **_count(reference, hypothesis)}
+
+
+def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any]:
+    # A clean-up may leave nothing of a reference: then all that was written is wrong.
+    errors = round(word_error_rate([reference], [hypothesis]).wer * len(reference)) if reference else len(hypothesis)
+    counts = {"glosses": len(reference), "errors": errors}
+    return counts | {"reference": " ".join(reference), "hypothesis": " ".join(hypothesis)}
+
+
+def _beam(decode: str) -> int | None:
+    """The width that ``beam:10`` stands for; None for ``greedy``."""
+    if decode == "greedy":
+        return None
+    width = decode.removeprefix("beam:")
+    if not decode.startswith("beam:") or not width.isdecimal() or int(width) < 1:
+        raise SettingError(f"must be 'greedy', or 'beam:' and a width, such as beam:10; got {decode!r}", key="--decode")
+    return int(width)

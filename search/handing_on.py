@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results import load_results
-from glosstune.search.confirming import FOLDER, SUMMARY
+from glosstune.search.confirming import FOLDER, PLAN, SUMMARY
 from glosstune.search.outputs import check_free
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError
@@ -38,13 +38,19 @@ def export_trial(folder: Path, out: Path, trial: int | None = None) -> str:
     scores: dict[str, Any] = {"wer": float(row["wer_best"]), "trial": number, "sweep": str(row["sweep"])}
     confirmed = _confirmed(folder, number)
     export_checkpoint(Path(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
-    told = f", test WER {confirmed['test_wer']:.1%} over {confirmed['seeds']} seeds" if confirmed else ""
+    told = ""
+    if confirmed:
+        where = f" on folds {', '.join(map(str, confirmed['folds']))}" if confirmed["folds"] else ""
+        models = f"{confirmed['seeds']} seeds{where}"
+        told = f"; its configuration, trained again under {models}: test WER {confirmed['test_wer']:.1%}"
     return f"{out}: trial {number}, WER {row['wer_best']:.1%} on dev at epoch {row['epoch_of_best']}{told}"
 
 
 def _confirmed(folder: Path, trial: int) -> dict[str, Any] | None:
+    """The figures of a trial's configuration, which are of other models, and the folds that they are of."""
     path = folder / FOLDER / SUMMARY
     if not path.exists():
         return None
     rows = json.loads(path.read_text(encoding="utf-8"))
-    return next((row for row in rows if row["trial"] == trial), None)
+    folds = json.loads((folder / FOLDER / PLAN).read_text(encoding="utf-8"))["folds"]
+    return next(({**row, "folds": folds} for row in rows if row["trial"] == trial), None)

@@ -67,7 +67,10 @@ def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int 
         row: dict[str, float] = {"epoch": epoch}
         for name in COMPARED:
             before = float(recorded[name].get(epoch, math.nan))
-            row |= {f"{name}_then": before, f"{name}_now": metrics[name], f"{name}_difference": metrics[name] - before}
+            now = metrics[name]
+            # What was not finite then and is not now is the same.
+            apart = now - before if math.isfinite(now) or math.isfinite(before) else 0.0
+            row |= {f"{name}_then": before, f"{name}_now": now, f"{name}_difference": apart}
         rows.append(row)
         say(f"epoch {epoch}: WER {metrics['wer']:.1%}, then {row['wer_then']:.1%}")
     return pd.DataFrame(rows)

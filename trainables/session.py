@@ -19,7 +19,7 @@ from glosstune.trainables.batching import Batch, collate, shuffled_batches, sort
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
-from glosstune.trainables.decoding import blank_frames, greedy_decode
+from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import CTCLoss, ctc_loss
@@ -158,9 +158,13 @@ class TrainingSession:
         }
         return self.metrics
 
-    def score(self, split: Split) -> pd.DataFrame:
-        """What the model as it is now writes for a split: a row an utterance (key, reference, hypothesis)."""
-        return self._score(split)[1]
+    def score(self, split: Split, beam: int | None = None) -> pd.DataFrame:
+        """What the model as it is now writes for a split: a row an utterance (key, reference, hypothesis).
+
+        Args:
+            beam: of a prefix beam search; None decodes greedily.
+        """
+        return self._score(split, beam)[1]
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whole: weights, optimiser, epoch, and what reading features again needs."""
@@ -264,7 +268,7 @@ class TrainingSession:
         return result, norm
 
     @torch.no_grad()
-    def _score(self, split: Split) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
+    def _score(self, split: Split, beam: int | None = None) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
         self.model.eval()
         rows = self.corpus.rows(split)
         known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
@@ -274,7 +278,8 @@ class TrainingSession:
             batch = collate(self.corpus, batch_rows, self.conditioning)
             with autocast(self.device, self.settings.training.precision):
                 log_probs, lengths = self.model(batch.features, batch.lengths)
-            for row, classes in zip(batch_rows, greedy_decode(log_probs, lengths), strict=True):
+            decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)
+            for row, classes in zip(batch_rows, decoded, strict=True):
                 hypotheses[row] = self.corpus.vocabulary.decode(classes)
             blank, valid = blank_frames(log_probs, lengths)
             blanks, frames = blanks + blank, frames + valid

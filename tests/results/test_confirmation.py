@@ -12,7 +12,9 @@ from glosstune.results.confirmation import CONFIRMATION_COLUMNS, Counts, summari
 def utterances(*rows: tuple[int, int, str, str, int, int]) -> pd.DataFrame:
     """Of (trial, seed, split, key, glosses, errors); the signer is the first letter of the key."""
     frame = pd.DataFrame(rows, columns=["trial", "seed", "split", "key", "glosses", "errors"])
-    return frame.assign(sweep_wer=0.1 * (1 + frame["trial"]), part="seeds", signer=frame["key"].str[0])
+    return frame.assign(
+        scoring="greedy", sweep_wer=0.1 * (1 + frame["trial"]), part="seeds", signer=frame["key"].str[0]
+    )
 
 
 def test_means_are_over_seeds_and_intervals_around_them():
@@ -86,3 +88,10 @@ def test_one_seed_has_no_deviation_and_types_are_exact():
     frame = summarise_confirmation(utterances((0, 1, "dev", "a0", 4, 1), (0, 1, "test", "a0", 4, 2)))
     assert frame["test_sd"].isna().all()
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == CONFIRMATION_COLUMNS
+
+
+def test_ways_of_scoring_are_told_apart():
+    rows = [(0, 1, split, "a0", 4, 2) for split in ("dev", "test")]
+    frame = utterances(*rows)
+    both = pd.concat([frame, frame.assign(scoring="beam:10", errors=1)])
+    assert summarise_confirmation(both)[["scoring", "test_wer"]].values.tolist() == [["greedy", 0.5], ["beam:10", 0.25]]

@@ -98,14 +98,24 @@ def test_what_ray_itself_writes_loads(tmp_path, ray_cluster):
     assert "too high" in trials["error"].tolist()[1]
 
 
-def test_a_line_torn_by_a_crash_is_dropped_and_another_broken_one_is_an_error(tmp_path):
+def test_a_line_torn_by_a_crash_is_left_out_and_told(tmp_path):
     folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
     lines = (folder / "result.json").read_text()
-    (folder / "result.json").write_text(lines + '{"training_it')
-    assert load_results(tmp_path / "exp").trials["epochs"].tolist() == [1]
-    (folder / "result.json").write_text("nonsense\n" + lines)
-    with pytest.raises(FolderError, match=r"result\.json:1: not a line of JSON"):
+    (folder / "result.json").write_text(lines + '{"training_it' + lines + json.dumps(result(2, wer=0.8)) + '\n{"train')
+    with pytest.warns(UserWarning, match=r"result\.json:[24]: is no result, and is left out") as told:
+        assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.9, 0.8]
+    assert len(told) == 2
+    (folder / "params.json").write_text("{")
+    with pytest.warns(UserWarning), pytest.raises(FolderError, match=r"params\.json: not JSON"):
         load_results(tmp_path / "exp")
+
+
+def test_a_trial_without_a_result_has_the_state_that_ray_gave_it(tmp_path):
+    write_trial(tmp_path / "exp" / "train_ab1_00000_0_lr=0.1", lr=0.1)
+    states = [[json.dumps({"trial_id": "ab1_00000", "status": "ERROR"}), "{}"]]
+    (tmp_path / "exp" / "experiment_state-2026.json").write_text(json.dumps({"trial_data": states}))
+    trial = load_results(tmp_path / "exp").trials.iloc[0]
+    assert trial[["trial_id", "status", "epochs"]].tolist() == ["ab1_00000", "failed", 0]
 
 
 def test_an_iteration_that_was_run_again_counts_once(tmp_path):

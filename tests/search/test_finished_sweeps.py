@@ -30,7 +30,8 @@ def test_the_best_trial_is_trained_under_new_seeds_and_test_is_scored_once(
     run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     best = load_results(ended).best
-    assert run("confirm", str(ended), "--top", "1", "--seeds", "2") == 0
+    options = ("--top", "1", "--seeds", "2", "--decode", "beam:4", "--rules", "phoenix2014")
+    assert run("confirm", str(ended), *options) == 0
     told = capsys.readouterr().out
     assert "test_wer" in told and "optimism" in told
     trials = load_results(ended / "confirm" / "seeds").trials
@@ -39,14 +40,19 @@ def test_the_best_trial_is_trained_under_new_seeds_and_test_is_scored_once(
     assert trials["learning_rate"].tolist() == [best["learning_rate"]] * 2
     scored = pd.read_parquet(ended / "confirm" / "utterances.parquet")
     assert set(scored["split"]) == {"dev", "test"}
-    dev = scored[scored["split"] == "dev"].groupby("seed")[["errors", "glosses"]].sum()
+    assert set(scored["scoring"]) == {"greedy", "beam:4", "greedy, phoenix2014", "beam:4, phoenix2014"}
+    dev = (
+        scored[(scored["split"] == "dev") & (scored["scoring"] == "greedy")]
+        .groupby("seed")[["errors", "glosses"]]
+        .sum()
+    )
     # What the trials themselves reported at their best epoch.
     assert (dev["errors"] / dev["glosses"]).tolist() == pytest.approx(trials["wer_best"].tolist())
 
     written = (ended / "confirm" / "utterances.parquet").stat().st_mtime_ns
     for checkpoint in (ended / "confirm").glob("seeds/trials/*/best.pt"):
         checkpoint.unlink()  # nothing needs them any more
-    assert run("confirm", str(ended), "--top", "1", "--seeds", "2") == 0
+    assert run("confirm", str(ended), *options) == 0
     assert capsys.readouterr().out == told
     assert (ended / "confirm" / "utterances.parquet").stat().st_mtime_ns == written
     assert run("confirm", str(ended), "--top", "1", "--seeds", "3") == 2
@@ -61,6 +67,8 @@ def test_what_cannot_be_confirmed_is_refused(
     assert "--per: the sweep has no parameter 'strategy'" in capsys.readouterr().err
     assert run("confirm", str(tmp_path)) == 2
     assert "sweep.yaml" in capsys.readouterr().err
+    assert run("confirm", str(ended), "--decode", "beam") == 2
+    assert "--decode: must be 'greedy', or 'beam:' and a width" in capsys.readouterr().err
     assert not (ended / "confirm").exists()
 
 

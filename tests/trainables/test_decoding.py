@@ -1,9 +1,13 @@
+import itertools
+import math
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.trainables import greedy_decode
-from glosstune.trainables.decoding import blank_frames, collapse
+from glosstune.trainables.decoding import beam_decode, blank_frames, collapse
 
 PATHS = st.lists(st.integers(0, 4), min_size=1, max_size=30)
 
@@ -33,3 +37,30 @@ def test_repeats_merge_unless_a_blank_parts_them() -> None:
 
 def test_blanks_are_counted_over_valid_frames() -> None:
     assert blank_frames(_one_hot([[0, 1, 0], [0]]), torch.tensor([3, 1])) == (3, 4)
+
+
+@given(st.integers(1, 5), st.integers(0, 2**31))
+def test_a_beam_as_wide_as_there_are_prefixes_finds_the_most_probable_output(length: int, seed: int) -> None:
+    logits = torch.randn(length, 1, 3, generator=torch.Generator().manual_seed(seed))
+    log_probs = (2 * logits).log_softmax(-1)
+    summed: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(3), repeat=length):
+        output = tuple(collapse(path))
+        chance = math.exp(sum(float(log_probs[frame, 0, label]) for frame, label in enumerate(path)))
+        summed[output] = summed.get(output, 0.0) + chance
+    (found,) = beam_decode(log_probs, torch.tensor([length]), beam=1000, least=-math.inf)
+    assert summed[tuple(found)] == pytest.approx(max(summed.values()), rel=1e-5)
+
+
+def test_a_beam_finds_what_greedy_decoding_misses() -> None:
+    # Blank is the best class of both frames (0.6 each, 0.36 together), yet some "1" comes of three paths (0.64).
+    frame = torch.tensor([0.6, 0.4]).log()
+    log_probs = torch.stack([frame, frame])[:, None]
+    assert greedy_decode(log_probs, torch.tensor([2])) == [[]]
+    assert beam_decode(log_probs, torch.tensor([2]), beam=2) == [[1]]
+
+
+@given(st.lists(PATHS, min_size=1, max_size=3))
+def test_a_beam_reads_valid_frames_only_and_agrees_where_nothing_is_uncertain(paths: list[list[int]]) -> None:
+    lengths = torch.tensor([len(path) for path in paths])
+    assert beam_decode(_one_hot(paths), lengths, beam=3) == [collapse(path) for path in paths]
