@@ -74,7 +74,7 @@ def rank_importance(
         raise SettingError(f"must be one of {', '.join(EVALUATORS)}; got {evaluator!r}", key="evaluator")
     trials = _scored(results, metric)
     names = [name for name in name_parameters(results.trials) if trials[name].nunique() > 1]
-    logarithmic = _logarithmic(results)
+    logarithmic = logarithmic_parameters(results)
     rows = []
     always = [name for name in names if trials[name].notna().all()]
     _warn_of_few(trials, always)
@@ -179,7 +179,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _logarithmic(results: Results) -> set[str]:
+def logarithmic_parameters(results: Results) -> set[str]:
     """Parameters that some sweep searched on a logarithmic scale."""
     found = set()
     for sweep in results.sweeps["sweep"]:

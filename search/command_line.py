@@ -211,6 +211,28 @@ def confirm(
 
 
 @app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default report.html in the first folder.")] = None,
+) -> None:
+    """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
+
+    Example: glosstune report runs/a --out a.html
+    """
+    import pandas as pd
+
+    from glosstune.results import load_results, write_report
+    from glosstune.search.confirming import FOLDER, SUMMARY
+
+    results = load_results([folder.expanduser() for folder in folders])
+    path = (out or folders[0] / "report.html").expanduser()
+    summary = folders[0].expanduser() / FOLDER / SUMMARY
+    confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
+    write_report(results, path, confirmed)
+    typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
+
+
+@app.command()
 def export(
     folder: ResultsFolder,
     out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
