@@ -1,8 +1,8 @@
-"""How long results take to load: python benchmarks/results_loading.py [--short]
+"""How long results take to load and to show: python benchmarks/results_loading.py [--short]
 
 A Ray Tune experiment of trials that do nothing is run once; the same epochs are written as the record of a sweep. Then
 Ray's ExperimentAnalysis, load_results on Ray's folder and load_results on the record read them in turn, to frames of
-trials and epochs.
+trials and epochs; then a report is written from the record.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import ray
 from ray import tune
 from ray.tune import ExperimentAnalysis
 
-from glosstune.results import load_results
+from glosstune.results import load_results, write_report
 from glosstune.trainables.session import METRICS
 
 
@@ -87,6 +87,13 @@ def by_us(folder: Path) -> int:
     return len(load_results(folder).epochs)
 
 
+def report(folder: Path) -> int:
+    """Rows of a sweep that is loaded and written as a page."""
+    results = load_results(folder)
+    write_report(results, folder / "report.html")
+    return len(results.epochs)
+
+
 def seconds(read: Callable[[Path], int], folder: Path, rows: int) -> float:
     started = time.perf_counter()
     assert read(folder) == rows
@@ -113,6 +120,7 @@ def main() -> None:
             "Ray's ExperimentAnalysis": (by_ray, experiment),
             "load_results, Ray's folder": (by_us, experiment),
             "load_results, a sweep": (by_us, sweep),
+            "load_results and write_report, a sweep": (report, sweep),
         }
         times: dict[str, list[float]] = {label: [] for label in readers}
         for _ in range(arguments.rounds):
