@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from glosstune.results.curves import GRID, INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_axes
+from glosstune.results.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_axes
 from glosstune.results.loading import Results
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
@@ -42,7 +42,6 @@ def draw_trial(results: Results, trial: int, path: Path | str, sweep: str | None
         (norm, "Gradient norm before clipping"),
     ):
         style_axes(axes, last_epoch=int(epochs["epoch"].max()))
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
         if axes is not wer:
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
@@ -54,9 +53,7 @@ def draw_trial(results: Results, trial: int, path: Path | str, sweep: str | None
         draw_level(loss, floor, f"CTC floor {floor:.2f}", MUTED, side="left")
         # The first epoch of a fresh model may lie so far above that it would flatten the rest.
         later = epochs[epochs["epoch"] > 1]
-        highest = max(
-            floor, later["train_loss"].max(), epochs["dev_loss"].max(), key=lambda value: value if value == value else 0
-        )
+        highest = pd.Series([floor, later["train_loss"].max(), epochs["dev_loss"].max()]).max()  # without NaN
         loss.set_ylim(0, 1.1 * highest)
     loss.legend(fontsize=7.5, frameon=False, labelcolor=INK, loc="lower left")
     wer.plot(epochs["epoch"], epochs["wer"], color=PALETTE[0])

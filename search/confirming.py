@@ -192,7 +192,7 @@ def _agree(out: Path, wanted: Confirmation) -> Confirmation:
     path = out / PLAN
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**wanted.__dict__, "seeds": list(wanted.seeds)}, indent=1)
+        text = json.dumps(wanted.__dict__, indent=1)
         write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
         return wanted
     try:

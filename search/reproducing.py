@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from glosstune.models import read_weights
 from glosstune.results import load_results
 from glosstune.search.driving import SWEEP
 from glosstune.search.manifest import build_manifest, read_manifest
@@ -52,10 +51,9 @@ def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int 
     if manifest["corpus"]["key"] != corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep ran")
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
-    if sweep.pretrained is not None:
-        read_weights(str(sweep.pretrained))
-        if file_hash(Path(sweep.pretrained)) != (manifest["pretrained"] or {}).get("sha256"):
-            raise CheckpointError(f"{sweep.pretrained}: are not the weights that the sweep had")
+    weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
+    if weights != (manifest["pretrained"] or {}).get("sha256"):
+        raise CheckpointError(f"{sweep.pretrained}: are not the weights that the sweep had")
     for line in _differences(manifest, build_manifest(corpus, {}, [])):
         say(line)
     torch.set_num_threads(max(1, int(sweep.resources.cpu)))
