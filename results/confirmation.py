@@ -28,6 +28,7 @@ CONFIRMATION_COLUMNS = {
 }
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 def summarise_confirmation(
@@ -70,10 +71,11 @@ def _summarise(utterances: pd.DataFrame, clusters: Sequence[str], resamples: int
         wers = seeds["errors"] / seeds["glosses"]
         counts = Counts.of(own[own["split"] == "test"], clusters)
         if first is None:
-            first, drawn_first = counts, counts.resample(resamples, seed)
+            first, drawn = counts, counts.draw(resamples, seed)
+            drawn_first = counts.resample(drawn)
         elif not counts.matches(first):
             raise ValueError(f"trial {trial} was scored on other utterances or seeds than the first one")
-        draws = counts.resample(resamples, seed)
+        draws = counts.resample(drawn)
         point = float(wers["test"].mean())
         low, high = np.percentile(draws, [2.5, 97.5])
         behind_low, behind_high = np.percentile(draws - drawn_first, [2.5, 97.5])
@@ -125,28 +127,38 @@ class Counts:
             self.seeds == other.seeds and self.utterances.equals(other.utterances) and not np.isnan(self.errors).any()
         )
 
-    def resample(self, resamples: int, seed: int) -> Floats:
-        """WERs of bootstrap samples: seeds are drawn with replacement, then clusters, what is within each, utterances.
+    def draw(self, resamples: int, seed: int) -> tuple[Floats, Floats]:
+        """How often each bootstrap sample holds each utterance, (resample, utterance), and each seed, (resample, seed).
 
-        The same shape and seed give the same draws, so that differences between configurations are paired.
+        Seeds are drawn with replacement, then clusters, what is within each, utterances.
         """
         generator = np.random.default_rng(seed)
-        glosses = self.utterances["glosses"].to_numpy(float)
-        groups = [self.utterances[name].to_numpy() for name in self.clusters]
-        everyone = np.arange(len(self.utterances))
-        wers = np.empty(resamples)
+        everyone = _group(np.arange(len(self.utterances)), [self.utterances[name].to_numpy() for name in self.clusters])
+        seeds, utterances = np.empty((resamples, len(self.seeds))), np.empty((resamples, len(self.utterances)))
         for place in range(resamples):
             chosen = generator.integers(len(self.seeds), size=len(self.seeds))
-            drawn = _draw(everyone, groups, generator)
-            wers[place] = self.errors[drawn][:, chosen].mean(axis=1).sum() / glosses[drawn].sum()
+            seeds[place] = np.bincount(chosen, minlength=len(self.seeds))
+            utterances[place] = np.bincount(_draw(everyone, generator), minlength=len(self.utterances))
+        return utterances, seeds
+
+    def resample(self, drawn: tuple[Floats, Floats]) -> Floats:
+        """WERs of bootstrap samples; the same draws for two configurations pair them."""
+        utterances, seeds = drawn
+        errors = ((utterances @ self.errors) * seeds).sum(axis=1) / len(self.seeds)
+        wers: Floats = errors / (utterances @ self.utterances["glosses"].to_numpy(float))
         return wers
 
 
-def _draw(
-    rows: npt.NDArray[np.int64], groups: Sequence[npt.NDArray[np.object_]], generator: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    if not groups:
-        return generator.choice(rows, size=len(rows))
-    names = np.unique(groups[0][rows])
-    chosen = generator.choice(names, size=len(names))
-    return np.concatenate([_draw(rows[groups[0][rows] == name], groups[1:], generator) for name in chosen])
+def _group(rows: Rows, clusters: Sequence[npt.NDArray[np.object_]]) -> "Rows | list[Any]":
+    """The rows of each cluster, of each cluster within it, and so on."""
+    if not clusters:
+        return rows
+    names = clusters[0][rows]
+    return [_group(rows[names == name], clusters[1:]) for name in np.unique(names)]
+
+
+def _draw(group: "Rows | list[Any]", generator: np.random.Generator) -> Rows:
+    chosen = generator.integers(len(group), size=len(group))
+    if isinstance(group, list):
+        return np.concatenate([_draw(group[place], generator) for place in chosen])
+    return group[chosen]

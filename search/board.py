@@ -19,7 +19,7 @@ class Board:
         self._written = {number: trial.epoch for number, trial in trials.items()}
         self._open: dict[int, SummaryWriter] = {}
 
-    def show(self, trial: TrialState) -> None:
+    def show(self, trial: TrialState, *, final: bool = False) -> None:
         """Bring one trial up to date; a file is open only while its trial runs, since thousands may wait."""
         first = self._written.get(trial.number, 0)
         if first < trial.epoch:

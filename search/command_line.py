@@ -32,7 +32,7 @@ ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of
 Labels = Literal["isolated", "uniform", "aligned"]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
-Rules = Literal["none", "phoenix2014"]
+Rules = Literal["none", "phoenix2014", "phoenix2014t"]
 # Files of a form that go by another ending.
 _ENDINGS = {"md": "markdown", "tex": "latex"}
 
@@ -214,14 +214,15 @@ def confirm(
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
     out: Annotated[Path | None, typer.Option(help="File to write; default report.html in the first folder.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
 ) -> None:
     """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
 
-    Example: glosstune report runs/a --out a.html
+    Example: glosstune report runs/a --out a.html --picture curves.pdf
     """
     import pandas as pd
 
-    from glosstune.results import load_results, write_report
+    from glosstune.results import draw_curves, load_results, write_report
     from glosstune.search.confirming import FOLDER, SUMMARY
 
     results = load_results([folder.expanduser() for folder in folders])
@@ -229,6 +230,8 @@ def report(
     summary = folders[0].expanduser() / FOLDER / SUMMARY
     confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
     write_report(results, path, confirmed)
+    if picture is not None:
+        draw_curves(results, picture.expanduser())
     typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
 
 
@@ -285,6 +288,21 @@ def explain(
     typer.echo(explain_trial(results, number))
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
+
+
+@app.command()
+def dashboard(
+    folder: ResultsFolder,
+    host: Annotated[str, typer.Option(help="Address to serve on; who reaches it may change the study.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8080,
+) -> None:
+    """Serve Optuna's dashboard on a sweep, which may be running; needs the extra 'dashboard'.
+
+    Example: glosstune dashboard runs/a --port 8081
+    """
+    from glosstune.search.dashboard import serve
+
+    serve(folder.expanduser().absolute(), host, port)
 
 
 @app.command()

@@ -7,6 +7,7 @@ as every sweep does.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -30,7 +31,7 @@ from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS
 from glosstune.trainables.files import write_whole
-from glosstune.trainables.phoenix_scoring import clean_phoenix2014
+from glosstune.trainables.phoenix_scoring import CLEAN_UPS
 from glosstune.trainables.provenance import check_unseen
 from glosstune.trainables.scoring import word_error_rate
 
@@ -41,7 +42,7 @@ SUMMARY = "confirmation.json"
 FOLDS = range(1, 6)
 
 Per = Literal["trial", "strategy"]
-Rules = Literal["none", "phoenix2014"]
+Rules = Literal["none", "phoenix2014", "phoenix2014t"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Confirmation:
         folds: over which folds of unseen signers, or none: the split of the sweep.
         per: the best trials of all, or the best one of each strategy.
         decode: ``greedy``, or ``beam:N`` to score a prefix beam search beside it.
-        rules: ``none``, or ``phoenix2014`` to score after that corpus's clean-up as well.
+        rules: ``none``, or ``phoenix2014`` or ``phoenix2014t`` to score after that corpus's clean-up as well.
         chosen: number, lowest WER on dev and configuration of each.
     """
 
@@ -114,7 +115,7 @@ def confirm(
         seeds: how often each is trained, under seeds that the sweep has not used.
         folds: repeat over the folds of unseen signers.
         decode: ``greedy``, or ``beam:10`` for a prefix beam search of that width beside it.
-        rules: ``phoenix2014`` scores after that corpus's clean-up too.
+        rules: ``phoenix2014`` or ``phoenix2014t`` scores after that corpus's clean-up too.
         out: default ``confirm`` in the sweep's folder.
         console: where progress is shown; default standard error.
 
@@ -146,7 +147,8 @@ def confirm(
         for name, part in parts.items():
             _train(out / name, part, console)
         _score(out, plan, parts, console)
-    summary = summarise_confirmation(pd.read_parquet(out / UTTERANCES), clusters=["signer"] if plan.folds else [])
+    clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
+    summary = summarise_confirmation(pd.read_parquet(out / UTTERANCES), clusters)
     if plan.folds:
         summary["optimism"] = math.nan  # the sweep's own figure is of another split
     plain = summary.astype(object).where(summary.notna(), None).to_dict("records")
@@ -245,7 +247,7 @@ def _scored(folder: Path, part: Sweep, plan: Confirmation) -> Iterator[dict[str,
     decoders = {"greedy": None, plan.decode: _beam(plan.decode)}
     cleaners: dict[str, Callable[[list[str]], list[str]]] = {
         "": list,
-        **({f", {plan.rules}": clean_phoenix2014} if plan.rules == "phoenix2014" else {}),
+        **({f", {plan.rules}": CLEAN_UPS[plan.rules]} if plan.rules in CLEAN_UPS else {}),
     }
     for trial in results.trials.to_dict("records"):
         if pd.isna(trial["best_checkpoint"]):
@@ -258,6 +260,7 @@ def _scored(folder: Path, part: Sweep, plan: Confirmation) -> Iterator[dict[str,
                 for row in session.score(split, beam).to_dict("records"):
                     told = {"trial": repeated, "sweep_wer": sweep_wer[repeated], "seed": configuration["seed"]}
                     told |= {"part": folder.name, "split": split, "key": row["key"], "signer": signers[row["key"]]}
+                    told["broadcast"] = _broadcast(row["key"])
                     for suffix, clean in cleaners.items():
                         reference, hypothesis = (clean(row[name].split()) for name in ("reference", "hypothesis"))
                         yield {"scoring": decoder + suffix, **told, **_count(reference, hypothesis)}
@@ -268,6 +271,11 @@ def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any
     errors = round(word_error_rate([reference], [hypothesis]).wer * len(reference)) if reference else len(hypothesis)
     counts = {"glosses": len(reference), "errors": errors}
     return counts | {"reference": " ".join(reference), "hypothesis": " ".join(hypothesis)}
+
+
+def _broadcast(key: str) -> str:
+    """What PHOENIX's ``11August_2010_Wednesday_tagesschau_default-3`` was cut from; any other key is its own."""
+    return re.sub(r"(_default)?-\d+$", "", key)
 
 
 def _beam(decode: str) -> int | None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from signal import Signals
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 import yaml
@@ -22,6 +22,8 @@ from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.sweep_state import Event
+from glosstune.search.tracking import open_tracker
+from glosstune.search.trial_state import TrialState
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
 from glosstune.spaces.errors import GlosstuneError, SettingError
@@ -69,7 +71,7 @@ def drive(
         watcher = _Watcher(conductor, folder, display)
         watcher.obey()
         conductor.judge_sweep()
-        watcher.open_mirror()
+        watcher.open_views()
         if conductor.done:
             over = conductor.state.over
             why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
@@ -90,6 +92,16 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
     write_whole(folder / SWEEP, lambda partial: partial.write_text(resolved, encoding="utf-8"))
 
 
+class _View(Protocol):
+    """Shows trials elsewhere: nothing of it is ever read back."""
+
+    def show(self, trial: TrialState, *, final: bool = False) -> None:
+        """Bring one trial up to date; with ``final`` the driver ends."""
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+
+
 class _Watcher:
     """Draws, mirrors, and takes in what users ask for while trials run."""
 
@@ -99,17 +111,25 @@ class _Watcher:
         self._display = display
         self._looked = 0.0
         self._failed: set[int] = set()
-        self._mirror: Mirror | None = None
-        self._board: Board | None = Board(folder, conductor.state.trials)
+        self._views: dict[str, _View] = {"TensorBoard's files are": Board(folder, conductor.state.trials)}
 
-    def open_mirror(self) -> None:
+    def open_views(self) -> None:
         """Bring the study for dashboards in line; SettingError if it is a database that cannot be used."""
         state = self._conductor.state
+        mirror = Mirror(state.sweep, state.id, self._folder)
+        study = "the study for dashboards is"
         try:
-            self._mirror = Mirror(state.sweep, state.id, self._folder)
-            self._mirror.open(state.trials.values(), final=self._conductor.done)
+            mirror.open(state.trials.values(), final=self._conductor.done)
+            self._views[study] = mirror
         except (OSError, ValueError, RuntimeError) as error:
-            self._lose_mirror(error)
+            self._lose(study, error)
+        tracked = f"what {state.sweep.tracking} shows is"
+        try:
+            tracker = open_tracker(state.sweep, state.id, self._folder, state.trials.values())
+            if tracker is not None:
+                self._views[tracked] = tracker
+        except Exception as error:  # whatever the tool or its server makes of it
+            self._lose(tracked, error)
 
     def begin(self, number: int) -> None:
         self._show(number)
@@ -139,11 +159,14 @@ class _Watcher:
         return asked
 
     def finish(self) -> None:
-        """Mirror how every trial ended."""
+        """Show how every trial ended."""
         for number in self._conductor.state.trials:
             self._show(number, final=True)
-        if self._board is not None:
-            self._board.close()
+        for what, view in list(self._views.items()):
+            try:
+                view.close()
+            except Exception as error:
+                self._lose(what, error)
 
     def _follow(self, request: Mapping[str, Any]) -> None:
         if "stop" in request:
@@ -164,7 +187,7 @@ class _Watcher:
         new = load_sweep(self._folder / SWEEP, overrides)
         changes = list_changes(old, new)
         for key in changes:
-            if key in ("resources.cpu", "resources.gpu"):  # which Ray has been given for this run
+            if key in ("resources.cpu", "resources.gpu", "tracking"):  # which this run has begun with
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._folder)
@@ -173,21 +196,15 @@ class _Watcher:
             self._conductor.change(ready, changes)
 
     def _show(self, number: int, *, final: bool = False) -> None:
-        # Both are for looking at: no fault of theirs, a full disk or a lost database, may end a sweep.
+        # They are for looking at: no fault of theirs, a full disk or a lost database, may end a sweep.
         trial = self._conductor.state.trials[number]
-        if self._mirror is not None:
+        for what, view in list(self._views.items()):
             try:
-                self._mirror.show(trial, final=final)
+                view.show(trial, final=final)
             except Exception as error:
-                self._lose_mirror(error)
-        if self._board is not None:
-            try:
-                self._board.show(trial)
-            except Exception as error:
-                self._board = None
-                self._display.note(f"TensorBoard's files are not kept any more ({type(error).__name__})")
+                self._lose(what, error)
         self._display.refresh()
 
-    def _lose_mirror(self, error: Exception) -> None:
-        self._mirror = None
-        self._display.note(f"the study for dashboards is not kept ({type(error).__name__})")
+    def _lose(self, what: str, error: Exception) -> None:
+        self._views.pop(what, None)
+        self._display.note(f"{what} not kept any more ({type(error).__name__})")

@@ -28,6 +28,26 @@ from glosstune.spaces.parameters import Parameter, Scalar
 STUDY = "study.journal"
 URL = "GLOSSTUNE_STUDY_URL"
 
+_STATES = {
+    "running": OptunaState.RUNNING,
+    "finished": OptunaState.COMPLETE,
+    "failed": OptunaState.FAIL,
+    "stopped": OptunaState.PRUNED,
+}
+
+
+def open_storage(folder: Path) -> BaseStorage:
+    """Where the study of the sweep in a folder is kept; SettingError if the environment names none that works."""
+    url = os.environ.get(URL)
+    if url is not None:
+        try:
+            return RDBStorage(url)
+        except Exception as error:  # whatever a database makes Optuna raise
+            raise _unusable(error) from None
+    # The default lock is a symbolic link, which Windows refuses to ordinary users.
+    path = str(folder / STUDY)
+    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+
 
 class Mirror:
     """Shows every trial with its metric by epoch; complete, pruned or failed once it has ended.
@@ -61,11 +81,11 @@ class Mirror:
             shown = self._storage.get_all_trials(study)
             pairs = zip(shown, trials, strict=False)
             same = len(shown) == len(trials) and all(self._agrees(kept, trial, final) for kept, trial in pairs)
+        except SettingError:
+            raise
         except Exception as error:  # whatever a torn file or a database makes Optuna raise
             if self._url is not None and not isinstance(error, KeyError):
-                # Its text may hold the URL.
-                rule = f"cannot be used as a storage of Optuna studies ({type(error).__name__})"
-                raise SettingError(f"{rule}; correct or unset it", key=URL) from None
+                raise _unusable(error) from None
             same = False
         if same:
             self._study = study
@@ -90,13 +110,16 @@ class Mirror:
             if value is not None:
                 self._storage.set_trial_intermediate_value(number, epoch + 1, value)
         self._epochs[trial.number] = trial.epoch
-        state = _state(trial, final)
+        state = _STATES[trial.shown_as(final=final)]
         if state.is_finished():
             if trial.reason:
                 self._storage.set_trial_user_attr(number, "reason", trial.reason)
             best = lowest(trial.curve, self._sweep.search.metric)
             self._storage.set_trial_state_values(number, state, [best] if state == OptunaState.COMPLETE else None)
             self._ended.add(trial.number)
+
+    def close(self) -> None:
+        """Nothing: it is kept whole with every call."""
 
     def _begin(self, trial: TrialState) -> None:
         parameters, distributions = self._parameters(trial)
@@ -121,17 +144,14 @@ class Mirror:
     def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState, final: bool) -> bool:
         metric = self._sweep.search.metric
         values = {epoch: m[metric] for epoch, m in enumerate(trial.curve, start=1) if m.get(metric) is not None}
-        same = shown.state == _state(trial, final) and shown.intermediate_values == values
+        same = shown.state == _STATES[trial.shown_as(final=final)] and shown.intermediate_values == values
         return same and shown.params == self._parameters(trial)[0]
 
     def _connect(self) -> BaseStorage:
-        if self._url is not None:
-            return RDBStorage(self._url)
-        for left in self._path.parent.glob(f"{STUDY}.lock*"):  # of a driver that was killed
-            left.unlink(missing_ok=True)
-        # The default lock is a symbolic link, which Windows refuses to ordinary users.
-        backend = JournalFileBackend(str(self._path), lock_obj=JournalFileOpenLock(str(self._path)))
-        return JournalStorage(backend)
+        if self._url is None:
+            for left in self._path.parent.glob(f"{STUDY}.lock*"):  # of a driver that was killed
+                left.unlink(missing_ok=True)
+        return open_storage(self._path.parent)
 
     def _start_anew(self) -> None:
         if self._url is None:
@@ -143,8 +163,7 @@ class Mirror:
         self._study = self._storage.create_new_study([StudyDirection.MINIMIZE], self._name)
 
 
-def _state(trial: TrialState, final: bool) -> OptunaState:
-    if trial.status in ("finished", "failed"):
-        return OptunaState.COMPLETE if trial.status == "finished" else OptunaState.FAIL
-    goes_on = trial.status == "running" or trial.waits
-    return OptunaState.RUNNING if goes_on and not final else OptunaState.PRUNED
+def _unusable(error: Exception) -> SettingError:
+    # The error's text may hold the URL.
+    rule = f"cannot be used as a storage of Optuna studies ({type(error).__name__})"
+    return SettingError(f"{rule}; correct or unset it", key=URL)

@@ -6,6 +6,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.tracking import check_tracking
 from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
@@ -37,6 +38,7 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     """
     if sweep.pretrained not in (None, AUTO):
         read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
+    check_tracking(sweep)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
@@ -75,7 +75,8 @@ def _file_or_auto(pretrained: str) -> str:
 class Sweep(Section):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
-    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split.
+    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``tracking``
+    names a tool that shows every trial as it runs (see ``search.tracking``).
 
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.
@@ -93,6 +94,7 @@ class Sweep(Section):
     halving: HalvingSettings = HalvingSettings()
     stopping: StoppingSettings = StoppingSettings()
     resources: ResourceSettings = ResourceSettings()
+    tracking: Literal["mlflow", "wandb"] | None = None
     storage: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=lambda: Path.cwd() / "sweeps")
 
     @model_validator(mode="after")

@@ -71,3 +71,12 @@ class TrialState:
     def waits(self) -> bool:
         """Whether it could train on if it was let."""
         return self.status in ("paused", "interrupted") or (self.status == "stopped" and self.rule == "halving")
+
+    def shown_as(self, *, final: bool) -> str:
+        """What others are shown: running, finished, failed or stopped.
+
+        What waits is running for them, unless this is ``final``: the driver ends.
+        """
+        if self.status in ("finished", "failed"):
+            return self.status
+        return "running" if (self.status == "running" or self.waits) and not final else "stopped"

@@ -73,12 +73,19 @@ def test_drawing_signers_is_less_sure_than_drawing_utterances():
     assert widths[0] < 0.2
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=12), st.booleans())
-def test_no_draw_is_better_than_the_best_or_worse_than_the_worst_utterance(counts, clustered):
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=12),
+    st.sampled_from([[], ["signer"], ["signer", "broadcast"]]),
+)
+def test_no_draw_is_better_than_the_best_or_worse_than_the_worst_utterance(counts, clusters):
     frame = pd.DataFrame(counts, columns=["glosses", "errors"])
     frame["signer"] = [f"s{n % 3}" for n in range(len(frame))]
     frame = frame.assign(part="a", key=[f"u{n}" for n in range(len(frame))], seed=1)
-    draws = Counts.of(frame, ["signer"] if clustered else []).resample(20, seed=0)
+    frame["broadcast"] = [f"b{n % 5}" for n in range(len(frame))]
+    whole = Counts.of(frame, clusters)
+    drawn = whole.draw(20, seed=0)
+    assert (drawn[0].sum(axis=1) >= 1).all()
+    draws = whole.resample(drawn)
     rates = frame["errors"] / frame["glosses"]
     assert draws.min() >= rates.min() - 1e-9
     assert draws.max() <= rates.max() + 1e-9

@@ -9,6 +9,7 @@ import yaml
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
+from glosstune.search.command_line import app
 from glosstune.spaces import STRATEGIES
 from glosstune.trainables.settings import CorpusSettings
 
@@ -55,6 +56,10 @@ def test_a_sweep_of_two_trials_leaves_everything_in_its_folder(
         == len(json.loads((tmp_path / "trials.json").read_text()))
         == 2
     )
+
+    assert run("report", str(folder), "--picture", str(tmp_path / "curves.pdf")) == 0
+    assert (folder / "report.html").stat().st_size > 1e6
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
 
     # The resolved file repeats the sweep; its folder exists, so it is refused before anything is touched.
     before = (folder / "record.jsonl").read_bytes()
@@ -176,6 +181,21 @@ def test_a_cluster_that_does_not_answer_is_named(
     assert run("sweep", *SMALL, *_embedded(small_settings), "--out", str(folder)) == 2
     assert f"RAY_ADDRESS: no Ray cluster answers at {address}" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_bash_completes_commands_and_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def completed(line: str) -> list[str]:
+        monkeypatch.setenv("_GLOSSTUNE_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+        with pytest.raises(SystemExit):
+            app(prog_name="glosstune")
+        return capsys.readouterr().out.split()
+
+    assert completed("glosstune re") == ["resume", "results", "report", "reproduce"]
+    assert completed("glosstune results --fo") == ["--format"]
 
 
 @pytest.mark.slow

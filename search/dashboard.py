@@ -1,0 +1,40 @@
+"""Serve Optuna's dashboard on the study that a sweep is mirrored to."""
+
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from glosstune.results.record import RECORD, read_record
+from glosstune.search.driving import SWEEP
+from glosstune.search.mirror import Mirror, open_storage
+from glosstune.search.ownership import owned
+from glosstune.search.sweep import load_sweep
+from glosstune.search.sweep_state import SweepState
+from glosstune.spaces.errors import FolderError, SettingError
+
+
+def serve(folder: Path, host: str, port: int) -> None:
+    """Serve until the process is interrupted. A study that is missing, torn or behind is made anew first.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        SettingError: optuna-dashboard is not installed, the storage that the environment names cannot be used, or
+            the port is taken.
+        FolderError: no sweep lies there.
+    """
+    if find_spec("optuna_dashboard") is None:
+        raise SettingError("dashboard: optuna-dashboard is not installed; pip install 'glosstune[dashboard]'")
+    from optuna_dashboard import run_server
+
+    events = read_record(folder).events
+    state = SweepState(load_sweep(folder / SWEEP))
+    state.replay(events, folder / RECORD)
+    with suppress(FolderError), owned(folder):  # a driver that lives keeps the study itself
+        Mirror(state.sweep, state.id, folder).open(state.trials.values(), final=True)
+    try:
+        run_server(open_storage(folder), host=host, port=port)
+    except OSError as error:
+        rule = f"cannot be served there ({error.strerror or error}); choose another --port or --host"
+        raise SettingError(f"--host {host} --port {port}: {rule}") from None
