@@ -1,5 +1,6 @@
 """Say how good confirmed trials are and how sure that is: means over seeds, bootstrap intervals, paired differences."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +38,12 @@ def summarise_confirmation(
     """A row a way of scoring and configuration, in the order of the sweep's own figures, which chose them.
 
     ``dev_wer`` and ``test_wer`` are means over seeds, ``dev_sd`` and ``test_sd`` the standard deviations between
-    them, NaN of one seed. ``optimism`` is ``dev_wer`` less what the sweep saw, which was the best of many trials; both
-    are those of a trial's best epoch on dev, so that test is the figure to quote. ``test_low`` and ``test_high`` bound
-    the 95 % bootstrap interval of ``test_wer``; ``behind`` is ``test_wer`` less that of the first row, with the
-    interval of a paired bootstrap. Seeds are drawn as well as utterances; with one seed the intervals are about that
-    one trained model, and say nothing of what another seed would do.
+    them, NaN of one seed. ``optimism`` is ``dev_wer`` less what the sweep saw, which was the best of many trials, and
+    NaN where the scoring is not the sweep's own, ``greedy``; both are those of a trial's best epoch on dev, so that
+    test is the figure to quote. ``test_low`` and ``test_high`` bound the 95 % bootstrap interval of ``test_wer``, which
+    is too narrow where there are few seeds or clusters to draw from; ``behind`` is ``test_wer`` less that of the first
+    row, with the interval of a paired bootstrap. Seeds are drawn as well as utterances; with one seed the intervals
+    are about that one trained model, and say nothing of what another seed would do.
 
     Args:
         utterances: a row an utterance, trial, seed and way of scoring: ``scoring``, ``trial``, ``sweep_wer``, ``seed``,
@@ -57,11 +59,14 @@ def summarise_confirmation(
     """
     rows: list[dict[str, Any]] = []
     for scoring, scored in utterances.groupby("scoring", sort=False):
-        rows += [{"scoring": scoring, **row} for row in _summarise(scored, clusters, resamples, seed)]
+        told = _summarise(scored, str(scoring), clusters, resamples, seed)
+        rows += [{"scoring": scoring, **row} for row in told]
     return build_frame(rows, CONFIRMATION_COLUMNS)
 
 
-def _summarise(utterances: pd.DataFrame, clusters: Sequence[str], resamples: int, seed: int) -> list[dict[str, Any]]:
+def _summarise(
+    utterances: pd.DataFrame, scoring: str, clusters: Sequence[str], resamples: int, seed: int
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     order = utterances[["trial", "sweep_wer"]].drop_duplicates().sort_values("sweep_wer", kind="stable")
     first: Counts | None = None
@@ -86,7 +91,8 @@ def _summarise(utterances: pd.DataFrame, clusters: Sequence[str], resamples: int
                 "sweep_wer": sweep_wer,
                 "dev_wer": wers["dev"].mean(),
                 "dev_sd": wers["dev"].std(ddof=1),
-                "optimism": wers["dev"].mean() - sweep_wer,
+                # The sweep decoded greedily and cleaned nothing up.
+                "optimism": wers["dev"].mean() - sweep_wer if scoring == "greedy" else math.nan,
                 "test_wer": point,
                 "test_sd": wers["test"].std(ddof=1),
                 "test_low": low,

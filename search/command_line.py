@@ -223,8 +223,11 @@ def report(
     import pandas as pd
 
     from glosstune.results import draw_curves, load_results, write_report
+    from glosstune.results.curves import picture_format
     from glosstune.search.confirming import FOLDER, SUMMARY
 
+    if picture is not None:
+        picture_format(picture)  # which refuses a wrong ending at once
     results = load_results([folder.expanduser() for folder in folders])
     path = (out or folders[0] / "report.html").expanduser()
     summary = folders[0].expanduser() / FOLDER / SUMMARY

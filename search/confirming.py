@@ -23,6 +23,7 @@ from glosstune.results.confirmation import summarise_confirmation
 from glosstune.results.record import RECORD
 from glosstune.search.driving import SWEEP
 from glosstune.search.launch import launch
+from glosstune.search.ownership import owned
 from glosstune.search.resuming import resume
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.spaces import SettingError
@@ -50,6 +51,7 @@ class Confirmation:
     """What to train again.
 
     Attributes:
+        top: how many configurations were asked for; None of each strategy one.
         seeds: of each configuration, new ones.
         folds: over which folds of unseen signers, or none: the split of the sweep.
         per: the best trials of all, or the best one of each strategy.
@@ -58,6 +60,7 @@ class Confirmation:
         chosen: number, lowest WER on dev and configuration of each.
     """
 
+    top: int | None
     seeds: Sequence[int]
     folds: Sequence[int]
     per: Per
@@ -121,6 +124,7 @@ def confirm(
 
     Raises:
         SettingError: nothing to confirm, or other options than the confirmation in ``out`` began with.
+        Driven: the sweep still runs.
         Interrupted: a signal ended it; the same command goes on.
     """
     folder = folder.expanduser().absolute()
@@ -134,9 +138,11 @@ def confirm(
     new = list(islice((seed for seed in count(1) if seed not in used), seeds))
     _beam(decode)
     chosen = _choose(results, top, per)
-    wanted = Confirmation(new, list(FOLDS) if folds else [], per, decode, rules, chosen)
+    wanted = Confirmation(
+        None if per == "strategy" else top, new, list(FOLDS) if folds else [], per, decode, rules, chosen
+    )
     wanted.parts(sweep)  # refuses what cannot be, before anything is written
-    plan = _agree(out, wanted)
+    plan = _agree(folder, out, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:
         told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
@@ -148,7 +154,9 @@ def confirm(
             _train(out / name, part, console)
         _score(out, plan, parts, console)
     clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
-    summary = summarise_confirmation(pd.read_parquet(out / UTTERANCES), clusters)
+    utterances = pd.read_parquet(out / UTTERANCES)
+    utterances["broadcast"] = utterances["key"].map(_broadcast)
+    summary = summarise_confirmation(utterances, clusters)
     if plan.folds:
         summary["optimism"] = math.nan  # the sweep's own figure is of another split
     plain = summary.astype(object).where(summary.notna(), None).to_dict("records")
@@ -189,10 +197,12 @@ def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:
     return list(chosen.values())[:top]
 
 
-def _agree(out: Path, wanted: Confirmation) -> Confirmation:
+def _agree(folder: Path, out: Path, wanted: Confirmation) -> Confirmation:
     """The plan that lies in ``out``, or the one that is wanted, which is then written there."""
     path = out / PLAN
     if not path.exists():
+        with owned(folder):  # refuses while trials may still overtake those that are chosen
+            pass
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(wanted.__dict__, indent=1)
         write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
@@ -201,9 +211,9 @@ def _agree(out: Path, wanted: Confirmation) -> Confirmation:
         kept = Confirmation(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise FolderError(f"{path}: cannot be read as a plan ({error}); give another folder with --out") from error
-    options = ("seeds", "folds", "per", "decode", "rules")
-    differ = [name for name in options if list(getattr(kept, name)) != list(getattr(wanted, name))]
-    if differ or (wanted.per == "trial" and len(kept.chosen) != len(wanted.chosen)):
+    options = ("top", "folds", "per", "decode", "rules")
+    differ = [name for name in options if getattr(kept, name) != getattr(wanted, name)]
+    if differ or len(kept.seeds) != len(wanted.seeds):
         raise SettingError(f"{out} holds another confirmation (see {PLAN}); give another folder", key="--out")
     return kept
 
@@ -260,7 +270,6 @@ def _scored(folder: Path, part: Sweep, plan: Confirmation) -> Iterator[dict[str,
                 for row in session.score(split, beam).to_dict("records"):
                     told = {"trial": repeated, "sweep_wer": sweep_wer[repeated], "seed": configuration["seed"]}
                     told |= {"part": folder.name, "split": split, "key": row["key"], "signer": signers[row["key"]]}
-                    told["broadcast"] = _broadcast(row["key"])
                     for suffix, clean in cleaners.items():
                         reference, hypothesis = (clean(row[name].split()) for name in ("reference", "hypothesis"))
                         yield {"scoring": decoder + suffix, **told, **_count(reference, hypothesis)}
@@ -275,7 +284,8 @@ def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any
 
 def _broadcast(key: str) -> str:
     """What PHOENIX's ``11August_2010_Wednesday_tagesschau_default-3`` was cut from; any other key is its own."""
-    return re.sub(r"(_default)?-\d+$", "", key)
+    cut = re.fullmatch(r"(\d+[A-Z][a-z]+_\d{4}_.+)-\d+", key)
+    return cut[1] if cut else key
 
 
 def _beam(decode: str) -> int | None:

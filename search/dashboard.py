@@ -6,8 +6,8 @@ from pathlib import Path
 
 from glosstune.results.record import RECORD, read_record
 from glosstune.search.driving import SWEEP
-from glosstune.search.mirror import Mirror, open_storage
-from glosstune.search.ownership import owned
+from glosstune.search.mirror import URL, Mirror, open_storage, study_name
+from glosstune.search.ownership import Driven, owned
 from glosstune.search.sweep import load_sweep
 from glosstune.search.sweep_state import SweepState
 from glosstune.spaces.errors import FolderError, SettingError
@@ -31,10 +31,16 @@ def serve(folder: Path, host: str, port: int) -> None:
     events = read_record(folder).events
     state = SweepState(load_sweep(folder / SWEEP))
     state.replay(events, folder / RECORD)
-    with suppress(FolderError), owned(folder):  # a driver that lives keeps the study itself
+    with suppress(Driven), owned(folder):  # a driver that lives keeps the study itself
         Mirror(state.sweep, state.id, folder).open(state.trials.values(), final=True)
+    storage = open_storage(folder)
     try:
-        run_server(open_storage(folder), host=host, port=port)
+        storage.get_study_id_from_name(study_name(state.sweep, state.id))
+    except KeyError:
+        rule = f"its driver keeps the study elsewhere, or has not begun it; wait, or set {URL} as it was for the driver"
+        raise FolderError(f"{folder}: {rule}") from None
+    try:
+        run_server(storage, host=host, port=port)
     except OSError as error:
         rule = f"cannot be served there ({error.strerror or error}); choose another --port or --host"
         raise SettingError(f"--host {host} --port {port}: {rule}") from None

@@ -121,7 +121,9 @@ class _Watcher:
         try:
             mirror.open(state.trials.values(), final=self._conductor.done)
             self._views[study] = mirror
-        except (OSError, ValueError, RuntimeError) as error:
+        except SettingError:
+            raise
+        except Exception as error:  # whatever Optuna makes of a database that can be read and not written
             self._lose(study, error)
         tracked = f"what {state.sweep.tracking} shows is"
         try:

@@ -36,6 +36,11 @@ _STATES = {
 }
 
 
+def study_name(sweep: Sweep, identity: str) -> str:
+    """What the study of a sweep is called; an identity is different for every sweep of a name."""
+    return f"{sweep.name}-{identity}"
+
+
 def open_storage(folder: Path) -> BaseStorage:
     """Where the study of the sweep in a folder is kept; SettingError if the environment names none that works."""
     url = os.environ.get(URL)
@@ -62,7 +67,7 @@ class Mirror:
 
     def __init__(self, sweep: Sweep, identity: str, folder: Path) -> None:
         self._sweep = sweep
-        self._name = f"{sweep.name}-{identity}"
+        self._name = study_name(sweep, identity)
         self._path = folder / STUDY
         self._url = os.environ.get(URL)
         self._ids: dict[int, int] = {}

@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glosstune.search.sweep import Sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError
 from glosstune.trainables.files import trial_name
 
-# A server that does not answer would otherwise hold up the whole sweep for minutes, epoch after epoch.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
+_REASON = "glosstune.reason"
 _STATUSES = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 
@@ -29,24 +29,50 @@ def check_tracking(sweep: Sweep) -> None:
     """Raise SettingError unless the tool that a sweep names is installed and answers."""
     if sweep.tracking is None:
         return
-    if find_spec(sweep.tracking) is None:
+    found = find_spec(sweep.tracking)
+    if found is None or found.origin is None:  # W&B leaves folders of its own name, which pass for packages
         rule = f"is not installed; pip install 'glosstune[{sweep.tracking}]', or set it to null"
         raise SettingError(f"{sweep.tracking} {rule}", key="tracking")
     if sweep.tracking == "wandb":
-        import wandb
-
-        online = wandb.setup().settings.mode in ("online", "shared")
-        if online and not wandb.login(prompt=False):
-            raise SettingError("wandb has no key; run 'wandb login', or set WANDB_MODE=offline", key="tracking")
+        _check_wandb()
     elif uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        from mlflow import MlflowClient
+        _check_mlflow(uri, sweep.name)
 
-        try:
-            MlflowClient(uri).search_experiments(max_results=1)
-        except Exception as error:
-            # Neither the address nor the error's text: they may hold a password.
-            rule = f"nothing that MLflow can use answers there ({type(error).__name__}); correct or unset it"
-            raise SettingError(rule, key="MLFLOW_TRACKING_URI") from None
+
+def _check_wandb() -> None:
+    import wandb
+
+    if wandb.setup().settings.mode not in ("online", "shared"):
+        return
+    try:
+        known = wandb.login(prompt=False)
+    except Exception as error:  # a key that is not valid any more, or no network
+        rule = f"Weights & Biases refuses the key or does not answer ({type(error).__name__})"
+        raise SettingError(f"{rule}; run 'wandb login', or set WANDB_MODE=offline", key="tracking") from None
+    if not known:
+        raise SettingError("wandb has no key; run 'wandb login', or set WANDB_MODE=offline", key="tracking")
+
+
+def _check_mlflow(uri: str, name: str) -> None:
+    try:
+        experiment = _mlflow_client(uri).get_experiment_by_name(name)
+    except Exception as error:
+        # Neither the address nor the error's text: they may hold a password.
+        rule = f"nothing that MLflow can use answers there ({type(error).__name__}); correct or unset it"
+        raise SettingError(rule, key="MLFLOW_TRACKING_URI") from None
+    if experiment is not None and experiment.lifecycle_stage != "active":
+        rule = f"MLflow's experiment {name!r} was deleted; restore it there, or give the sweep another name"
+        raise SettingError(rule, key="tracking")
+
+
+def _mlflow_client(uri: str) -> "MlflowClient":
+    # A server that does not answer would otherwise hold up the whole sweep for minutes, epoch after epoch.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # its lines would tear the live table
+    return MlflowClient(uri)
 
 
 def open_tracker(
@@ -70,17 +96,13 @@ class MLflowTracker:
     """An experiment of the sweep's name; runs are found again by their tags, so nothing is written twice."""
 
     def __init__(self, sweep: Sweep, identity: str, folder: Path) -> None:
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # its lines would tear the live table
-        self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}")
-        self._metric = sweep.search.metric
+        self._client = _mlflow_client(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}")
         self._identity = identity
         experiment = self._client.get_experiment_by_name(sweep.name)
         self._experiment = experiment.experiment_id if experiment else self._client.create_experiment(sweep.name)
         self._runs: dict[int, str] = {}
         self._epochs: dict[int, int] = {}
-        self._statuses: dict[int, str] = {}
+        self._ends: dict[int, tuple[str, str]] = {}
 
     def show(self, trial: TrialState, *, final: bool = False) -> None:
         from mlflow.entities import Metric
@@ -90,22 +112,22 @@ class MLflowTracker:
             self._find_or_begin(trial)
         now = int(time.time() * 1000)
         for epoch in range(self._epochs[number] + 1, trial.epoch + 1):
-            known = trial.curve[epoch - 1].items()
-            metrics = [Metric(name, value, now, epoch) for name, value in known if value is not None]
+            known = {"epoch": epoch, **trial.curve[epoch - 1]}
+            metrics = [Metric(name, value, now, epoch) for name, value in known.items() if value is not None]
             self._client.log_batch(self._runs[number], metrics)
             self._epochs[number] = epoch
-        status = _STATUSES[trial.shown_as(final=final)]
-        if status != self._statuses[number]:
-            self._statuses[number] = status
-            if trial.reason:
-                self._client.set_tag(self._runs[number], "glosstune.reason", trial.reason)
-            if status == "RUNNING":
-                self._client.update_run(self._runs[number], status)
-            else:
-                self._client.set_terminated(self._runs[number], status)
+        end = (_STATUSES[trial.shown_as(final=final)], trial.reason)
+        if end == self._ends[number]:
+            return
+        self._client.set_tag(self._runs[number], _REASON, trial.reason)
+        if end[0] == "RUNNING":
+            self._client.update_run(self._runs[number], end[0])
+        else:
+            self._client.set_terminated(self._runs[number], end[0])
+        self._ends[number] = end
 
     def close(self) -> None:
-        pass
+        """Nothing: every call has written what there was."""
 
     def _find_or_begin(self, trial: TrialState) -> None:
         number = trial.number
@@ -113,28 +135,34 @@ class MLflowTracker:
         condition = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         found = self._client.search_runs([self._experiment], condition, max_results=1)
         run = found[0] if found else self._client.create_run(self._experiment, run_name=trial_name(number), tags=tags)
-        self._runs[number], self._statuses[number] = run.info.run_id, run.info.status
-        written = self._client.get_metric_history(run.info.run_id, self._metric) if found else []
+        for name in set(trial.configuration) - set(run.data.params):
+            self._client.log_param(run.info.run_id, name, trial.configuration[name])
+        written = self._client.get_metric_history(run.info.run_id, "epoch") if found else []
         self._epochs[number] = max((metric.step for metric in written), default=0)
-        if not found:
-            for name, value in trial.configuration.items():
-                self._client.log_param(run.info.run_id, name, value)
+        self._ends[number] = (run.info.status, run.data.tags.get(_REASON, ""))
+        self._runs[number] = run.info.run_id
 
 
 class WandbTracker:
-    """A project of the sweep's name with a group of its runs; what has stood still since it was opened is not shown."""
+    """A project of the sweep's name with a group of its runs; a run is open only while its trial trains.
+
+    Offline a trial that waited and went on has a folder for each part, all of one id and each with its whole curve.
+
+    Args:
+        trials: that there were already; those that stand still are not shown again.
+    """
 
     def __init__(self, sweep: Sweep, identity: str, folder: Path, trials: Iterable[TrialState]) -> None:
         self._sweep = sweep
         self._identity = identity
         self._folder = folder
         self._open: dict[int, Any] = {}
-        self._shown = {trial.number: trial.epoch for trial in trials if trial.status != "running"}
+        self._shown = {trial.number: (trial.epoch, trial.status) for trial in trials if trial.status != "running"}
 
     def show(self, trial: TrialState, *, final: bool = False) -> None:
-        number = trial.number
+        number, now = trial.number, (trial.epoch, trial.status)
         if number not in self._open:
-            if self._shown.get(number) == trial.epoch:
+            if self._shown.get(number) == now:
                 return
             self._open[number] = self._begin(trial)
         run = self._open[number]
@@ -142,11 +170,10 @@ class WandbTracker:
         for epoch in range(max(1, run.step), trial.epoch + 1):
             known = {name: value for name, value in trial.curve[epoch - 1].items() if value is not None}
             run.log(known, step=epoch, commit=True)
-        outcome = trial.shown_as(final=final)
-        if outcome != "running":
+        if trial.status != "running":
             run.summary.update({"status": trial.status, "reason": trial.reason})
-            self._open.pop(number).finish(exit_code=int(outcome == "failed"))
-            self._shown[number] = trial.epoch
+            self._shown[number] = now
+            self._open.pop(number).finish(exit_code=int(trial.status == "failed"))
 
     def close(self) -> None:
         for run in self._open.values():
@@ -165,5 +192,13 @@ class WandbTracker:
             dir=str(self._folder),
             resume="allow",
             reinit="create_new",  # several trials run at a time
-            settings=wandb.Settings(silent=True, console="off"),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                x_disable_stats=True,  # of the driver's machine, where no trial need run
+                # Else a network that is gone would hold up the sweep for as long.
+                init_timeout=30,
+                finish_timeout=30,
+                finish_timeout_raises=True,
+            ),
         )

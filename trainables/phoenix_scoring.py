@@ -17,6 +17,8 @@ def clean_phoenix2014(glosses: Sequence[str]) -> list[str]:
     and ``RAUM`` too; some spellings are united, letters spelled in a row become one gloss (``A B`` is ``A+B``), and
     immediate repeats one. ``__ON__``, ``__OFF__`` and ``IX`` stay and are scored.
 
+    Letters join wherever they adjoin, also at the ends of a sentence, where the scripts' expressions miss some.
+
     Source: the evaluation scripts of the corpus (Koller et al. 2015), as public evaluations apply them, among them
     that of Camgoz et al. 2020.
     """

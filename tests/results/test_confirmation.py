@@ -101,4 +101,6 @@ def test_ways_of_scoring_are_told_apart():
     rows = [(0, 1, split, "a0", 4, 2) for split in ("dev", "test")]
     frame = utterances(*rows)
     both = pd.concat([frame, frame.assign(scoring="beam:10", errors=1)])
-    assert summarise_confirmation(both)[["scoring", "test_wer"]].values.tolist() == [["greedy", 0.5], ["beam:10", 0.25]]
+    summary = summarise_confirmation(both)
+    assert summary[["scoring", "test_wer"]].values.tolist() == [["greedy", 0.5], ["beam:10", 0.25]]
+    assert summary["optimism"].notna().tolist() == [True, False]  # the sweep decoded greedily

@@ -16,6 +16,7 @@ from glosstune.search import dashboard
 from glosstune.search.conductor import Conductor
 from glosstune.search.dashboard import serve
 from glosstune.search.driving import write_sweep
+from glosstune.search.ownership import owned
 from glosstune.search.record import Record
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
@@ -79,6 +80,11 @@ def test_what_is_missing_is_told(folder: Path, tmp_path: Path, monkeypatch: pyte
         serve(tmp_path / "empty", "127.0.0.1", 8080)
     monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
     with pytest.raises(SettingError, match=r"pip install 'glosstune\[dashboard\]'"):
+        serve(folder, "127.0.0.1", 8080)
+
+
+def test_a_study_that_its_driver_keeps_elsewhere_is_told(folder: Path) -> None:
+    with owned(folder), pytest.raises(FolderError, match="keeps the study elsewhere, or has not begun it"):
         serve(folder, "127.0.0.1", 8080)
 
 

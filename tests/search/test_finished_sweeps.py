@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from glosstune.results import load_results
+from glosstune.search.confirming import _broadcast
+from glosstune.search.ownership import owned
 from glosstune.trainables import load_recogniser
 from glosstune.trainables.settings import CorpusSettings
 
@@ -69,7 +71,23 @@ def test_what_cannot_be_confirmed_is_refused(
     assert "sweep.yaml" in capsys.readouterr().err
     assert run("confirm", str(ended), "--decode", "beam") == 2
     assert "--decode: must be 'greedy', or 'beam:' and a width" in capsys.readouterr().err
+    with owned(ended):
+        assert run("confirm", str(ended)) == 2
+    assert "is being run by process" in capsys.readouterr().err
     assert not (ended / "confirm").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "broadcast"),
+    [
+        ("11August_2010_Wednesday_tagesschau_default-3", "11August_2010_Wednesday_tagesschau_default"),
+        ("25October_2010_Monday_tagesschau-17", "25October_2010_Monday_tagesschau"),
+        ("S000020_P0000_T00", "S000020_P0000_T00"),
+        ("take-0001", "take-0001"),
+    ],
+)
+def test_only_keys_of_phoenix_name_a_broadcast(key: str, broadcast: str) -> None:
+    assert _broadcast(key) == broadcast
 
 
 def test_the_best_trial_becomes_one_file(

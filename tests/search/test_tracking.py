@@ -142,10 +142,12 @@ def test_wandb_has_one_run_a_trial_with_every_epoch(tmp_path: Path, monkeypatch:
     tracker = open_tracker(plan, "1", tmp_path, [])
     assert isinstance(tracker, WandbTracker)
     _watched(conductor, tracker)
-    files = {int(file.stem.rpartition("-")[2]): file for file in tmp_path.glob("wandb/*/*.wandb")}
-    assert sorted(files) == [0, 1, 2]
+    assert not tracker._open
+    # Offline each part of a trial is a folder that begins at the first epoch; the last one has them all.
+    lasts = {int(file.stem.rpartition("-")[2]): file for file in sorted(tmp_path.glob("wandb/*/*.wandb"))}
+    assert sorted(lasts) == [0, 1, 2]
     for number, trial in conductor.state.trials.items():
-        assert _steps(files[number]) == list(range(1, trial.epoch + 1))
+        assert _steps(lasts[number]) == list(range(1, trial.epoch + 1))
     before = set(tmp_path.glob("wandb/*"))
     again = open_tracker(plan, "1", tmp_path, conductor.state.trials.values())
     assert again is not None
@@ -159,6 +161,29 @@ def test_wandb_without_a_key_is_refused_before_it_could_ask(tmp_path: Path, monk
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     with pytest.raises(SettingError, match=r"tracking: wandb has no key; run 'wandb login', or set WANDB_MODE=offline"):
         check_tracking(sweep("tracking=wandb"))
+
+
+def test_a_key_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    def login(**options: Any) -> bool:
+        raise wandb.errors.AuthenticationError("key abc123 is no longer valid")
+
+    monkeypatch.setattr(wandb, "login", login)
+    with pytest.raises(SettingError, match=r"refuses the key or does not answer \(AuthenticationError\)") as caught:
+        check_tracking(sweep("tracking=wandb"))
+    assert "abc123" not in str(caught.value)
+
+
+def test_an_experiment_that_was_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'server.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = MlflowClient(uri)
+    client.delete_experiment(client.create_experiment(PLAN.name))
+    with pytest.raises(SettingError, match="tracking: MLflow's experiment 'student' was deleted; restore it"):
+        check_tracking(PLAN)
 
 
 def test_what_is_not_installed_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,13 +218,15 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
             raise ConnectionError("https://me:secret@tracker")
 
         def close(self) -> None:
-            raise AssertionError("is not there any more")
+            closed.append(self)
 
+    closed: list[Lost] = []
     monkeypatch.setattr(driving, "open_tracker", lambda *arguments: Lost())
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
     begun = Record(tmp_path / "record.jsonl").append("sweep", id="1", samples=2, epochs=3, metric="wer", target=0.3)
     driving.drive(plan, tmp_path, [begun], Console(), print, trainable=play(plan, tmp_path))
     told = capsys.readouterr().out
-    assert "what mlflow shows is not kept any more (ConnectionError)" in told
+    assert told.count("what mlflow shows is not kept any more (ConnectionError)") == 1
+    assert not closed
     assert "secret" not in told
     assert (tmp_path / "record.jsonl").read_text().count('"end"') == 2
