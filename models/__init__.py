@@ -7,11 +7,13 @@ from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
 from glosstune.models.pretrained import load_pretrained
 from glosstune.models.student import MobileNetV3Student
 from glosstune.models.teacher import I3DTeacher
+from glosstune.models.verification import Check, verify_model
 from glosstune.models.weights_file import WeightsFile, read_weights, write_weights
 
 __all__ = [
     "FEATURE_WIDTH",
     "MODALITY_WIDTHS",
+    "Check",
     "I3DTeacher",
     "LoadEntry",
     "LoadReport",
@@ -24,5 +26,6 @@ __all__ = [
     "read_weights",
     "thaw",
     "trainable_parameters",
+    "verify_model",
     "write_weights",
 ]

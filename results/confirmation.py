@@ -64,6 +64,37 @@ def summarise_confirmation(
     return build_frame(rows, CONFIRMATION_COLUMNS)
 
 
+def shorten_confirmation(summary: pd.DataFrame) -> pd.DataFrame:
+    """The same for reading, WER in percent: means ± standard deviations, intervals as text."""
+
+    def percent(value: float, sign: str = "") -> str:
+        return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
+
+    rows = []
+    for row in summary.to_dict("records"):
+        dev, test = (
+            percent(row[f"{split}_wer"]) + ("" if pd.isna(row[f"{split}_sd"]) else f" ± {percent(row[f'{split}_sd'])}")
+            for split in ("dev", "test")
+        )
+        rows.append(
+            {
+                "scoring": row["scoring"],
+                "trial": row["trial"],
+                "seeds": row["seeds"],
+                "dev in sweep, %": percent(row["sweep_wer"]),
+                "dev, %": dev,
+                "optimism": percent(row["optimism"], "+"),
+                "test, %": test,
+                "95 % interval": f"{percent(row['test_low'])} to {percent(row['test_high'])}",
+                "behind the first": f"{percent(row['behind'], '+')} "
+                f"({percent(row['behind_low'], '+')} to {percent(row['behind_high'], '+')})"
+                if row["trial"] != summary["trial"].iloc[0]
+                else "-",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _summarise(
     utterances: pd.DataFrame, scoring: str, clusters: Sequence[str], resamples: int, seed: int
 ) -> list[dict[str, Any]]:

@@ -200,6 +200,7 @@ def confirm(
     Example: glosstune confirm runs/a --top 3 --seeds 5
     """
     from glosstune.results import format_table
+    from glosstune.results.confirmation import shorten_confirmation
     from glosstune.search.confirming import confirm as run
 
     try:
@@ -207,7 +208,7 @@ def confirm(
     except Interrupted as error:
         typer.echo(f"glosstune: interrupted by {error.signal.name}; the same command goes on", err=True)
         raise typer.Exit(128 + error.signal) from None
-    sys.stdout.write(format_table(summary))
+    sys.stdout.write(format_table(shorten_confirmation(summary)))
 
 
 @app.command()

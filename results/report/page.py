@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
+from glosstune.results.confirmation import shorten_confirmation
 from glosstune.results.frames import TRIAL_COLUMNS, name_parameters
 from glosstune.results.indicators import INDICATORS
 from glosstune.results.loading import Results
@@ -60,7 +61,8 @@ def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | N
     sections = [_section(name, len(results.trials)) for name in drawn]
     sections += [_confusions(best)]
     if confirmed is not None:
-        sections.insert(0, f"<section><h2>Confirmed</h2><div class='wide'>{_table(confirmed)}</div></section>")
+        told = shorten_confirmation(confirmed)
+        sections.insert(0, f"<section><h2>Confirmed</h2><div class='wide'>{_table(told)}</div></section>")
     names = ", ".join(results.sweeps["sweep"])
     parts = {
         "title": html.escape(f"Sweep {names}"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.results.confirmation import CONFIRMATION_COLUMNS, Counts, summarise_confirmation
+from glosstune.results.confirmation import CONFIRMATION_COLUMNS, Counts, shorten_confirmation, summarise_confirmation
 
 
 def utterances(*rows: tuple[int, int, str, str, int, int]) -> pd.DataFrame:
@@ -104,3 +104,14 @@ def test_ways_of_scoring_are_told_apart():
     summary = summarise_confirmation(both)
     assert summary[["scoring", "test_wer"]].values.tolist() == [["greedy", 0.5], ["beam:10", 0.25]]
     assert summary["optimism"].notna().tolist() == [True, False]  # the sweep decoded greedily
+
+
+def test_the_short_form_is_in_percent():
+    rows = [
+        (trial, seed, split, "a0", 10, trial + seed) for trial in (0, 1) for seed in (1, 2) for split in ("dev", "test")
+    ]
+    short = shorten_confirmation(summarise_confirmation(utterances(*rows)))
+    assert short["test, %"].tolist() == ["15.0 ± 7.1", "25.0 ± 7.1"]
+    assert short["behind the first"].tolist() == ["-", "+10.0 (+10.0 to +10.0)"]
+    one = summarise_confirmation(utterances((0, 1, "dev", "a0", 10, 1), (0, 1, "test", "a0", 10, 2)))
+    assert shorten_confirmation(one)["dev, %"].tolist() == ["10.0"]

@@ -12,6 +12,7 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import load_results, write_report
+from glosstune.results.confirmation import CONFIRMATION_COLUMNS
 from glosstune.results.report.confusions import NOTHING, count_confusions
 from glosstune.results.report.timeline import list_segments
 from glosstune.spaces.errors import FolderError
@@ -120,10 +121,12 @@ def test_headline_and_confusions_are_those_of_the_frames(page):
 
 
 def test_a_confirmation_is_told_first(searched, tmp_path):
-    confirmed = pd.DataFrame({"trial": [4], "test_wer": [0.25], "test_low": [0.2], "test_high": [0.3]})
+    row = dict.fromkeys(CONFIRMATION_COLUMNS) | {"scoring": "greedy", "trial": 4, "seeds": 1, "sweep_wer": 0.2}
+    confirmed = pd.DataFrame([row | {"dev_wer": 0.21, "test_wer": 0.25, "test_low": 0.2, "test_high": 0.3}])
     write_report(load_results(searched.path), tmp_path / "report.html", confirmed)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<b>25.0%</b><span>confirmed on test, 20.0% to 30.0%</span>" in text
+    assert "<td>20.0 to 30.0</td>" in text
     assert text.index("<h2>Confirmed</h2>") < text.index("<h2>The best so far</h2>")
 
 

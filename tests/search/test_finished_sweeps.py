@@ -35,7 +35,7 @@ def test_the_best_trial_is_trained_under_new_seeds_and_test_is_scored_once(
     options = ("--top", "1", "--seeds", "2", "--decode", "beam:4", "--rules", "phoenix2014")
     assert run("confirm", str(ended), *options) == 0
     told = capsys.readouterr().out
-    assert "test_wer" in told and "optimism" in told
+    assert "95 % interval" in told and "optimism" in told
     trials = load_results(ended / "confirm" / "seeds").trials
     assert trials["seed"].tolist() == [1, 2]  # the sweep used 0
     assert trials["status"].tolist() == ["finished"] * 2
