@@ -6,11 +6,11 @@ from glosstune.results.curves import draw_curves
 from glosstune.results.explaining import explain_trial
 from glosstune.results.incumbent import compare, rank_trials, trace_incumbent
 from glosstune.results.indicators import INDICATORS, judge_trials
+from glosstune.results.learning import draw_trial
 from glosstune.results.loading import Results, load_results
 from glosstune.results.stops import count_rungs, count_stops, sum_costs
 from glosstune.results.strategies import compare_strategies
 from glosstune.results.table import format_results, format_table, select_trials, write_results
-from glosstune.results.trial_curves import draw_trial
 
 if TYPE_CHECKING:
     from glosstune.results.importance import rank_importance, tabulate_effects

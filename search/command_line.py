@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 from rich.console import Console
 
+from glosstune.search.check_commands import diagnose, inspect, overfit, verify
+from glosstune.search.sweep_arguments import split_arguments
 from glosstune.spaces.errors import GlosstuneError, Interrupted, SettingError
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def sweep(
     from glosstune.search.resuming import resume_as
     from glosstune.search.sweep import load_sweep
 
-    path, overrides = _split(arguments)
+    path, overrides = split_arguments(arguments)
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
@@ -124,7 +126,7 @@ def plan(
     """
     from glosstune.search.planning import make_plan
 
-    path, overrides = _split(arguments)
+    path, overrides = split_arguments(arguments)
     make_plan(path, overrides, hours, gpus, seconds_per_epoch, write, typer.echo)
 
 
@@ -143,7 +145,7 @@ def pretrain(
     from glosstune.search.sweep import load_sweep
     from glosstune.search.weights import pretrain_to
 
-    path, overrides = _split(arguments)
+    path, overrides = split_arguments(arguments)
     overrides += [f"pretraining.labels={labels}"] * (labels is not None)
     overrides += [f"pretraining.align_with={json.dumps(str(align_with))}"] * (align_with is not None)
     pretrain_to(out.expanduser(), load_sweep(path, overrides), typer.echo)
@@ -318,10 +320,14 @@ def pack(arguments: Arguments = None) -> None:
     from glosstune.search.sweep import load_sweep
     from glosstune.trainables.corpora import pack_corpus
 
-    path, overrides = _split(arguments)
+    path, overrides = split_arguments(arguments)
     corpus = pack_corpus(load_sweep(path, overrides).corpus)
     size_mb = sum(file.stat().st_size for file in corpus.folder.iterdir()) / 1e6
     typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
+
+
+for command in (inspect, verify, overfit, diagnose):
+    app.command()(command)
 
 
 def main() -> None:
@@ -354,12 +360,3 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
         raise typer.Exit(128 + interrupted.signal)
     if not scored:
         raise typer.Exit(1)
-
-
-def _split(arguments: list[str] | None) -> tuple[Path | None, list[str]]:
-    """The sweep file, if one is named, and the overrides: whatever holds a ``=``."""
-    files = [argument for argument in arguments or [] if "=" not in argument]
-    overrides = [argument for argument in arguments or [] if "=" in argument]
-    if len(files) > 1:
-        raise SettingError(f"{' '.join(files)}: expected one sweep file; overrides are written key=value")
-    return (Path(files[0]).expanduser() if files else None), overrides

@@ -170,6 +170,11 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     raise SettingError("\n".join(sources.located(error) for error in found))
 
 
+def load_named(kind: str, overrides: Sequence[str]) -> Sweep:
+    """The packaged sweep of a kind of model, for a corpus of the user's own where an override names one."""
+    return load_sweep(f"{kind}-phoenix" if _own_corpus(overrides) else kind, overrides)
+
+
 def packaged_sweeps() -> list[str]:
     """Names of the sweeps that come with the package."""
     return sorted(file.stem for file in _PACKAGED.glob("*.yaml"))
@@ -178,14 +183,17 @@ def packaged_sweeps() -> list[str]:
 def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path]:
     """The file to read and the folder that its relative paths start at."""
     if path is None:
-        # Gains and widths of the embedded corpus would be wrong for anybody's own.
-        own = any(override.replace(" ", "").startswith("corpus.root=") for override in overrides)
-        path = Path("teacher-phoenix" if own else "teacher")
+        path = Path("teacher-phoenix" if _own_corpus(overrides) else "teacher")
     elif path.exists() or path.suffix or path.name != str(path):
         return path, path.absolute().parent
     if path.name not in packaged_sweeps():
         raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")
     return _PACKAGED / f"{path.name}.yaml", Path.cwd()
+
+
+def _own_corpus(overrides: Sequence[str]) -> bool:
+    """Gains and widths of the embedded corpus would be wrong for anybody's own."""
+    return any(override.replace(" ", "").startswith("corpus.root=") for override in overrides)
 
 
 def _parse_override(override: str) -> tuple[list[str], Any]:

@@ -21,6 +21,8 @@ def corpus_floor(corpus: PackedCorpus, split: Split, time_stride: int) -> float:
     Kept beside the packed corpus, so that it is computed once. Utterances with a gloss outside the
     vocabulary are left out.
     """
+    if not corpus.whole:
+        return _measure(corpus, split, time_stride)
     path = corpus.folder / f"floor-{split}-{time_stride}.json"
     try:  # a shared cache may be read-only, a cached floor damaged
         return float(json.loads(path.read_text())["nats_a_gloss"])

@@ -70,7 +70,7 @@ class PhoenixCorpus:
         return False
 
     def identity(self) -> dict[str, object]:
-        files = [(str(path.relative_to(self.root)), path.stat()) for path in self._paths]
+        files = [(str(path.relative_to(self.root)), path.stat()) for path in self.paths]
         listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)
         rows = "\n".join(f"{u.key} {u.split} {u.signer} {' '.join(u.glosses)}" for u in self.utterances())
         return {
@@ -85,7 +85,7 @@ class PhoenixCorpus:
 
     def read(self) -> Iterator[npt.NDArray[np.float32]]:
         columns = canonical_columns(self.layout)
-        for path in self._paths:
+        for path in self.paths:
             values = read_features(path, self.layout)[:, columns]
             if values.shape[1] == BASE_WIDTH:
                 try:
@@ -95,11 +95,28 @@ class PhoenixCorpus:
             yield values
 
     @property
-    def _paths(self) -> list[Path]:
+    def absent(self) -> list[str]:
+        """Split and id of each annotation row that has no feature file."""
+        return self._rows_and_files[2]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The feature file of each utterance."""
         return self._found[1]
 
     @cached_property
     def _found(self) -> tuple[list[Utterance], list[Path]]:
+        utterances, paths, absent = self._rows_and_files
+        if absent and (self.missing == "error" or not paths):
+            listed = ", ".join(absent[:_LISTED]) + (", …" if len(absent) > _LISTED else "")
+            raise CorpusError(
+                f"{self.root}: {len(absent)} annotation rows have no feature file: {listed}; "
+                + ("none is there" if not paths else "corpus.missing=skip leaves them out")
+            )
+        return utterances, paths
+
+    @cached_property
+    def _rows_and_files(self) -> tuple[list[Utterance], list[Path], list[str]]:
         utterances: list[Utterance] = []
         paths: list[Path] = []
         absent: list[str] = []
@@ -114,13 +131,7 @@ class PhoenixCorpus:
                 continue
             utterances.append(Utterance(key, split, signer, glosses, (str(path.relative_to(self.root)),)))
             paths.append(path)
-        if absent and (self.missing == "error" or not paths):
-            listed = ", ".join(absent[:_LISTED]) + (", …" if len(absent) > _LISTED else "")
-            raise CorpusError(
-                f"{self.root}: {len(absent)} annotation rows have no feature file: {listed}; "
-                + ("none is there" if not paths else "corpus.missing=skip leaves them out")
-            )
-        return utterances, paths
+        return utterances, paths, absent
 
     def _feature_file(self, key: str) -> Path | None:
         # SI5 deals the original splits' utterances anew, so a file may lie under another split's folder.
@@ -171,6 +182,22 @@ def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
     Raises:
         CorpusError: unreadable, empty, truncated, of another width, or NaN; with the rule and the way out.
     """
+    values = load_values(path)
+    width = layout_width(layout)
+    if values.shape[1] != width:
+        raise CorpusError(
+            f"{path}: {values.shape[1]} values a frame, but corpus.layout {list(layout)} has {width}; "
+            f"{describe_widths()}"
+        )
+    if not np.isfinite(values).all():
+        frame, column = np.argwhere(~np.isfinite(values))[0]
+        raise CorpusError(f"{path}: NaN or infinity at frame {frame}, value {column}; repair or remove the file")
+    with np.errstate(over="ignore"):  # packing says so with the file's name
+        return np.asarray(values, dtype=np.float32)
+
+
+def load_values(path: Path) -> npt.NDArray[np.floating]:
+    """Floats (time, width) of one feature file, whatever they are; CorpusError if it holds none."""
     try:
         # Opened here, since NumPy leaves a file open when its content is broken.
         with path.open("rb") as file:
@@ -183,17 +210,7 @@ def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
     if not isinstance(values, np.ndarray) or values.ndim != 2 or not len(values) or values.dtype.kind != "f":
         found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
         raise CorpusError(f"{path}: expected floats (time, width) and at least one frame, got {found}; convert it")
-    width = layout_width(layout)
-    if values.shape[1] != width:
-        raise CorpusError(
-            f"{path}: {values.shape[1]} values a frame, but corpus.layout {list(layout)} has {width}; "
-            f"{describe_widths()}"
-        )
-    if not np.isfinite(values).all():
-        frame, column = np.argwhere(~np.isfinite(values))[0]
-        raise CorpusError(f"{path}: NaN or infinity at frame {frame}, value {column}; repair or remove the file")
-    with np.errstate(over="ignore"):  # packing says so with the file's name
-        return np.asarray(values, dtype=np.float32)
+    return values
 
 
 def _array_key(path: Path, names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +88,11 @@ class PackedCorpus:
             arrays = np.load(file, allow_pickle=False)
             return {name: arrays[name] for name in arrays.files}
 
+    @property
+    def whole(self) -> bool:
+        """Whether all utterances are used, so that what is measured may be kept beside them."""
+        return True
+
     def rows(self, split: Split) -> list[int]:
         """Row numbers of a split's utterances."""
         return [int(row) for row in np.flatnonzero(self.table["split"] == split)]
@@ -108,6 +113,25 @@ class PackedCorpus:
         """Stored values (time, width) of one utterance; a view into the mapped file."""
         start, length = self._spans[row]
         return self._frames[start : start + length]
+
+
+@dataclass(frozen=True)
+class SampledCorpus(PackedCorpus):
+    """A packed corpus of which only some utterances are used; vocabulary and statistics are those of the whole."""
+
+    chosen: Mapping[Split, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, corpus: PackedCorpus, chosen: Mapping[Split, tuple[int, ...]]) -> "SampledCorpus":
+        """Of a packed corpus, the rows that are used in each split."""
+        return cls(corpus.folder, corpus.key, corpus.width, chosen)
+
+    def rows(self, split: Split) -> list[int]:
+        return list(self.chosen.get(split, ()))
+
+    @property
+    def whole(self) -> bool:
+        return False
 
 
 def pack(corpus: Corpus, cache: Path) -> PackedCorpus:

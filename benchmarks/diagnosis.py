@@ -1,0 +1,292 @@
+"""How often the right cause is named: python benchmarks/diagnosis.py [--short] [--json FILE]
+
+Faults are planted one at a time in the embedded corpus, its recipe, a model or a curve, beside sound variants of it;
+glosstune diagnose looks at each. A fault counts as found where its cause ranks first, a sound variant as accused where
+any cause is named.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+from feature_folder import Values, in_order, with_temporal, write_folder
+
+from glosstune.search.diagnosing import diagnose
+from glosstune.search.sweep import load_sweep
+from glosstune.trainables import TrainingSession
+from glosstune.trainables.corpora import FingerspellingCorpus, pack_corpus
+
+SENTENCES = 200
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to diagnose.
+
+    Attributes:
+        name: what was planted, or how a sound variant differs.
+        cause: that has to rank first; None where nothing is wrong.
+        overrides: of the packaged sweep ``kind``.
+        folder: writes a folder of features that stands for the corpus.
+        model: factory of somebody else's model.
+        curve: epochs of a trial.
+    """
+
+    name: str
+    cause: str | None
+    overrides: Sequence[str] = ()
+    kind: str = "student"
+    folder: Callable[[Path], object] | None = None
+    model: str | None = None
+    curve: Callable[[], list[dict[str, float]]] | None = None
+
+
+class Foreign(nn.Module):
+    """A small recogniser of somebody else's."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.inside, self.out = nn.Linear(6516, 32), nn.Linear(32, vocabulary_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.out(self.inside(features).tanh())
+        return scores.log_softmax(-1)
+
+
+class NoLogSoftmax(Foreign):
+    """As the user's was."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.out(self.inside(features).tanh())
+        return scores
+
+
+class SeesPadding(Foreign):
+    """Normalised over frames that are not there."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features - features.mean(dim=1, keepdim=True))
+
+
+class Detached(Foreign):
+    """Its first layer hears of no error."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.out(self.inside(features).tanh().detach())
+        return scores.log_softmax(-1)
+
+
+def planted(**fault: object) -> Callable[[Path], object]:
+    """A folder of positions, (time, 1629), with a fault."""
+
+    def write(root: Path) -> object:
+        corpus = FingerspellingCorpus("multi-signer", sentences=SENTENCES)
+        return write_folder(root, corpus, **{"change": lambda values: values, **fault})  # type: ignore[arg-type]  # any of its own
+
+    return write
+
+
+def standardised(values: Values) -> Values:
+    return np.asarray((values - values.mean(0)) / (values.std(0) + 1e-6), np.float32)
+
+
+def without_hands(values: Values) -> Values:
+    return np.concatenate([values[:, :99], 0 * values[:, 99:225], values[:, 225:]], axis=1)
+
+
+def shuffled(glosses: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
+    return [glosses[place] for place in np.random.default_rng(0).permutation(len(glosses))]
+
+
+def damaged(root: Path) -> None:
+    """Every fourth file is cut short."""
+    planted()(root)
+    for path in sorted(root.glob("*/*.npz"))[::4]:
+        path.write_bytes(path.read_bytes()[:2000])
+
+
+def absent(root: Path) -> None:
+    """Every third file is not there."""
+    planted()(root)
+    for path in sorted(root.glob("*/*.npz"))[::3]:
+        path.unlink()
+
+
+def other_case(root: Path) -> None:
+    """Dev is annotated in small letters."""
+    planted()(root)
+    head, *rows = (root / "dev.corpus.csv").read_text().splitlines()
+    small = [f"{row.rpartition('|')[0]}|{row.rpartition('|')[2].lower()}" for row in rows]
+    (root / "dev.corpus.csv").write_text("\n".join([head, *small]) + "\n")
+
+
+def trained(epochs: int, *overrides: str) -> list[dict[str, float]]:
+    """The curve of a student that is really trained."""
+    sweep = load_sweep("student", ["corpus.sentences=100", "model.width=0.5", *overrides])
+    configuration = {"learning_rate": 3e-3, "warmup_epochs": 0, "dropout": 0.0}
+    session = TrainingSession(sweep.settings_of(configuration), pack_corpus(sweep.corpus))
+    return [session.run_epoch() for _ in range(epochs)]
+
+
+def swapped() -> list[dict[str, float]]:
+    """An early curve, scored the wrong way round."""
+    curve = trained(4)
+    return [{**m, "insertion_rate": m["deletion_rate"], "deletion_rate": m["insertion_rate"]} for m in curve]
+
+
+def collapsed() -> list[dict[str, float]]:
+    """Made up after the figures that the problem was reported with: 95.65 % blank, WER 87 to 100 %."""
+    return [
+        {
+            "wer": max(0.97, 1 - 0.002 * epoch),
+            "train_loss": 3.4 - 0.02 * epoch,
+            "dev_loss": 3.5,
+            "loss_below_floor": 0.01 * epoch,
+            "blank_ratio": 0.9565,
+            "insertion_rate": 0.0,
+            "deletion_rate": 0.95,
+        }
+        for epoch in range(1, 13)
+    ]
+
+
+ORDER = ("pose", "face", "left_hand", "right_hand")
+BASE = ["corpus.layout=base"]
+FROZEN = ["space.strategy=feature-extraction", "space.freeze_until=last", "freezing.allow_random_frozen=true"]
+FAULTS = [
+    Case("no log-softmax", "no log-softmax", model="diagnosis:NoLogSoftmax"),
+    Case("model sees padding", "model sees padding", model="diagnosis:SeesPadding"),
+    Case("first layer detached", "gradients do not arrive", model="diagnosis:Detached"),
+    Case("face before hands", "blocks in the wrong order", BASE, folder=planted(change=lambda v: in_order(v, ORDER))),
+    Case(
+        "pose last",
+        "blocks in the wrong order",
+        BASE,
+        folder=planted(change=lambda v: in_order(v, ("left_hand", "right_hand", "face", "pose"))),
+    ),
+    Case(
+        "positions before velocities",
+        "blocks in the wrong order",
+        folder=planted(change=lambda v: with_temporal(v)[:, np.r_[0:1629, 4887:6516, 1629:4887]], keep=0.5),
+    ),
+    Case("declared 6516 values, files have 1629", "blocks in the wrong order", folder=planted()),
+    Case("positions standardised before", "normalised twice", BASE, folder=planted(change=standardised)),
+    Case("no hands", "hands missing", BASE, folder=planted(change=without_hands)),
+    Case("only zeros", "no features", BASE, folder=planted(change=np.zeros_like)),
+    Case("transcripts shuffled", "labels shuffled", BASE, folder=planted(relabel=shuffled)),
+    Case("dev in small letters", "vocabulary mismatch", BASE, folder=other_case),
+    Case("a tenth of the utterances", "too few utterances", BASE, folder=planted(keep=0.1)),
+    Case("a quarter of the files cut", "broken files", BASE, folder=damaged),
+    Case("a third of the files absent", "missing files", BASE, folder=absent),
+    Case("time stride 16", "time stride too large", ["model.time_stride=16"]),
+    Case("random layers frozen", "frozen layers are random", FROZEN),
+    Case("rate 0.3", "learning rate too high", ["space.learning_rate=0.3"]),
+    Case("rate 2e-5", "learning rate too low", ["space.learning_rate=2e-5"]),
+    Case("teacher's rate 0.1", "learning rate too high", ["space={learning_rate: 0.1, dropout: 0.1}"], kind="teacher"),
+    Case("dropout 0.9", "dropout too high", ["space.dropout=0.9"]),
+    Case(
+        "face and accelerations loud, hands soft",
+        "noise drowns the hands",
+        ["corpus.gains={hands: 0.2, face: 1, acceleration: 1}", "corpus.noise_floor=1e-4"],
+    ),
+    Case("reference and hypothesis swapped", "reference and hypothesis swapped", curve=swapped),
+    Case("blank collapse", "blank collapse", curve=collapsed),
+    Case("overfitting", "overfitting", curve=lambda: trained(40, "corpus.split=unseen-clips")),
+]
+TEACHER = ["space={learning_rate: {float: [2e-4, 3e-3], log: true}, dropout: {float: [0, 0.5]}}"]
+SOUND = [
+    *(Case(f"seed {seed}", None, [f"training.seed={seed}"]) for seed in (0, 1, 2)),
+    *(Case(f"unseen signers, fold {n}", None, ["corpus.split=unseen-signers", f"corpus.fold={n}"]) for n in (1, 3, 5)),
+    Case("unseen clips", None, ["corpus.split=unseen-clips"]),
+    *(Case(f"time stride {stride}", None, [f"model.time_stride={stride}"]) for stride in (1, 2, 8)),
+    Case("half as wide", None, ["model.width=0.5"]),
+    Case("twice as many sentences", None, ["corpus.sentences=1200"]),
+    Case("batch norm", None, ["model.norm=batch"]),
+    Case("adam", None, ["training.optimizer=adam"]),
+    Case("teacher", None, TEACHER, kind="teacher"),
+    Case("teacher, group norm, full width", None, [*TEACHER, "model={kind: teacher}"], kind="teacher"),
+    Case("a folder of positions", None, BASE, folder=planted()),
+    Case("a folder of all features", None, folder=planted(change=with_temporal, keep=0.6)),
+    Case("somebody else's model", None, model="diagnosis:Foreign"),
+    Case("a trial that learns", None, curve=lambda: trained(8)),
+]
+
+
+def write_trial(folder: Path, curve: Sequence[dict[str, float]]) -> None:
+    """A sweep folder that holds one trial with this curve."""
+    folder.mkdir()
+    configuration = {"learning_rate": 3e-3, "warmup_epochs": 0, "dropout": 0.0}
+    now = "2026-01-01T00:00:00+00:00"
+    lines = [
+        {"event": "sweep", "time": now, "samples": 1, "epochs": len(curve), "metric": "wer"},
+        {"event": "trial", "time": now, "trial": 0, "configuration": configuration},
+    ]
+    for epoch, metrics in enumerate(curve, start=1):
+        known = {name: value for name, value in metrics.items() if name != "epoch"}
+        lines.append({"event": "report", "time": now, "trial": 0, "epoch": epoch, "metrics": known})
+    (folder / "record.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def causes(case: Case, scratch: Path) -> list[str]:
+    """The causes that are named, likeliest first."""
+    overrides, kind, trial = list(case.overrides), case.kind, None
+    if case.folder is not None:
+        case.folder(scratch / "corpus")
+        overrides += ["corpus.kind=phoenix", f"corpus.root={scratch / 'corpus'}", f"corpus.cache={scratch / 'cache'}"]
+    if case.curve is not None:
+        write_trial(scratch / "sweep", case.curve())
+        trial = (scratch / "sweep", 0)
+    found = diagnose(load_sweep(kind, overrides), lambda line: None, trial=trial, model=case.model)
+    return [finding.cause for finding in found]
+
+
+def run(cases: Sequence[Case]) -> Iterator[tuple[Case, list[str], float]]:
+    """Each case with what was named and the seconds that it took."""
+    for case in cases:
+        scratch = Path(tempfile.mkdtemp())
+        started = time.perf_counter()
+        try:
+            yield case, causes(case, scratch), time.perf_counter() - started
+        finally:
+            shutil.rmtree(scratch)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="file for the table as JSON")
+    parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    arguments = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    cases = [FAULTS[0], FAULTS[-3], SOUND[10]] if arguments.short else [*FAULTS, *SOUND]
+    rows = []
+    for case, named, seconds in run(cases):
+        rows.append({"planted": case.name, "expected": case.cause, "named": named, "seconds": round(seconds, 1)})
+        right = named[:1] == [case.cause] if case.cause else not named
+        told = ", ".join(named) or "nothing"
+        print(f"{'right' if right else 'WRONG'}  {case.name}: {told} ({seconds:.0f} s)", flush=True)
+    faults = [row for row in rows if row["expected"]]
+    sound = [row for row in rows if not row["expected"]]
+    first = sum(row["named"][:1] == [row["expected"]] for row in faults)
+    listed = sum(row["expected"] in row["named"] for row in faults)
+    accused = sum(bool(row["named"]) for row in sound)
+    print(
+        f"{first} of {len(faults)} faults named first, {listed} named at all; {accused} of {len(sound)} sound accused"
+    )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The commands that look for a fault before anybody searches: verify, overfit, inspect, diagnose."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from glosstune.search.sweep_arguments import split_arguments
+from glosstune.spaces.errors import SettingError
+
+Kind = Literal["teacher", "student"]
+Preset = Literal["default", "A", "B", "C"]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of a sweep file, such as corpus.root.")
+]
+
+
+def verify(
+    target: Annotated[
+        str | None, typer.Argument(help="teacher, student, an exported .safetensors file or a trial's .pt checkpoint.")
+    ] = None,
+    *,
+    model: Annotated[
+        str | None, typer.Option(help="Somebody else's model instead: package.module:factory, see docs/why-97.md.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(min=2, help="Glosses and the blank.")] = 1232,
+    features: Annotated[int, typer.Option(min=1, help="Values a frame that --model reads.")] = 6516,
+    width: Annotated[float, typer.Option(help="model.width of teacher or student.")] = 1.0,
+    time_stride: Annotated[int, typer.Option(help="model.time_stride of teacher or student.")] = 4,
+    norm: Annotated[Literal["group", "batch"], typer.Option(help="model.norm of teacher or student.")] = "group",
+) -> None:
+    """Check that a model is what CTC needs: a line a check, exit status 1 if one fails.
+
+    Example: glosstune verify --model mypackage.net:build --vocabulary 1232
+    """
+    from glosstune.search.sweep_errors import validated
+    from glosstune.search.verifying import verify_foreign, verify_target
+    from glosstune.trainables.settings import ModelSettings
+
+    if (target is None) == (model is None):
+        raise SettingError("verify: name teacher, student or a file, or somebody else's model with --model")
+    if model is not None:
+        checks = verify_foreign(model, vocabulary, features)
+    else:
+        kind = target if target in ("teacher", "student") else "student"
+        sizes = {"kind": kind, "width": width, "time_stride": time_stride, "norm": norm}
+        checks = verify_target(str(target), validated(ModelSettings, sizes), vocabulary)
+    for check in checks:
+        typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+def overfit(
+    kind: Annotated[Kind, typer.Argument(help="Which model.")],
+    overrides: Overrides = None,
+    *,
+    samples: Annotated[int | None, typer.Option(min=1, help="How many utterances; default 5, 3 in C.")] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="A: slower; B: AdamW with weight decay; C: fewer, longer.")
+    ] = "default",
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many; default 2000, 4000 in C.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Default 1e-3, 5e-4 in A.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples and weights.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; default overfit-KIND-DATE.")] = None,
+) -> None:
+    """Let a model learn a few utterances by heart, which a sound one can; exit status 1 if it does not.
+
+    Example: glosstune overfit teacher corpus.root=/data/phoenix --preset A
+    """
+    from glosstune.search.overfitting import describe_overfit, run_overfit
+    from glosstune.search.sweep import load_named
+    from glosstune.trainables.overfitting import PRESETS
+
+    changed = {"samples": samples, "epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    asked = {name: value for name, value in changed.items() if value is not None}
+    settings = type(PRESETS[preset]).model_validate(PRESETS[preset].model_dump() | asked)
+    folder = (out or Path(f"overfit-{kind}-{datetime.now():%Y-%m-%d-%H%M%S}")).expanduser().absolute()
+    result = run_overfit(load_named(kind, overrides or []), settings, folder, Console(stderr=True))
+    typer.echo(describe_overfit(result))
+    typer.echo(f"{folder}: overfit.png, overfit.csv, overfit.json")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def inspect(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SWEEP.YAML] [KEY=VALUE]...", help="A sweep file, and overrides such as corpus.root."),
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was seen as JSON.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw it too: a file .png or .pdf.")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="Utterances to read at most.")] = 160,
+) -> None:
+    """Read a sample of a corpus, at most a minute, and say what is wrong with it.
+
+    Example: glosstune inspect corpus.root=/data/phoenix corpus.layout=default --picture corpus.png
+    """
+    from glosstune.results.inspection_picture import draw_inspection
+    from glosstune.search.inspecting import describe_inspection
+    from glosstune.search.sweep import load_sweep
+    from glosstune.trainables.inspection import inspect_corpus
+
+    sweep = load_sweep(*split_arguments(overrides))
+    seen = inspect_corpus(sweep.corpus, sweep.model.time_stride, sample=sample)
+    typer.echo(json.dumps(seen.to_mapping(), indent=1) if as_json else describe_inspection(sweep, seen))
+    if picture is not None:
+        draw_inspection(seen.to_mapping(), picture.expanduser())
+
+
+def diagnose(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SWEEP.YAML] [KEY=VALUE]...", help="The sweep that does not learn, and overrides."),
+    ] = None,
+    *,
+    trial: Annotated[
+        tuple[Path, int] | None, typer.Option(metavar="FOLDER TRIAL", help="A trial whose curve tells more.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Somebody else's model, package.module:factory, instead of the sweep's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the causes as JSON.")] = False,
+) -> None:
+    """Say why a recipe stays near 100 % WER: ranked causes, what was seen, and what mends each.
+
+    Example: glosstune diagnose my.yaml corpus.root=/data/phoenix --trial runs/a 17
+    """
+    from glosstune.search.diagnosing import diagnose as look
+    from glosstune.search.inspecting import describe_findings
+    from glosstune.search.sweep import load_sweep
+
+    sweep = load_sweep(*split_arguments(overrides))
+    where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])
+    found = look(sweep, lambda line: typer.echo(line, err=True), trial=where, model=model)
+    told = json.dumps([asdict(finding) for finding in found], indent=1) if as_json else None
+    typer.echo(told or "\n".join(describe_findings(found)))

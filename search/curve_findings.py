@@ -1,0 +1,66 @@
+"""What the curve of a trial says is wrong with it."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from glosstune.trainables.findings import Finding
+from glosstune.trainables.overfitting import LARGE_GRADIENT
+
+_WINDOW = 3
+
+
+def judge_curve(epochs: pd.DataFrame) -> list[Finding]:
+    """Faults that show in the epochs of one trial, worst first.
+
+    Args:
+        epochs: in order, with the columns of ``results.epochs``; what is missing is not judged.
+    """
+    known = epochs.dropna(axis=1, how="all")
+    return sorted(_faults(known), key=lambda finding: -finding.weight) if len(known) >= _WINDOW else []
+
+
+def _faults(epochs: pd.DataFrame) -> Iterator[Finding]:
+    last = epochs.tail(_WINDOW)
+    has = set(epochs.columns)
+    stands = "wer" in has and bool((last["wer"] > 0.9).all())
+    if {"blank_ratio", "insertion_rate", "deletion_rate"} <= has:
+        # Who writes hardly anything leaves glosses out; an insertion there was a deletion before the swap.
+        quiet = epochs[(epochs["blank_ratio"] > 0.9) & (epochs["insertion_rate"] > 0.5)]
+        quiet = quiet[quiet["insertion_rate"] > 3 * quiet["deletion_rate"]]
+        if len(quiet):
+            row = quiet.iloc[0]
+            told = (
+                f"epoch {row['epoch']:.0f} is {row['blank_ratio']:.0%} blank and yet counts "
+                f"{row['insertion_rate']:.0%} insertions and {row['deletion_rate']:.0%} deletions"
+            )
+            mend = "give the scorer the reference first, then the hypothesis"
+            yield Finding("reference and hypothesis swapped", 0.95, told, mend)
+            return
+    if "blank_ratio" in has and stands and bool((last["blank_ratio"] > 0.95).all()):
+        told = f"{last['blank_ratio'].iloc[-1]:.1%} of the output is blank at epoch {last['epoch'].iloc[-1]:.0f}"
+        mend = (
+            "space.learning_rate a third of what it is, pretrained=auto; glosstune conditions the input by corpus.gains"
+        )
+        yield Finding("blank collapse", 0.85, told, mend)
+    if {"train_loss", "dev_loss", "loss_below_floor"} <= has:
+        best = epochs["dev_loss"].min()
+        rises = last["dev_loss"].min() > 1.3 * best and last["loss_below_floor"].min() > 0.6
+        if rises and last["dev_loss"].min() > 3 * last["train_loss"].max():
+            told = (
+                f"training loss {last['train_loss'].iloc[-1]:.3f}, dev loss {last['dev_loss'].iloc[-1]:.2f} "
+                f"after {best:.2f} at epoch {epochs.sort_values('dev_loss')['epoch'].iloc[0]:.0f}"
+            )
+            mend = "training.augment=speed+time-masks+rotation, a higher space.dropout, or more utterances"
+            yield Finding("overfitting", 0.8, told, mend)
+    if "nonfinite_steps" in has and bool((last["nonfinite_steps"] > 0).all()):
+        told = f"{last['nonfinite_steps'].sum():.0f} steps of the last {_WINDOW} epochs were NaN or infinite"
+        yield Finding("learning rate too high", 0.8, told, "space.learning_rate a tenth of what it is")
+    elif "grad_norm" in has and bool((last["grad_norm"] > LARGE_GRADIENT).all()):
+        told = f"gradient norm {last['grad_norm'].iloc[-1]:.0f} before clipping"
+        yield Finding(
+            "learning rate too high", 0.6, told, "a lower space.learning_rate, or a longer space.warmup_epochs"
+        )
+    if "loss_below_floor" in has and stands and last["loss_below_floor"].min() > 0.1:
+        told = f"the loss has come {last['loss_below_floor'].iloc[-1]:.0%} below the floor and WER has yet to follow"
+        yield Finding("stopped too early", 0.4, told, "a higher training.epochs, or a later halving.min_epochs")

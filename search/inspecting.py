@@ -1,0 +1,67 @@
+"""Tell what an inspection saw on a page."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from glosstune.search.sweep import Sweep
+from glosstune.trainables.findings import Finding
+from glosstune.trainables.inspection import Inspection
+
+
+def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
+    """The page: a line a topic, a table of blocks, and what is wrong, worst first."""
+    corpus, layout = sweep.corpus, seen.layout
+    rows = ", ".join(f"{count} {split}" for split, count in seen.rows.items())
+    lines = [
+        ("corpus", f"{corpus.root or corpus.kind} ({corpus.split})"),
+        ("rows", f"{rows}; {len(seen.missing)} without a file"),
+        ("read", f"{seen.sampled} of train and dev; {len(seen.broken)} cannot be used"),
+        ("layout", f"declared {' | '.join(layout['declared'])}, {_recognised(layout)}"),
+        ("values", ", ".join(f"{share:.0%} {name}" for name, share in seen.values.items())),
+    ]
+    if seen.frames:
+        spread = " / ".join(f"{seen.frames[name]:.0f}" for name in list(seen.frames)[:5])
+        told = f"{seen.frames['a gloss']:.1f} a gloss; correlation of frames with glosses"
+        lines.append(
+            ("frames", f"{spread} (least to most, quarters), {told} {seen.frames['correlation with glosses']:.2f}")
+        )
+    glosses = seen.glosses
+    lines.append(
+        (
+            "glosses",
+            f"{glosses['vocabulary']} in {glosses['tokens']} places, {glosses['once']} of them once, "
+            f"{glosses['an utterance']:.1f} an utterance; {glosses['unknown in dev']:.1%} of dev's are unknown",
+        )
+    )
+    if seen.ctc:
+        shares = ", ".join(f"{each['infeasible']:.1%} at stride {stride}" for stride, each in seen.ctc.items())
+        floor = seen.ctc[sweep.model.time_stride]["floor"]
+        lines.append(("CTC", f"cannot be aligned: {shares}; floor {floor:.2f} nats a gloss"))
+        cost = ", ".join(f"{name} {amount:.3g}" for name, amount in seen.cost.items())
+        lines.append(("cost", f"{cost}; memory: what the system can spare for its page cache"))
+    page = [f"{name:<9} {told}" for name, told in lines]
+    if seen.blocks:
+        page += ["", f"{'block':<22}{'explained':>10}{'by chance':>11}{'of input':>10}"]
+        page += [
+            f"{block['part'] + ' ' + block['channel']:<22}{block['explained']:>10.1%}{block['by chance']:>11.1%}"
+            f"{block['share of input']:>10.1%}"
+            for block in seen.blocks
+        ]
+    return "\n".join([*page, "", *describe_findings(seen.findings)])
+
+
+def describe_findings(findings: Iterable[Finding]) -> list[str]:
+    """Two lines a finding, or one that says that there is none."""
+    told = [line for one in findings for line in (f"{one.cause}: {one.evidence}", f"    mend: {one.mend}")]
+    return told or ["nothing wrong was found"]
+
+
+def _recognised(layout: dict[str, Any]) -> str:
+    if layout.get("recognised") is None:
+        return "made here" if "recognised" not in layout else "which the values neither confirm nor deny"
+    apart = f"{layout['distance']:.2f} shoulder widths between points that stand in two blocks"
+    return (
+        f"but the values say {' | '.join(layout['recognised'])}"
+        if layout["disagrees"]
+        else f"as the values say ({apart})"
+    )

@@ -1,0 +1,171 @@
+"""Each fault that is planted in a folder of real signing is named, and a sound folder is not accused."""
+
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feature_folder import Glosses, Values, in_order, with_temporal, write_folder
+
+from glosstune.results.inspection_picture import draw_inspection
+from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.trainables.corpora import FingerspellingCorpus
+from glosstune.trainables.corpora.recognition import recognise_layout
+from glosstune.trainables.inspection import Inspection, inspect_corpus
+from glosstune.trainables.settings import CorpusSettings, Gains
+
+CONDITIONED = Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)
+PARTS = ("pose", "left_hand", "right_hand", "face")
+
+
+@pytest.fixture(scope="module")
+def corpus() -> FingerspellingCorpus:
+    return FingerspellingCorpus("multi-signer", signers=("ase", "gsg", "psr"), sentences=48)
+
+
+def _inspect(root: Path, stride: int = 4, **settings: object) -> Inspection:
+    known = {"kind": "phoenix", "root": root, "layout": "base", "gains": CONDITIONED}
+    return inspect_corpus(CorpusSettings.model_validate(known | settings), stride, sample=60)
+
+
+def _causes(found: Inspection) -> list[str]:
+    return [finding.cause for finding in found.findings if finding.cause != "too few utterances"]
+
+
+def _same(values: Values) -> Values:
+    return values
+
+
+def test_a_sound_folder_is_only_small(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_same))
+    assert [finding.cause for finding in found.findings] == ["too few utterances"]
+    assert found.rows["train"] == 48 and not found.missing and not found.broken
+    assert found.glosses["vocabulary"] == 26
+    assert found.frames["correlation with glosses"] > 0.6
+    assert found.ctc[4]["infeasible"] == 0 < found.ctc[16]["infeasible"]
+    told = {(block["channel"], block["part"]): block["explained"] - block["by chance"] for block in found.blocks}
+    assert max(told, key=lambda name: told[name]) == ("shape", "hands")  # which is where letters are
+    assert sum(block["share of input"] for block in found.blocks) == pytest.approx(1)
+
+
+def _shuffled(glosses: Glosses) -> Glosses:
+    return [glosses[place] for place in np.random.default_rng(0).permutation(len(glosses))]
+
+
+def _standardised(values: Values) -> Values:
+    return np.asarray((values - values.mean(0)) / (values.std(0) + 1e-6), np.float32)
+
+
+def _without_hands(values: Values) -> Values:
+    return np.concatenate([values[:, :99], np.zeros_like(values[:, 99:225]), values[:, 225:]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("cause", "change", "mend"),
+    [
+        ("blocks in the wrong order", lambda v: in_order(v, ("pose", "face", "left_hand", "right_hand")), "pose, face"),
+        ("normalised twice", _standardised, "as MediaPipe writes them"),
+        ("hands missing", _without_hands, "detection confidence"),
+        ("no features", np.zeros_like, "constants"),
+    ],
+)
+def test_a_fault_of_the_values_is_named_first(
+    corpus: FingerspellingCorpus, tmp_path: Path, cause: str, change: Callable[[Values], Values], mend: str
+) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=change))
+    assert _causes(found)[0] == cause
+    assert mend in found.findings[0].mend
+
+
+def test_labels_of_other_files_are_noticed(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    assert _causes(_inspect(write_folder(tmp_path / "a", corpus, change=_same, relabel=_shuffled))) == [
+        "labels shuffled"
+    ]
+
+
+def test_a_dev_split_in_another_case_is_noticed(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same)
+    dev = root / "dev.corpus.csv"
+    lines = [line.rsplit("|", 1) for line in dev.read_text().splitlines()]
+    dev.write_text("\n".join([f"{lines[0][0]}|{lines[0][1]}", *(f"{a}|{b.lower()}" for a, b in lines[1:])]) + "\n")
+    found = _inspect(root)
+    assert _causes(found) == ["vocabulary mismatch"]
+    assert found.findings[0].mend == "write both splits in the same case"
+
+
+def test_a_stride_that_leaves_too_few_frames_names_one_that_does_not(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_same), stride=16)
+    assert _causes(found) == ["time stride too large"]
+    (finding,) = [finding for finding in found.findings if finding.cause == "time stride too large"]
+    assert finding.mend == "model.time_stride=8"
+
+
+def test_files_that_are_missing_cut_or_not_finite_are_counted(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same)
+    first, second, third = sorted((root / "train").glob("*.npz"))[:3]
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:1000])
+    values = np.load(third)["features"]
+    values[3, 5] = np.nan
+    np.savez(third, features=values)
+    found = _inspect(root)
+    assert found.missing == [f"train/{first.stem}"]
+    assert sorted(Path(name).name for name, _ in found.broken) == sorted([second.name, third.name])
+    assert set(_causes(found)) == {"missing files", "broken files"}
+
+
+def test_another_width_names_the_layout_that_the_files_have(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_same), layout="default")
+    assert _causes(found) == ["blocks in the wrong order"]
+    assert "1629 values a frame" in found.findings[0].evidence
+    assert found.findings[0].mend == "corpus.layout=[pose, left_hand, right_hand, face]"
+    with pytest.raises(SettingError, match="nothing to draw"):
+        draw_inspection(found.to_mapping(), tmp_path / "a.png")
+
+
+def test_where_no_file_can_be_read_the_first_one_is_named(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same)
+    for path in root.glob("*/*.npz"):
+        path.write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"none of \d+ sampled files can be read: .*\.npz"):
+        _inspect(root)
+
+
+def test_noise_that_drowns_the_hands_is_seen_in_what_enters_the_model(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same)
+    assert _causes(_inspect(root, gains=Gains(hands=0.2))) == ["noise drowns the hands"]
+
+
+def test_the_embedded_corpus_is_sound_and_is_drawn(tmp_path: Path) -> None:
+    settings = CorpusSettings(signers=("ase", "gsg", "psr"), sentences=120, gains=CONDITIONED)
+    found = inspect_corpus(settings, sample=40)
+    assert not found.findings
+    draw_inspection(found.to_mapping(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def positions(corpus: FingerspellingCorpus) -> list[Values]:
+    return [values for values, _ in zip(corpus.read(), range(12), strict=False)]
+
+
+@pytest.mark.parametrize("order", list(permutations(PARTS)))
+def test_every_order_of_blocks_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
+    found = recognise_layout([in_order(values, order) for values in positions], "base")
+    assert found.blocks is not None
+    declared = ("pose", "left_hand", "right_hand", "face")
+    assert found.disagrees == (order != declared)
+    if order != declared:
+        assert found.blocks == order
+
+
+@pytest.mark.parametrize("order", list(permutations(("velocity", "acceleration", "position"))))
+def test_what_stands_behind_the_positions_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
+    blocks = ("pose", "hands", "face", *order)
+    found = recognise_layout([in_order(with_temporal(values), blocks) for values in positions], "default")
+    assert found.channels == order

@@ -1,0 +1,138 @@
+"""What an inspection says is wrong with a corpus, and what mends it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glosstune.trainables.corpora.layout import CHANNELS
+
+if TYPE_CHECKING:
+    from glosstune.trainables.inspection import Inspection
+
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a corpus, a model or a recipe that keeps it from being learned.
+
+    Attributes:
+        cause: in a few words that stay the same from case to case.
+        weight: how sure and how bad, 0 to 1; 1 makes learning impossible.
+        evidence: what was seen.
+        mend: what to do, an override where one does it.
+    """
+
+    cause: str
+    weight: float
+    evidence: str
+    mend: str
+
+
+def judge_corpus(found: "Inspection", time_stride: int) -> list[Finding]:
+    """What keeps a model of this time stride from learning the corpus, worst first."""
+    told = [*_judge_values(found), *_judge_layout(found), *_judge_files(found), *_judge_glosses(found)]
+    if found.ctc:  # nothing is known of lengths where no file could be used
+        told += [*_judge_lengths(found, time_stride), *_judge_input(found)]
+    return sorted(told, key=lambda finding: -finding.weight)
+
+
+def _judge_files(found: "Inspection") -> Iterator[Finding]:
+    rows = sum(found.rows.values())
+    if found.missing:
+        share = len(found.missing) / rows
+        told = f"{share:.1%} of {rows} rows have no file: {', '.join(found.missing[:_LISTED])}"
+        mend = (
+            "corpus.missing=skip leaves them out" if share < 0.2 else "extract their features, or correct corpus.root"
+        )
+        yield Finding("missing files", min(1.0, 0.3 + share), told, mend)
+    faults = [(name, fault) for name, fault in found.broken if "the layout has" not in fault]
+    if faults:
+        share = len(faults) / found.sampled
+        listed = "; ".join(f"{name}: {fault}" for name, fault in faults[:3])
+        mend = "extract them again, or remove them"
+        yield Finding("broken files", min(1.0, 0.3 + share), f"{share:.1%} of those read: {listed}", mend)
+    widths = {width: count for width, count in found.layout["widths"].items() if width != found.layout["width"]}
+    if widths and len(widths) < len(found.layout["widths"]):
+        listed = ", ".join(f"{count} of {width}" for width, count in widths.items())
+        told = f"not all files hold {found.layout['width']} values a frame: {listed}"
+        yield Finding("broken files", 0.8, told, "extract them all in the same way")
+
+
+def _judge_layout(found: "Inspection") -> Iterator[Finding]:
+    layout = found.layout
+    cause = "blocks in the wrong order"
+    if layout["widths"] and layout["width"] not in layout["widths"]:
+        width = max(layout["widths"], key=lambda each: layout["widths"][each])
+        told = f"files hold {width} values a frame, corpus.layout {layout['declared']} has {layout['width']}"
+        known = layout.get("recognised")
+        yield Finding(cause, 1.0, told, _override(known) if known else "name the layout that the files have")
+    elif layout.get("disagrees"):
+        told = (
+            f"wrists, eyes and mouth, which stand in two blocks, are {layout['declared distance']:.2f} shoulder widths "
+            f"apart as declared, {layout['distance']:.2f} as {layout['recognised']}"
+        )
+        yield Finding(cause, 0.95, told, _override(layout["recognised"]))
+    seen = layout.get("behind the positions", [])
+    named = layout["declared"][-3:] if "temporal" not in layout["declared"] else list(CHANNELS[1:])
+    if "unknown" not in seen and len(seen) == len(named) and seen != named:
+        body = [block for block in layout["declared"] if block not in ("temporal", *CHANNELS)]
+        told = f"behind the positions stand {', '.join(seen)}, declared are {', '.join(named)}"
+        yield Finding(cause, 0.8, told, _override([*body, *seen]))
+
+
+def _override(blocks: Sequence[str]) -> str:
+    return f"corpus.layout=[{', '.join(blocks)}]"
+
+
+def _judge_values(found: "Inspection") -> Iterator[Finding]:
+    if found.values["columns already standardised"] > 0.8:
+        told = f"{found.values['columns already standardised']:.0%} of the positions have mean 0 and deviation 1"
+        mend = "give the positions as MediaPipe writes them; they are standardised in training"
+        yield Finding("normalised twice", 0.9, told, mend)
+    if found.values["columns that never change"] > 0.95:
+        told = f"{found.values['columns that never change']:.0%} of the positions never change"
+        yield Finding("no features", 1.0, told, "extract again: whatever wrote these files wrote constants")
+    elif found.values["frames without hands"] > 0.5:
+        told = f"no hand in {found.values['frames without hands']:.0%} of the frames"
+        mend = "extract again with a lower detection confidence, or from larger frames"
+        yield Finding("hands missing", 0.9, told, mend)
+
+
+def _judge_glosses(found: "Inspection") -> Iterator[Finding]:
+    if found.glosses["unknown in dev"] > 0.15:
+        told = f"{found.glosses['unknown in dev']:.1%} of dev's glosses never occur in training, such as "
+        told += ", ".join(found.glosses["unknown"])
+        case = found.glosses["known in another case"] > 0
+        mend = "write both splits in the same case" if case else "annotate both splits by the same conventions"
+        yield Finding("vocabulary mismatch", min(1.0, 0.5 + found.glosses["unknown in dev"]), told, mend)
+    train, often = found.rows.get("train", 0), found.glosses["tokens"] / max(1, found.glosses["vocabulary"])
+    if train < 100 or often < 5:
+        told = f"{train} training utterances, each gloss {often:.1f} times on average"
+        yield Finding("too few utterances", 0.7, told, "add data, or start from pretrained weights: pretrained=auto")
+
+
+def _judge_lengths(found: "Inspection", time_stride: int) -> Iterator[Finding]:
+    infeasible = found.ctc[time_stride]["infeasible"]
+    if infeasible > 0.02:
+        better = [stride for stride in found.ctc if stride < time_stride and found.ctc[stride]["infeasible"] <= 0.02]
+        told = f"{infeasible:.1%} of the utterances have more glosses than output frames at stride {time_stride}"
+        mend = f"model.time_stride={max(better)}" if better else "cut long sentences, or raise the frame rate"
+        yield Finding("time stride too large", min(1.0, 0.5 + infeasible), told, mend)
+    correlation = found.frames["correlation with glosses"]
+    if found.sampled >= 40 and correlation < 0.2:
+        told = f"longer utterances do not have more glosses (correlation {correlation:.2f}, usually above 0.6)"
+        yield Finding("labels shuffled", 0.85, told, "check that each row of the annotations names its own file")
+
+
+def _judge_input(found: "Inspection") -> Iterator[Finding]:
+    hands = sum(block["share of input"] for block in found.blocks if block["part"] == "hands")
+    noise = sum(
+        block["share of input"]
+        for block in found.blocks
+        if block["part"] == "face" or block["channel"] == "acceleration"
+    )
+    if noise > 0.7 and hands < 0.2:
+        told = f"face and accelerations are {noise:.0%} of what enters the model, hands {hands:.0%}"
+        mend = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2}"
+        yield Finding("noise drowns the hands", 0.5, told, mend)
