@@ -1,5 +1,6 @@
 """Check that a network is what CTC needs before anybody trains it: glosstune's own, or somebody else's."""
 
+import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from glosstune.models.freezing import freeze_until
 from glosstune.models.modalities import FEATURE_WIDTH
 from glosstune.models.recogniser import Recogniser
 
-# Of a batch whose size is none of its lengths, so that axes cannot be mistaken for each other.
-_LENGTHS = (48, 37, 25)
+# Of a batch whose size is no length at any stride, so that axes cannot be mistaken for each other.
+_LENGTHS = (48, 37, 25, 44, 31)
 _GLOSSES = 3
 _NORMALISED = 1e-3
 _SAME = 1e-3
@@ -38,13 +39,15 @@ def verify_model(
     """Run a model on random features and check what it gives.
 
     Shape, log-probabilities (none above 0), normalisation (each frame sums to 1), no NaN or infinity; padding changes
-    nothing; gradients reach every parameter that trains and no frozen one; frozen modules are in eval mode while the
-    rest trains, and their running statistics stand still. A model of glosstune's is checked frozen until each of its
-    layers in turn, and ends with all of them training; any other as it is frozen now.
+    nothing; gradients reach every parameter that trains and no frozen one; frozen modules do the same in training as
+    in evaluation. A model of glosstune's is checked frozen until each of its layers in turn, any other as it is
+    frozen. All of it happens to a copy, on the model's device.
 
     Args:
         model: ``model(features, lengths)``, with features (batch, time, width) and lengths (batch,), gives
-            log-probabilities (time', batch, gloss) or (batch, time', gloss), alone or with their lengths (batch,).
+            log-probabilities (time', batch, gloss) or (batch, time', gloss), alone or with their lengths (batch,). A
+            model without a second argument, or with one that may be left out and is not called after lengths, gets the
+            features alone.
         vocabulary_size: glosses and the blank.
         seed: of the features.
     """
@@ -52,12 +55,7 @@ def verify_model(
     features = torch.randn(len(_LENGTHS), max(_LENGTHS), width, generator=generator)
     for slot, length in enumerate(_LENGTHS):
         features[slot, length:] = 0
-    training = model.training
-    try:
-        return tuple(_checks(model, features, vocabulary_size))
-    finally:
-        model.zero_grad(set_to_none=True)
-        model.train(training)
+    return tuple(_checks(copy.deepcopy(model), features, vocabulary_size))
 
 
 def _checks(model: nn.Module, features: Tensor, vocabulary_size: int) -> Iterator[Check]:
@@ -71,6 +69,8 @@ def _checks(model: nn.Module, features: Tensor, vocabulary_size: int) -> Iterato
         return
     counts = valid.tolist()
     yield Check("shape", True, f"{tuple(log_probs.shape)}: frames, utterances, glosses; {counts} frames are real")
+    coarse = 8 * torch.finfo(log_probs.dtype).eps  # half precision sums to 1 less exactly
+    log_probs = log_probs.float()
     rows = torch.cat([log_probs[:length, slot] for slot, length in enumerate(counts)])
     finite = torch.isfinite(rows)
     broken = int((~finite).sum())
@@ -84,17 +84,18 @@ def _checks(model: nn.Module, features: Tensor, vocabulary_size: int) -> Iterato
     told = (
         f"the probabilities of a frame sum to {float(sums.min()):.4g} to {float(sums.max()):.4g}" if len(sums) else ""
     )
-    way_out = "" if off <= _NORMALISED else "; end the model with log_softmax over the glosses"
-    yield Check("normalised", off <= _NORMALISED, told + way_out)
-    yield _check_padding(model, features, log_probs, counts, vocabulary_size)
+    normalised = off <= max(_NORMALISED, coarse)
+    way_out = "" if normalised else "; end the model with log_softmax over the glosses"
+    yield Check("normalised", normalised, told + way_out)
+    yield _check_padding(model, features, log_probs, counts, vocabulary_size, max(_SAME, coarse))
     yield from _check_training(model, features, lengths, vocabulary_size)
 
 
 def _run(model: nn.Module, features: Tensor, lengths: Tensor, vocabulary_size: int) -> tuple[Tensor, Tensor]:
     """Log-probabilities (time', batch, gloss) and their lengths, in whichever of the known forms they come."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
-        takes = [p for p in inspect.signature(model.forward).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-        output = model(features, lengths) if len(takes) > 1 else model(features)
+        output = model(features.to(device), lengths) if _takes_lengths(model) else model(features.to(device))
     except Exception as error:  # somebody else's code
         given = f"features {tuple(features.shape)} and lengths {tuple(lengths.shape)}"
         raise _Unusable(f"the model does not run on {given}: {type(error).__name__}: {error}") from error
@@ -111,11 +112,17 @@ def _run(model: nn.Module, features: Tensor, lengths: Tensor, vocabulary_size: i
         valid = -(-lengths * len(scores) // features.shape[1])
     if not isinstance(valid, Tensor) or valid.shape != (batch,) or not 1 <= int(valid.min()) <= len(scores):
         raise _Unusable(f"got lengths {valid}; expected {batch} from 1 to {len(scores)}")
-    return scores, valid.cpu().long()
+    return scores.cpu(), valid.cpu().long()
+
+
+def _takes_lengths(model: nn.Module) -> bool:
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    second = next((p for p in parameters[1:] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)), None)
+    return second is not None and (second.default is second.empty or "len" in second.name)
 
 
 def _check_padding(
-    model: nn.Module, features: Tensor, log_probs: Tensor, counts: Sequence[int], vocabulary_size: int
+    model: nn.Module, features: Tensor, log_probs: Tensor, counts: Sequence[int], vocabulary_size: int, most: float
 ) -> Check:
     """An utterance scores the same alone, with zeros behind it, and with anything else behind it."""
     name, worst = "padding", 0.0
@@ -138,7 +145,7 @@ def _check_padding(
                     worst = max(worst, float(apart))
     except _Unusable as error:
         return Check(name, False, f"an utterance alone: {error}")
-    same = worst <= _SAME
+    same = worst <= most
     why = "" if same else "; convolution, normalisation, attention or LSTM see what lies behind an utterance's end"
     return Check(name, same, f"an utterance alone and in a padded batch differ by at most {worst:.2g}{why}")
 
@@ -156,7 +163,11 @@ def _check_training(model: nn.Module, features: Tensor, lengths: Tensor, vocabul
         model.train()
         before = {name: buffer.clone() for name, buffer in model.named_buffers()}
         model.zero_grad(set_to_none=True)
-        _loss(*_run(model, features, lengths, vocabulary_size), vocabulary_size).backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        try:
+            _loss(*_run(model, features, lengths, vocabulary_size), vocabulary_size).backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        except (_Unusable, RuntimeError) as error:  # detached from all parameters, or of another form in training
+            yield Check("gradients", False, f"no loss can be learned from{where}: {error}")
+            return
         for name, parameter in model.named_parameters():
             gradient = parameter.grad
             if not parameter.requires_grad:
@@ -169,24 +180,29 @@ def _check_training(model: nn.Module, features: Tensor, lengths: Tensor, vocabul
         awake += [name + where for name in _awake(model, before)]
     yield Check("gradients", not unreached, f"reach {trained - len(unreached)} of {trained}{_listed(unreached)}")
     yield Check("frozen gradients", not leaking, f"{len(leaking)} of {frozen} frozen have one{_listed(leaking)}")
-    yield Check("frozen modules", not awake, "in eval mode" if not awake else f"in training mode{_listed(awake)}")
+    told = "act as in evaluation" if not awake else f"drop values or follow statistics{_listed(awake)}"
+    yield Check("frozen modules", not awake, told)
 
 
 def _loss(log_probs: Tensor, lengths: Tensor, vocabulary_size: int) -> Tensor:
-    labels = torch.arange(len(lengths) * _GLOSSES).view(len(lengths), _GLOSSES) % (vocabulary_size - 1) + 1
-    sizes = lengths.clamp(max=_GLOSSES)
+    count = min(_GLOSSES, vocabulary_size - 1)  # different ones, so that the fewest frames suffice
+    sizes = lengths.clamp(max=count)
+    labels = torch.arange(1, count + 1).expand(len(lengths), count)
     return F.ctc_loss(log_probs.float(), labels, lengths, sizes, zero_infinity=True)
 
 
 def _awake(model: nn.Module, before: dict[str, Tensor]) -> Iterator[str]:
-    """Frozen modules that are in training mode, or whose running statistics moved."""
+    """Frozen modules that act otherwise in training: they drop values, or follow the batches' statistics."""
+    buffers = dict(model.named_buffers())
     for name, module in model.named_modules():
         parameters = list(module.parameters())
         if not parameters or any(parameter.requires_grad for parameter in parameters):
             continue
         own = [f"{name}.{inner}" if name else inner for inner, _ in module.named_buffers(recurse=False)]
-        buffers = dict(model.named_buffers())
-        if module.training or any(not torch.equal(before[each], buffers[each]) for each in own):
+        drops = getattr(module, "dropout", 0.0)
+        acts = isinstance(module, nn.modules.batchnorm._BatchNorm) or (isinstance(drops, float) and drops > 0)
+        moved = any(not torch.equal(before[each], buffers[each]) for each in own)
+        if (module.training and acts) or moved:
             yield name or "the whole model"
 
 

@@ -73,7 +73,8 @@ def draw_learning(
         axes.set_title(heading, loc="left", fontsize=9, color=INK)
         if axes is not wer:
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-    for column, label, colour in (("train_loss", "training", PALETTE[0]), ("dev_loss", scored, PALETTE[1])):
+    second = scored if scored == "dev" else "the same, without dropout"
+    for column, label, colour in (("train_loss", "training", PALETTE[0]), ("dev_loss", second, PALETTE[1])):
         loss.plot(epochs["epoch"], epochs[column], color=colour, label=label)
     if floor is not None:
         draw_level(loss, floor, f"CTC floor {floor:.2f}", MUTED, side="left")

@@ -37,18 +37,14 @@ def verify(
 
     Example: glosstune verify --model mypackage.net:build --vocabulary 1232
     """
-    from glosstune.search.sweep_errors import validated
     from glosstune.search.verifying import verify_foreign, verify_target
-    from glosstune.trainables.settings import ModelSettings
 
     if (target is None) == (model is None):
         raise SettingError("verify: name teacher, student or a file, or somebody else's model with --model")
     if model is not None:
         checks = verify_foreign(model, vocabulary, features)
     else:
-        kind = target if target in ("teacher", "student") else "student"
-        sizes = {"kind": kind, "width": width, "time_stride": time_stride, "norm": norm}
-        checks = verify_target(str(target), validated(ModelSettings, sizes), vocabulary)
+        checks = verify_target(str(target), vocabulary, width=width, time_stride=time_stride, norm=norm)
     for check in checks:
         typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
     if not all(check.passed for check in checks):
@@ -65,7 +61,7 @@ def overfit(
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="At most so many; default 2000, 4000 in C.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Default 1e-3, 5e-4 in A.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of samples and weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of samples and weights.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; default overfit-KIND-DATE.")] = None,
 ) -> None:
     """Let a model learn a few utterances by heart, which a sound one can; exit status 1 if it does not.
@@ -76,6 +72,8 @@ def overfit(
     from glosstune.search.sweep import load_named
     from glosstune.trainables.overfitting import PRESETS
 
+    if learning_rate is not None and not 0 < learning_rate <= 1e3:
+        raise SettingError(f"--learning-rate: must be a number above 0 and at most 1000; got {learning_rate:g}")
     changed = {"samples": samples, "epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     asked = {name: value for name, value in changed.items() if value is not None}
     settings = type(PRESETS[preset]).model_validate(PRESETS[preset].model_dump() | asked)
@@ -101,14 +99,20 @@ def inspect(
 
     Example: glosstune inspect corpus.root=/data/phoenix corpus.layout=default --picture corpus.png
     """
+    from glosstune.results.curves import picture_format
     from glosstune.results.inspection_picture import draw_inspection
+    from glosstune.search.diagnosing import middle_settings
     from glosstune.search.inspecting import describe_inspection
     from glosstune.search.sweep import load_sweep
     from glosstune.trainables.inspection import inspect_corpus
 
+    if picture is not None:
+        picture_format(picture)  # which refuses a wrong ending at once
     sweep = load_sweep(*split_arguments(overrides))
-    seen = inspect_corpus(sweep.corpus, sweep.model.time_stride, sample=sample)
-    typer.echo(json.dumps(seen.to_mapping(), indent=1) if as_json else describe_inspection(sweep, seen))
+    seen = inspect_corpus(middle_settings(sweep).corpus, sweep.model.time_stride, sample=sample)
+    typer.echo(
+        json.dumps(seen.to_mapping(), indent=1, allow_nan=False) if as_json else describe_inspection(sweep, seen)
+    )
     if picture is not None:
         draw_inspection(seen.to_mapping(), picture.expanduser())
 
@@ -125,6 +129,10 @@ def diagnose(
     model: Annotated[
         str | None, typer.Option(help="Somebody else's model, package.module:factory, instead of the sweep's.")
     ] = None,
+    vocabulary: Annotated[
+        int | None, typer.Option(min=2, help="Glosses and the blank that --model is made for; default the corpus's.")
+    ] = None,
+    features: Annotated[int, typer.Option(min=1, help="Values a frame that --model reads.")] = 6516,
     as_json: Annotated[bool, typer.Option("--json", help="Print the causes as JSON.")] = False,
 ) -> None:
     """Say why a recipe stays near 100 % WER: ranked causes, what was seen, and what mends each.
@@ -132,11 +140,15 @@ def diagnose(
     Example: glosstune diagnose my.yaml corpus.root=/data/phoenix --trial runs/a 17
     """
     from glosstune.search.diagnosing import diagnose as look
+    from glosstune.search.driving import SWEEP
     from glosstune.search.inspecting import describe_findings
     from glosstune.search.sweep import load_sweep
 
-    sweep = load_sweep(*split_arguments(overrides))
+    path, changes = split_arguments(overrides)
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])
-    found = look(sweep, lambda line: typer.echo(line, err=True), trial=where, model=model)
+    if path is None and where is not None and (where[0] / SWEEP).is_file():
+        path = where[0] / SWEEP  # the trial's own
+    sweep, say = load_sweep(path, changes), lambda line: typer.echo(line, err=True)
+    found = look(sweep, say, trial=where, model=model, classes=vocabulary, features=features)
     told = json.dumps([asdict(finding) for finding in found], indent=1) if as_json else None
     typer.echo(told or "\n".join(describe_findings(found)))

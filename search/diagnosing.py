@@ -1,26 +1,33 @@
 """Put inspection, verification, a probe and a trial's curve together into ranked causes of a WER near 100 %."""
 
 import math
+import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from glosstune.models import Check, build_model, load_pretrained
+import numpy as np
+
+from glosstune.models import FEATURE_WIDTH, Check, build_model, load_pretrained
 from glosstune.results import load_results
 from glosstune.search.curve_findings import judge_curve
 from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.sweep_rules import SETTINGS_PATHS
 from glosstune.search.verifying import verify_foreign, verify_target
 from glosstune.search.weights import Say
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
-from glosstune.spaces.errors import CorpusError
+from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
-from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.corpora import PhoenixCorpus, open_corpus, pack_corpus
+from glosstune.trainables.corpora.store import PackedCorpus, pack
 from glosstune.trainables.findings import Finding
 from glosstune.trainables.inspection import inspect_corpus
 from glosstune.trainables.probing import probe_changes
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import CorpusSettings, TrialSettings
 
-# Where the data is at fault a probe would only tell the same again, and may not even run.
-_DATA_AT_FAULT = 0.8
+# Where data, model or freezing are surely at fault a probe would only tell the same again, and may not even run.
+_SURE = 0.8
+_PROBED = 60  # utterances to take statistics and glosses from
 
 
 def diagnose(
@@ -29,6 +36,8 @@ def diagnose(
     *,
     trial: tuple[Path, int] | None = None,
     model: str | None = None,
+    classes: int | None = None,
+    features: int = FEATURE_WIDTH,
     sample: int = 160,
 ) -> list[Finding]:
     """Causes that keep the sweep, or a trial of it, from learning, likeliest first; none if nothing is found.
@@ -38,27 +47,29 @@ def diagnose(
         trial: folder of a sweep, and number of the trial whose configuration and curve are looked at; else the middle
             of the space's ranges.
         model: somebody else's, ``package.module:factory``, verified instead of the sweep's.
+        classes: glosses and the blank that it is made for; default those of the corpus.
+        features: values a frame that it reads.
         sample: utterances to inspect at most.
 
     Raises:
         CorpusError: the corpus cannot be read at all.
         SettingError: there is no such trial or model.
     """
-    found: list[Finding] = []
-    settings = _settings(sweep, trial)
+    settings = middle_settings(sweep, trial)
+    say("inspecting the corpus")
+    seen = inspect_corpus(settings.corpus, settings.model.time_stride, sample=sample)
+    say("verifying the model")
+    classes = classes or seen.glosses["vocabulary"] + 1
+    sizes = settings.model.model_dump(exclude={"kind"})
+    checks = verify_foreign(model, classes, features) if model else verify_target(settings.model.kind, classes, **sizes)
+    found = [*seen.findings, *judge_checks(checks), *_judge_frozen(sweep, settings)]
+    if model is None and max((finding.weight for finding in found), default=0.0) < _SURE:
+        known = {finding.cause for finding in found}
+        found += [finding for finding in _probe(sweep, settings, say) if finding.cause not in known]
     if trial is not None:
         results = load_results(trial[0])
         found += judge_curve(results.epochs[results.epochs["trial"] == trial[1]])
-    say("inspecting the corpus")
-    found += inspect_corpus(sweep.corpus, settings.model.time_stride, sample=sample).findings
-    say("verifying the model")
-    classes = 50
-    checks = verify_foreign(model, classes) if model else verify_target(sweep.model.kind, settings.model, classes)
-    found += judge_checks(checks)
-    found += _judge_frozen(settings)
-    if model is None and max((finding.weight for finding in found), default=0.0) < _DATA_AT_FAULT:
-        say("probing the recipe: 60 steps on 8 utterances, and again with each change that may help")
-        found += _probe(settings, sweep)
+    found = [replace(finding, mend=_for_space(finding.mend, sweep)) for finding in found]
     return sorted(found, key=lambda finding: -finding.weight)
 
 
@@ -78,14 +89,15 @@ def judge_checks(checks: Iterable[Check]) -> list[Finding]:
         ("frozen modules", "frozen layers in training mode", "call eval() on frozen modules after each train()"),
     ):
         if name in failed:
-            told.append(Finding(cause, 0.95, failed[name], mend))
+            # Many a network that sees padding trains all the same, only worse.
+            told.append(Finding(cause, 0.5 if name == "padding" else 0.95, failed[name], mend))
     return told
 
 
-def _judge_frozen(settings: TrialSettings) -> list[Finding]:
+def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
     """Whether layers are frozen that hold nothing worth freezing."""
     strategy = STRATEGIES[settings.tuned.strategy]
-    if strategy.freeze_until is None:
+    if strategy.freeze_until is None or sweep.pretrained == AUTO:
         return []
     cause, mend = "frozen layers are random", "pretrained=auto"
     if settings.pretrained is None:
@@ -108,23 +120,53 @@ def _arrived(settings: TrialSettings) -> tuple[int, int]:
     return len(body) - missing, missing
 
 
-def _probe(settings: TrialSettings, sweep: Sweep) -> list[Finding]:
+def _probe(sweep: Sweep, settings: TrialSettings, say: Say) -> list[Finding]:
+    if sweep.pretrained == AUTO and STRATEGIES[settings.tuned.strategy].pretrained:
+        say(f"no probe: {settings.tuned.strategy} starts from weights that the sweep makes first; name a file of them")
+        return []
+    say("probing the recipe on 8 utterances, and again with each change that may help")
     try:
-        corpus = pack_corpus(sweep.corpus.model_copy(update={"missing": "skip"}))
-        return probe_changes(settings, corpus)
-    except CorpusError as error:
-        return [Finding("broken files", 0.7, str(error), "mend what the message names")]
+        with tempfile.TemporaryDirectory() as folder:
+            return probe_changes(settings, _few(settings.corpus, Path(folder)))
+    except GlosstuneError as error:  # the data is at fault, which inspection has told better
+        say(f"the probe could not run: {error}")
+        return []
 
 
-def _settings(sweep: Sweep, trial: tuple[Path, int] | None) -> TrialSettings:
-    """The settings of a trial, or those in the middle of the space."""
+def _few(source: CorpusSettings, folder: Path) -> PackedCorpus:
+    """Some utterances of a corpus, packed for the probe alone: all of PHOENIX would take minutes and gigabytes."""
+    corpus = open_corpus(source.model_copy(update={"missing": "skip"}))
+    if not isinstance(corpus, PhoenixCorpus):
+        return pack_corpus(source)
+    chosen: set[str] = set()
+    generator = np.random.default_rng(0)
+    for split, count in (("train", _PROBED), ("dev", 2)):
+        keys = [utterance.key for utterance in corpus.utterances() if utterance.split == split]
+        chosen |= {keys[place] for place in generator.permutation(len(keys))[:count]}
+    return pack(corpus.only(chosen), folder)
+
+
+def middle_settings(sweep: Sweep, trial: tuple[Path, int] | None = None) -> TrialSettings:
+    """The settings of a trial, or those in the middle of the space; weights that are yet to be made are left out."""
     configuration = middle(sweep.space) if trial is None else load_results(trial[0]).configuration(trial[1])
-    strategy = STRATEGIES[str(configuration.get("strategy", "baseline"))]
-    if sweep.pretrained == AUTO and strategy.pretrained:
-        # Weights that are yet to be made cannot be probed; all else can.
-        configuration = {**configuration, "strategy": "baseline", "freeze_until": None, "unfreeze_stages": None}
-        configuration = {name: value for name, value in configuration.items() if value is not None}
+    unknown = [name for name in configuration if name not in SETTINGS_PATHS]
+    if unknown:
+        raise SettingError(f"its parameters {', '.join(unknown)} are none that a sweep has", key="--trial")
+    if sweep.pretrained == AUTO:
+        sweep = sweep.model_copy(update={"pretrained": None})
     return sweep.settings_of(configuration)
+
+
+def _for_space(mend: str, sweep: Sweep) -> str:
+    """The override that acts where the space has the same key, and that the sweep takes."""
+    if "corpus.gains=" in mend and any(name.startswith("gains.") for name in sweep.space):
+        gains = ", ".join(f"space.{name}" for name in sweep.space if name.startswith("gains."))
+        return f"{mend}, and narrow {gains}, which take precedence"
+    if mend.startswith("model.time_stride=") and "time_stride" in sweep.space:
+        return mend.replace("model.", "space.")
+    if mend.endswith("pretrained=auto") and "strategy" not in sweep.space:
+        return f"{mend} space.strategy=full-finetune"
+    return mend
 
 
 def middle(space: Space) -> dict[str, Scalar]:

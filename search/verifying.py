@@ -12,18 +12,20 @@ from glosstune.models import FEATURE_WIDTH, Check, build_model, verify_model
 from glosstune.models.building import KINDS
 from glosstune.spaces.errors import CheckpointError, SettingError
 from glosstune.trainables import TrainedRecogniser, export_checkpoint, load_recogniser
-from glosstune.trainables.settings import ModelSettings
 
 
-def verify_target(target: str, settings: ModelSettings, vocabulary_size: int) -> tuple[Check, ...]:
-    """Check ``teacher`` or ``student`` as the settings say, or the recogniser in an exported file or a checkpoint.
+def verify_target(
+    target: str, vocabulary_size: int, *, width: float = 1.0, time_stride: int = 4, norm: str = "group"
+) -> tuple[Check, ...]:
+    """Check ``teacher`` or ``student``, or the recogniser in an exported file or a trial's checkpoint.
 
     Raises:
-        SettingError: neither a kind of model nor a file.
+        SettingError: neither a kind of model nor a file, or a size that a model cannot have.
         CheckpointError: the file cannot be read as a recogniser.
     """
     if target in KINDS:
-        return verify_model(build_model(vocabulary_size=vocabulary_size, **settings.model_dump()), vocabulary_size)
+        model = build_model(target, vocabulary_size, width=width, time_stride=time_stride, norm=norm)
+        return verify_model(model, vocabulary_size)
     path = Path(target).expanduser()
     if not path.is_file():
         raise SettingError(f"{target}: neither {' nor '.join(KINDS)}, and no such file", key="TARGET")

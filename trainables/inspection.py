@@ -1,5 +1,6 @@
 """Look at a corpus before anybody trains on it: files, layout, values, lengths, glosses, and what CTC makes of it."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ class Inspection:
     Attributes:
         rows: annotation rows of each split.
         missing: split and id of rows without a file.
+        skips: whether such rows are to be left out.
         sampled: utterances that were read.
         broken: file and fault of those that cannot be used.
         layout: declared, recognised, and how far points that stand in two blocks are apart, in shoulder widths.
@@ -62,6 +64,7 @@ class Inspection:
 
     rows: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    skips: bool = False
     sampled: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
@@ -75,8 +78,17 @@ class Inspection:
     findings: list[Finding] = field(default_factory=list)
 
     def to_mapping(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+        """For JSON, which knows no NaN: what is not known is None."""
+        mapping: dict[str, Any] = _plain(asdict(self))
+        return mapping
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def inspect_corpus(
@@ -94,7 +106,7 @@ def inspect_corpus(
     Raises:
         CorpusError: annotations are missing or malformed, or no file can be read.
     """
-    found = Inspection()
+    found = Inspection(skips=settings.missing == "skip")
     skipping = settings.model_copy(update={"missing": "skip"})
     corpus = open_corpus(skipping)
     found.missing = corpus.absent if isinstance(corpus, PhoenixCorpus) else []
@@ -108,7 +120,8 @@ def inspect_corpus(
     read_s = time.perf_counter() - started
     kept = [(u, values) for u, raw in usable if (values := read.features(u, raw)) is not None]
     if not read.raw:
-        raise CorpusError(f"{settings.root}: none of {found.sampled} sampled files can be read: {found.broken[0][1]}")
+        fault = f"{found.broken[0][0]}: {found.broken[0][1]}" if found.broken else "there is none of train and dev"
+        raise CorpusError(f"{settings.root}: none of {found.sampled} sampled files can be used: {fault}")
     found.layout, found.values = read.layout_seen(), read.values_seen()
     _vocabulary(found, utterances)
     if any(utterance.split == "train" for utterance, _ in kept):
@@ -144,7 +157,7 @@ def _sample(
         try:
             yield utterances[place], load_values(path)
         except CorpusError as error:
-            found.broken.append((str(path), str(error)))
+            found.broken.append((str(path), str(error).removeprefix(f"{path}: ")))
 
 
 class _Reading:
@@ -218,7 +231,7 @@ def _lengths(found: Inspection, kept: Sequence[tuple[Utterance, Any]]) -> None:
     found.lengths = frames.tolist()
     names = {"least": 0, "lower quarter": 25, "median": 50, "upper quarter": 75, "most": 100}
     found.frames = {name: float(np.percentile(frames, q)) for name, q in names.items()}
-    found.frames["a gloss"] = float(frames.sum() / glosses.sum())
+    found.frames["a gloss"] = float(frames.sum() / max(1, glosses.sum()))
     varies = len(kept) > 2 and frames.std() > 0 and glosses.std() > 0
     found.frames["correlation with glosses"] = float(np.corrcoef(frames, glosses)[0, 1]) if varies else float("nan")
 
@@ -230,6 +243,7 @@ def _vocabulary(found: Inspection, utterances: Sequence[Utterance]) -> None:
     found.glosses = {
         "vocabulary": len(counts),
         "tokens": sum(counts.values()),
+        "empty": sum(not u.glosses for u in utterances),
         "once": sum(count == 1 for count in counts.values()),
         "an utterance": sum(counts.values()) / max(1, sum(u.split == "train" for u in utterances)),
         "unknown in dev": sum(unknown.values()) / max(1, sum(dev.values())),
@@ -240,7 +254,7 @@ def _vocabulary(found: Inspection, utterances: Sequence[Utterance]) -> None:
 
 def _floors(found: Inspection, utterances: Sequence[Utterance], kept: Sequence[tuple[Utterance, Any]]) -> None:
     vocabulary = Vocabulary.of(u.glosses for u in utterances if u.split == "train")
-    train = [(len(values), u.glosses) for u, values in kept if u.split == "train"]
+    train = [(len(values), u.glosses) for u, values in kept if u.split == "train" and u.glosses]
     for stride in STRIDES:
         frames = [-(-length // stride) for length, _ in train]
         bad = sum(frames_needed(glosses) > length for length, (_, glosses) in zip(frames, train, strict=True))
@@ -260,7 +274,7 @@ def _blocks(
             total + full.sum(0),
             frames + len(full),
         )
-        if utterance.split != "train" or len(full) < len(utterance.glosses):
+        if utterance.split != "train" or not 0 < len(utterance.glosses) <= len(full):
             continue
         cuts = (uniform_cuts(len(utterance.glosses)) * len(full)).round().astype(int).tolist()
         for gloss, (first, last) in zip(utterance.glosses, pairwise(cuts), strict=True):
@@ -272,7 +286,7 @@ def _blocks(
         mean.astype(np.float32), deviation.astype(np.float32), settings.gains, settings.noise_floor
     )
     energy = (conditioning.scale.numpy() * deviation) ** 2
-    segments = np.array(means)
+    segments = np.array(means).reshape(-1, FULL_WIDTH)
     generator = np.random.default_rng(seed)
     shuffled = [labels[place] for place in generator.permutation(len(labels))]
     for start, channel in zip(range(0, FULL_WIDTH, BASE_WIDTH), CHANNELS, strict=True):
@@ -291,6 +305,8 @@ def _blocks(
 
 def _explained(segments: npt.NDArray[np.floating], labels: Sequence[str]) -> float:
     """Share of variance between glosses, mean over values that vary."""
+    if len(segments) < 2:
+        return 0.0
     total = segments.var(axis=0)
     _, places = np.unique(np.asarray(labels), return_inverse=True)
     counts = np.bincount(places)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
@@ -32,7 +32,7 @@ class OverfitSettings(Section):
     samples: PositiveInt = 5
     epochs: PositiveInt = 2000
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1e3)
     warmup_epochs: int = 50
     dropout: Unit = 0.1
     weight_decay: NonNegativeFloat = 0.0
@@ -127,14 +127,21 @@ def overfit(
     return OverfitResult(settings, passed, frame, session.floor, hypotheses, _warnings(frame), parameters)
 
 
-def choose_samples(corpus: PackedCorpus, count: int, time_stride: int, seed: int) -> tuple[int, ...]:
-    """Different training utterances at random that CTC can align; CorpusError if there are too few."""
+def choose_samples(
+    corpus: PackedCorpus, count: int, time_stride: int, seed: int, *, at_least: int | None = None
+) -> tuple[int, ...]:
+    """Different training utterances at random that CTC can align; CorpusError if there are not ``at_least`` so many.
+
+    Args:
+        at_least: default ``count``.
+    """
     bad = set(infeasible_rows(corpus, "train", time_stride))
     rows = [row for row in corpus.rows("train") if row not in bad]
-    if len(rows) < count:
-        rule = f"{len(rows)} training utterances can be aligned at model.time_stride {time_stride}, {count} are needed"
+    needed = count if at_least is None else at_least
+    if len(rows) < needed:
+        rule = f"{len(rows)} training utterances can be aligned at model.time_stride {time_stride}, {needed} are needed"
         raise CorpusError(f"{corpus.folder}: only {rule}; lower the stride or --samples")
-    chosen = np.random.default_rng(seed).choice(rows, size=count, replace=False)
+    chosen = np.random.default_rng(seed).choice(rows, size=min(count, len(rows)), replace=False)
     return tuple(int(row) for row in sorted(chosen))
 
 

@@ -1,5 +1,6 @@
 """Each fault that is planted in a folder of real signing is named, and a sound folder is not accused."""
 
+import json
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -130,8 +131,36 @@ def test_where_no_file_can_be_read_the_first_one_is_named(corpus: Fingerspelling
     root = write_folder(tmp_path / "a", corpus, change=_same)
     for path in root.glob("*/*.npz"):
         path.write_bytes(b"")
-    with pytest.raises(CorpusError, match=r"none of \d+ sampled files can be read: .*\.npz"):
+    with pytest.raises(CorpusError, match=r"none of \d+ sampled files can be used: .*\.npz"):
         _inspect(root)
+
+
+def test_empty_splits_and_transcripts_are_told(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same)
+    (root / "dev.corpus.csv").write_text("id|folder|signer|annotation\n")
+    train = root / "train.corpus.csv"
+    head, first, *rest = train.read_text().splitlines()
+    train.write_text("\n".join([head, first.rpartition("|")[0] + "|", *rest]) + "\n")
+    told = {finding.cause: finding.evidence for finding in reversed(_inspect(root).findings)}
+    assert told["empty transcripts"] == "1 utterances have no gloss"
+    assert told["too few utterances"] == "the dev split is empty"
+    (root / "train.corpus.csv").write_text("id|folder|signer|annotation\n")
+    with pytest.raises(CorpusError, match="there is none of train and dev"):
+        _inspect(root)
+
+
+def test_what_is_not_known_is_null_in_json(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_standardised))
+    assert found.layout["recognised"] is None
+    assert json.loads(json.dumps(found.to_mapping(), allow_nan=False))["layout"]["distance"] is None
+
+
+def test_files_of_all_features_declared_as_positions_get_one_order(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=with_temporal, keep=0.3))
+    assert _causes(found) == ["blocks in the wrong order"]
+    assert "temporal" in found.findings[0].mend
 
 
 def test_noise_that_drowns_the_hands_is_seen_in_what_enters_the_model(

@@ -5,7 +5,7 @@ Formats: PHOENIX-2014 and its SI5 split (``id|folder|signer|annotation``), PHOEN
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -64,6 +64,13 @@ class PhoenixCorpus:
         self.speaker_split = split == "unseen-signers"
         self.missing = missing
         self.signers = tuple(signers) if signers else None
+        self._keys: frozenset[str] | None = None
+
+    def only(self, keys: Collection[str]) -> "PhoenixCorpus":
+        """The same corpus with the utterances of these keys alone."""
+        few = PhoenixCorpus(self.root, layout=self.layout, missing=self.missing, signers=self.signers)
+        few.speaker_split, few._keys = self.speaker_split, frozenset(keys)
+        return few
 
     @property
     def shares_recordings(self) -> bool:
@@ -121,7 +128,7 @@ class PhoenixCorpus:
         paths: list[Path] = []
         absent: list[str] = []
         for split, key, signer, glosses in self._rows():
-            if self.signers and signer not in self.signers:
+            if (self.signers and signer not in self.signers) or (self._keys is not None and key not in self._keys):
                 continue
             if Path(key).is_absolute() or ".." in Path(key).parts:
                 raise CorpusError(f"{self.root}: annotation id {key!r} leads outside the folder")
