@@ -37,21 +37,6 @@ def test_a_sound_recipe_is_not_accused(small_settings: CorpusSettings) -> None:
     assert _causes(_sweep(small_settings)) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("overrides", "cause", "mend"),
-    [
-        (["space.learning_rate=1e-5"], "learning rate too low", "space.learning_rate=0.001"),
-    ],
-)
-def test_a_recipe_at_fault_is_named_with_the_override_that_mends_it(
-    small_settings: CorpusSettings, overrides: list[str], cause: str, mend: str
-) -> None:
-    found = diagnose(_sweep(small_settings, *overrides), lambda line: None, sample=40)
-    assert found[0].cause == cause
-    assert mend in {finding.mend for finding in found}
-
-
 def test_random_layers_that_are_frozen_are_named(small_settings: CorpusSettings) -> None:
     frozen = "space={strategy: feature-extraction, freeze_until: last, learning_rate: 1e-2}"
     assert "frozen layers are random" in _causes(_sweep(small_settings, frozen, "freezing.allow_random_frozen=true"))
