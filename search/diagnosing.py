@@ -59,7 +59,7 @@ def diagnose(
     say("inspecting the corpus")
     seen = inspect_corpus(settings.corpus, settings.model.time_stride, sample=sample)
     say("verifying the model")
-    classes = classes or seen.glosses["vocabulary"] + 1
+    classes = classes or max(2, seen.glosses["vocabulary"] + 1)  # an empty split is told, not a reason to stop
     sizes = settings.model.model_dump(exclude={"kind"})
     checks = verify_foreign(model, classes, features) if model else verify_target(settings.model.kind, classes, **sizes)
     found = [*seen.findings, *judge_checks(checks), *_judge_frozen(sweep, settings)]
