@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     common = [f"training.epochs={options.epochs}", "training.final_decay=0"]
     if options.short:
-        common = ["training.epochs=2", "model.width=0.25", "corpus.sentences=24"]
+        common = ["training.epochs=2", "model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"]
     jobs = [(name, seed) for name in SETTINGS for seed in range(options.seeds)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run, [*SETTINGS[name], *common], seed) for name, seed in jobs]

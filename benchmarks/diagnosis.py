@@ -88,11 +88,11 @@ class Detached(Foreign):
         return scores.log_softmax(-1)
 
 
-def planted(**fault: object) -> Callable[[Path], object]:
+def planted(sentences: int = SENTENCES, **fault: object) -> Callable[[Path], object]:
     """A folder of positions, (time, 1629), with a fault."""
 
     def write(root: Path) -> object:
-        corpus = FingerspellingCorpus("multi-signer", sentences=SENTENCES)
+        corpus = FingerspellingCorpus("multi-signer", sentences=sentences)
         return write_folder(root, corpus, **{"change": lambda values: values, **fault})  # type: ignore[arg-type]  # any of its own
 
     return write

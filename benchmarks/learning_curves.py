@@ -27,7 +27,13 @@ from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.files import write_whole
 
 HERE = Path(__file__).parent
-SHORT = ("corpus.sentences=24", "corpus.signers=[ase, gsg]", "training.epochs=3", "pretraining.steps=20")
+SHORT = (
+    "corpus.sentences=24",
+    "corpus.signers=[ase, gsg]",
+    "model.width=0.25",
+    "training.epochs=3",
+    "pretraining.steps=9",
+)
 KEPT = [
     "epoch",
     "wer",

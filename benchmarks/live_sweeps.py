@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="tiny sweeps: only shows that it runs")
     options = parser.parse_args()
     if options.short:
-        options.work, options.seeds, options.full_trials = Path(tempfile.mkdtemp()), 1, 2
+        options.work, options.seeds, options.full_trials = Path(tempfile.mkdtemp()), 1, 1
     sweep = load_sweep(HERE / "learning_curves.yaml", SHORT if options.short else ())
     epochs = options.full_trials * sweep.training.epochs
     limits = {"target": options.target, "stop_at_target": True, "epoch_budget": epochs}

@@ -149,8 +149,9 @@ def main() -> None:
         arguments.rounds, arguments.trials, arguments.epochs = 1, 2, 2
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    with tempfile.TemporaryDirectory() as folder:
-        run_ours(Path(folder), 1, 1)  # the first actor of a cluster takes seconds
+    if not arguments.short:
+        with tempfile.TemporaryDirectory() as folder:
+            run_ours(Path(folder), 1, 1)  # the first actor of a cluster takes seconds
     costs: dict[str, list[tuple[float, float]]] = {"glosstune": [], "stock": []}
     for _ in range(arguments.rounds):
         costs["glosstune"].append(measure(run_ours, arguments.trials, arguments.epochs))

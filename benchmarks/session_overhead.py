@@ -106,9 +106,9 @@ def main() -> None:
     if options.bare:
         print(json.dumps(bare_epochs_s(json.loads(options.bare))))
         return
-    rounds, epochs = (1, 3) if options.short else (5, 4)
+    rounds, epochs = (1, WARM_EPOCHS + 1) if options.short else (5, 4)
     overrides = [f"training.epochs={epochs}", "search.samples=1", "space={learning_rate: 1e-3, dropout: 0.1}"]
-    overrides += ["model.width=0.25", "corpus.sentences=48"] if options.short else []
+    overrides += ["model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if options.short else []
     ratios = []
     for number in range(rounds):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

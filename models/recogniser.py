@@ -70,9 +70,14 @@ class Recogniser(nn.Module):
         Raises:
             CorpusError: another number of features, or a length outside 1..time.
         """
+        log_probs, _, strided = self.forward_encoded(features, lengths)
+        return log_probs, strided
+
+    def forward_encoded(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with what the LSTM reads, (batch, time', channel), between them."""
         _check(features, lengths)
         x, frames = self.encode(features, Frames.of(lengths, features.shape[1], features.device))
-        return self._read_out(x, frames), frames.lengths
+        return self._read_out(x, frames), x, frames.lengths
 
     def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
         """What the LSTM reads, (batch, time', channel), and its frames."""

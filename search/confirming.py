@@ -174,11 +174,11 @@ def _searched_seeds(results: Results) -> set[int]:
 
 
 def _check_weights(parts: Mapping[str, Sweep]) -> None:
-    """Require that given weights have seen nothing that any fold holds out, before hours go into the first one."""
+    """Require that weights and teacher have seen nothing that any fold holds out, before hours go into the first."""
     for part in parts.values():
-        if part.pretrained not in (None, AUTO):
-            path = Path(str(part.pretrained))
-            check_unseen(path, read_weights(path).recorded, pack_corpus(part.corpus))
+        for path in (None if part.pretrained == AUTO else part.pretrained, part.teacher):
+            if path is not None:
+                check_unseen(Path(path), read_weights(path).recorded, pack_corpus(part.corpus))
 
 
 def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:

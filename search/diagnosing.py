@@ -147,14 +147,14 @@ def _few(source: CorpusSettings, folder: Path) -> PackedCorpus:
 
 
 def middle_settings(sweep: Sweep, trial: tuple[Path, int] | None = None) -> TrialSettings:
-    """The settings of a trial, or those in the middle of the space; weights that are yet to be made are left out."""
+    """The settings of a trial, or those in the middle of the space, without a teacher and weights yet to be made."""
     configuration = middle(sweep.space) if trial is None else load_results(trial[0]).configuration(trial[1])
     unknown = [name for name in configuration if name not in SETTINGS_PATHS]
     if unknown:
         raise SettingError(f"its parameters {', '.join(unknown)} are none that a sweep has", key="--trial")
     if sweep.pretrained == AUTO:
         sweep = sweep.model_copy(update={"pretrained": None})
-    return sweep.settings_of(configuration)
+    return sweep.settings_of(configuration).model_copy(update={"teacher": None})
 
 
 def _for_space(mend: str, sweep: Sweep) -> str:

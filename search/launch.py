@@ -47,7 +47,8 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     prepared = prepare(sweep, say)
     _reserve(folder)
     with owned(folder):
-        manifest = json.dumps(build_manifest(prepared.corpus, prepared.floors, sys.argv, prepared.weights), indent=1)
+        known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
+        manifest = json.dumps(build_manifest(*known), indent=1)
         write_whole(folder / "manifest.json", lambda partial: partial.write_text(manifest, encoding="utf-8"))
         write_sweep(sweep, folder)
         search = sweep.search

@@ -37,6 +37,7 @@ def build_manifest(
     floors: Mapping[Split, float],
     command: list[str],
     pretrained: Mapping[str, Any] | None = None,
+    teacher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything but the sweep itself, which lies beside it as ``sweep.yaml``; JSON-able, no secret."""
     return {
@@ -54,6 +55,7 @@ def build_manifest(
             "vocabulary_sha256": hashlib.sha256("\n".join(corpus.vocabulary.glosses).encode()).hexdigest(),
         },
         "pretrained": pretrained,
+        "teacher": teacher,
         "machine": {
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
@@ -73,6 +75,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         _ = manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
+        _ = (manifest["teacher"] or {}).get("sha256")
         _ = manifest["versions"].items(), manifest["machine"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"

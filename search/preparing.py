@@ -11,7 +11,10 @@ from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.exporting import load_recogniser
 from glosstune.trainables.floor import corpus_floor, infeasible_rows
+from glosstune.trainables.posteriors import open_teacher, teacher_posteriors
+from glosstune.trainables.settings import TrialSettings
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Prepared:
         sweep: with a file of weights where it said ``pretrained: auto``.
         floors: nats a gloss, of train and dev.
         weights: what a manifest says of the weights.
+        teacher: what it says of the teacher.
     """
 
     sweep: Sweep
     corpus: PackedCorpus
     floors: dict[Split, float]
     weights: dict[str, Any] | None
+    teacher: dict[str, Any] | None
 
 
 def prepare(sweep: Sweep, say: Say) -> Prepared:
@@ -38,6 +43,8 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     """
     if sweep.pretrained not in (None, AUTO):
         read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
+    if sweep.teacher is not None:
+        load_recogniser(sweep.teacher)
     check_tracking(sweep)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
@@ -47,6 +54,7 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     say(_describe(corpus))
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
+    teacher = _tell_teacher(sweep, corpus, say)
     weights = None
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
@@ -61,7 +69,20 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
         sweep = with_weights(sweep, corpus, say)
         weights = tell_start(sweep, corpus, say)
-    return Prepared(sweep, corpus, floors, weights)
+    return Prepared(sweep, corpus, floors, weights, teacher)
+
+
+def _tell_teacher(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] | None:
+    """Have the teacher's posteriors ready for all trials, and say what it is worth; what a manifest keeps of it."""
+    if sweep.teacher is None:
+        return None
+    settings = TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher)
+    open_teacher(settings, corpus)  # which refuses one that does not fit, also where its posteriors are there
+    found = teacher_posteriors(settings, corpus, say)
+    say(f"teacher: WER {found.wer:.1%} on dev; {found.size_mb:.0f} MB of posteriors in {found.folder}")
+    if sweep.model.time_stride != found.time_stride:
+        say(f"teacher: its time stride {found.time_stride} is aligned to model.time_stride {sweep.model.time_stride}")
+    return {"file": str(sweep.teacher), "sha256": found.sha256, "wer": found.wer, "time_stride": found.time_stride}
 
 
 def _check_feasible(corpus: PackedCorpus, stride: int, say: Say) -> None:

@@ -54,6 +54,8 @@ def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int 
     weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
     if weights != (manifest["pretrained"] or {}).get("sha256"):
         raise CheckpointError(f"{sweep.pretrained}: are not the weights that the sweep had")
+    if sweep.teacher is not None and file_hash(sweep.teacher) != (manifest["teacher"] or {}).get("sha256"):
+        raise CheckpointError(f"{sweep.teacher}: is not the teacher that the sweep had")
     for line in _differences(manifest, build_manifest(corpus, {}, [])):
         say(line)
     torch.set_num_threads(max(1, int(sweep.resources.cpu)))

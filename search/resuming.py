@@ -104,11 +104,14 @@ def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console
 
 
 def _check_same(folder: Path, manifest: Mapping[str, Any], prepared: Prepared) -> None:
-    """Require the corpus and the weights that the sweep began with."""
+    """Require the corpus, the weights and the teacher that the sweep began with."""
     if manifest["corpus"]["key"] != prepared.corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep began, so trials would not compare")
     if (manifest["pretrained"] or {}).get("sha256") != (prepared.weights or {}).get("sha256"):
         what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
+        raise CheckpointError(f"{what}, so trials would not compare")
+    if (manifest["teacher"] or {}).get("sha256") != (prepared.teacher or {}).get("sha256"):
+        what = f"{prepared.sweep.teacher}: is not the teacher that the sweep began with"
         raise CheckpointError(f"{what}, so trials would not compare")
 
 

@@ -7,6 +7,8 @@ from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.search.display import describe
+from glosstune.search.manifest import read_manifest
+from glosstune.spaces.errors import FolderError
 
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
@@ -29,6 +31,7 @@ def summarise(results: Results, console: Console) -> None:
         f"success   {_describe_indicators(best)}",
         f"recipe    {describe(results.configuration(int(best['trial'])))}",
         *_compare(trials),
+        *_judge_teacher(results),
         f"folder    {results.folder}",
         f"weights   {best['best_checkpoint']}",
         f"picture   {results.folder / 'curves.png'}",
@@ -36,6 +39,23 @@ def summarise(results: Results, console: Console) -> None:
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _judge_teacher(results: Results) -> Iterator[str]:
+    """How the best trial stands to the teacher of the sweep; nothing where there is none."""
+    try:
+        teacher = read_manifest(results.folder)["teacher"]
+    except FolderError:  # whoever moved it away does without this line
+        return
+    if teacher is None:
+        return
+    gap = results.best["wer_best"] - teacher["wer"]
+    yield f"teacher   WER {teacher['wer']:.1%} on dev, {'better by' if gap >= 0 else 'worse by'} {abs(gap):.1%}"
+    if gap < 0:
+        yield (
+            f"warning   the teacher ({teacher['wer']:.1%}) is worse than the best trial "
+            f"({results.best['wer_best']:.1%}): it can hold a student back; compare with glosstune sweep student"
+        )
 
 
 def _describe_indicators(trial: pd.Series) -> str:

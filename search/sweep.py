@@ -17,6 +17,7 @@ from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables.settings import (
     CorpusSettings,
+    DistillationSettings,
     FreezingSettings,
     ModelSettings,
     PretrainingSettings,
@@ -42,10 +43,11 @@ _PATHS = (
     ("corpus", "cache"),
     ("pretrained",),
     ("pretraining", "align_with"),
+    ("teacher",),
     ("search", "warm_start"),
     ("storage",),
 )
-_OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining"}
+_OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining", "teacher", "distillation"}
 
 
 def _folder_name(name: str) -> str:
@@ -75,8 +77,9 @@ def _file_or_auto(pretrained: str) -> str:
 class Sweep(Section):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
-    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``tracking``
-    names a tool that shows every trial as it runs (see ``search.tracking``).
+    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
+    an exported recogniser that every trial is distilled from. ``tracking`` names a tool that shows every trial as it
+    runs (see ``search.tracking``).
 
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.
@@ -89,6 +92,8 @@ class Sweep(Section):
     freezing: FreezingSettings = FreezingSettings()
     pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = None
     pretraining: PretrainingSettings = PretrainingSettings()
+    teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    distillation: DistillationSettings = DistillationSettings()
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()

@@ -13,6 +13,7 @@ from glosstune.spaces.strategies import STRATEGIES, Strategy
 from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
 from glosstune.trainables.settings import (
     CorpusSettings,
+    DistillationSettings,
     Gains,
     ModelSettings,
     TrainingSettings,
@@ -29,6 +30,7 @@ SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
     **{name: ("tuned", name) for name in TunedSettings.model_fields},
     **{name: ("training", name) for name in TrainingSettings.model_fields},
     **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
+    **{name: ("distillation", name) for name in DistillationSettings.model_fields},
     **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
 }
 
@@ -45,6 +47,7 @@ def check_sweep(sweep: "Sweep") -> int:
             _check_target(name, definition)
     _check_augment(sweep)
     _check_freezing(sweep)
+    _check_teacher(sweep)
     _check_start_points(sweep)
     return _check_epochs(sweep)
 
@@ -154,6 +157,21 @@ def _check_pretrained(sweep: "Sweep", strategies: list[Strategy]) -> None:
         if name in sweep.space:
             rule = "must stand in model, because pretrained weights fit one value"
             raise SettingError(f"{rule}; set model.{name} instead", key=f"space.{name}")
+
+
+def _check_teacher(sweep: "Sweep") -> None:
+    if sweep.teacher is None:
+        read = [f"space.{name}" for name in sweep.space if name in DistillationSettings.model_fields]
+        if sweep.distillation != DistillationSettings():
+            read.append("distillation")
+        if read:
+            rule = f"must name the exported recogniser to learn from, because {read[0]} is given; got null"
+            raise SettingError(f"{rule}; give teacher=FILE, which glosstune export writes", key="teacher")
+        return
+    searched = next((name for name in sweep.space if name.startswith("gains.")), None)
+    if searched is not None:
+        rule = "has no meaning with a teacher, because both read the same input"
+        raise SettingError(f"{rule}; set corpus.gains to the teacher's instead", key=f"space.{searched}")
 
 
 def _check_start_points(sweep: "Sweep") -> None:

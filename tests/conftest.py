@@ -4,17 +4,17 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from feature_folder import with_temporal, write_folder
 from hypothesis import settings
 
 # Ray decides on authentication when it is imported; these tests talk to a cluster of their own on loopback.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 
-from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.corpora.geometry import expand
+from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint
+from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
 from glosstune.trainables.settings import CorpusSettings
 
 torch.set_num_threads(1)
@@ -42,6 +42,19 @@ def small_corpus(small_settings: CorpusSettings) -> PackedCorpus:
 
 
 @pytest.fixture(scope="session")
+def exported_teacher(small_settings: CorpusSettings, small_corpus: PackedCorpus, corpus_cache: Path) -> Path:
+    """A teacher of two epochs, exported."""
+    sections = {"model": {"kind": "teacher", "width": 0.25}, "training": {"epochs": 2, "batch_size": 8}}
+    settings = TrialSettings.model_validate({"corpus": small_settings, **sections, "tuned": {"learning_rate": 3e-3}})
+    session = TrainingSession(settings, small_corpus, device=torch.device("cpu"))
+    for _ in range(2):
+        session.run_epoch()
+    session.save(corpus_cache / "teacher.pt")
+    export_checkpoint(corpus_cache / "teacher.pt", corpus_cache / "teacher.safetensors", {"wer": session.best_wer})
+    return corpus_cache / "teacher.safetensors"
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     import ray
 
@@ -51,22 +64,9 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def phoenix_folder(small_corpus: PackedCorpus, tmp_path: Path) -> Callable[[bool], Path]:
+def phoenix_folder(tmp_path: Path) -> Callable[[bool], Path]:
     """Make a small PHOENIX-style folder of the embedded corpus, with all 6516 values or the 1629 base values."""
-
-    def write(full: bool) -> Path:
-        root = tmp_path / "phoenix"
-        rows = {split: ["id|folder|signer|annotation"] for split in ("train", "dev", "test")}
-        for row, utterance in enumerate(small_corpus.table.itertuples()):
-            frames = torch.from_numpy(small_corpus.frames(row).astype(np.float32))
-            folder = root / str(utterance.split)
-            folder.mkdir(parents=True, exist_ok=True)
-            np.savez(folder / f"{utterance.key}.npz", features=(expand(frames) if full else frames).numpy())
-            rows[str(utterance.split)].append(
-                f"{utterance.key}|x|{utterance.signer}|{' '.join(small_corpus.glosses(row))}"
-            )
-        for split, lines in rows.items():
-            (root / f"{split}.corpus.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return root
-
-    return write
+    corpus = FingerspellingCorpus(sentences=24, signers=SIGNERS)
+    return lambda full: write_folder(
+        tmp_path / "phoenix", corpus, change=with_temporal if full else lambda values: values
+    )

@@ -2,15 +2,17 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import crash_driver
 import pytest
 import ray
 from replay import Tape, check_decisions, crash_plan, drive, learning
@@ -19,7 +21,9 @@ from glosstune.results import load_results
 from glosstune.search import Sweep
 from glosstune.search.conductor import Conductor
 
-DRIVER = Path(__file__).parent / "helpers" / "crash_driver.py"
+HELPERS = Path(__file__).parent / "helpers"
+# By all drivers together. Not Ray: its random numbers would be the same in all of them.
+PRELOADED = ["replay", "glosstune.search.driving", "glosstune.trainables.session"]
 SAMPLES = 14
 # Of the whole sweep with one worker; with two the order differs, and a few more or fewer.
 REPORTS = 56
@@ -30,23 +34,17 @@ VICTIMS = ["driver", "driver", "trial", "driver", "ray", "driver", "trial", "dri
 class Victim:
     """A driver in a process group of its own, on the shared cluster or with a Ray that dies with it."""
 
-    def __init__(self, folder: Path, workers: int, *, own_ray: bool) -> None:
+    def __init__(self, context: ForkServerContext, folder: Path, workers: int, *, own_ray: bool) -> None:
         self.folder = folder
-        address = [] if own_ray else [ray.get_runtime_context().gcs_address]
-        command = [sys.executable, str(DRIVER), str(folder), str(SAMPLES), str(workers), *address]
-        environment = {**os.environ, "PYTHONPATH": str(DRIVER.parent)}
-        # The tests' own Ray must not be taken for the driver's.
-        environment.pop("RAY_ADDRESS", None)
-        with (folder / "driver.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=folder
-            )
+        address = None if own_ray else ray.get_runtime_context().gcs_address
+        self.process = context.Process(target=crash_driver.run, args=(folder, SAMPLES, workers, address))
+        self.process.start()
 
     def wait_for(self, reports: int) -> bool:
         """Whether the driver still lived when its record held so many reports."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
+            if not self.process.is_alive():
                 return False
             if len(_reports(self.folder)) >= reports:
                 return True
@@ -62,9 +60,10 @@ class Victim:
                 os.kill(int(newest.read_text()), signal.SIGKILL)
             return
         if what == "ray":
+            assert self.process.pid is not None
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        self.process.wait()
+        self.process.join()
 
 
 def _events(folder: Path) -> list[dict[str, Any]]:
@@ -81,13 +80,13 @@ def _plan() -> Sweep:
     return crash_plan(SAMPLES)
 
 
-def _torture(folder: Path, workers: int, victims: list[str], seed: int) -> int:
+def _torture(context: ForkServerContext, folder: Path, workers: int, victims: list[str], seed: int) -> int:
     """Kill the sweep once for each of ``victims``, then let it end; the number of kills that hit a living one."""
     generator, kills = random.Random(seed), 0
     # Spread over the first two thirds of the sweep, so that a quick machine does not end it before the last kill.
     moments = sorted(generator.sample(range(1, 2 * REPORTS // 3), len(victims)))
     for what, moment in zip(victims, moments, strict=True):
-        driver = Victim(folder, workers, own_ray=what == "ray")
+        driver = Victim(context, folder, workers, own_ray=what == "ray")
         if not driver.wait_for(max(moment, len(_reports(folder)) + 1)):
             break
         driver.kill(what, generator)
@@ -97,8 +96,9 @@ def _torture(folder: Path, workers: int, victims: list[str], seed: int) -> int:
                 break
             driver.kill("driver", generator)
             kills += 1
-    last = Victim(folder, workers, own_ray=False)
-    assert last.process.wait(timeout=180) == 0, (folder / "driver.log").read_text()[-2000:]
+    last = Victim(context, folder, workers, own_ray=False)
+    last.process.join(timeout=180)
+    assert last.process.exitcode == 0, (folder / "driver.log").read_text()[-2000:]
     return kills
 
 
@@ -119,9 +119,24 @@ def _check(folder: Path, plan: Sweep) -> None:
     assert set(trials["status"]) <= {"finished", "stopped"}
 
 
+@pytest.fixture(scope="module")
+def drivers() -> ForkServerContext:
+    """Starts processes that have imported already what takes a driver most of its life here."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HELPERS))
+        # The tests' own Ray must not be taken for the driver's.
+        patch.delenv("RAY_ADDRESS", raising=False)
+        forkserver.ensure_running()
+    return context
+
+
 @pytest.mark.slow
-def test_with_one_worker_the_same_trials_curves_and_best(ray_cluster: None, tmp_path: Path) -> None:
-    kills = _torture(tmp_path, 1, VICTIMS, seed=1)
+def test_with_one_worker_the_same_trials_curves_and_best(
+    ray_cluster: None, drivers: ForkServerContext, tmp_path: Path
+) -> None:
+    kills = _torture(drivers, tmp_path, 1, VICTIMS, seed=1)
     _check(tmp_path, _plan())
     tape = Tape()
     whole = Conductor(_plan(), tape.append)
@@ -144,7 +159,9 @@ def _shown(conductor: Conductor) -> dict[int, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
-def test_with_two_workers_every_sample_and_every_epoch_once(ray_cluster: None, tmp_path: Path, seed: int) -> None:
-    kills = _torture(tmp_path, 2, ["driver", "trial", "driver", "driver"], seed)
+def test_with_two_workers_every_sample_and_every_epoch_once(
+    ray_cluster: None, drivers: ForkServerContext, tmp_path: Path, seed: int
+) -> None:
+    kills = _torture(drivers, tmp_path, 2, ["driver", "trial", "driver", "driver"], seed)
     _check(tmp_path, _plan())
     assert kills == 5

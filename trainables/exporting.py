@@ -13,12 +13,12 @@ from torch import Tensor
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.decoding import greedy_decode
 from glosstune.trainables.precision import autocast
-from glosstune.trainables.session import read_checkpoint
 from glosstune.trainables.settings import TrialSettings
 
 # Beside the tensors of the model itself.
@@ -35,6 +35,7 @@ class TrainedRecogniser:
         vocabulary: its classes.
         settings: of the trial that trained it.
         scores: what was recorded of it, such as ``wer``, a fraction, on dev.
+        recorded: all that its file says of itself (see ``models.WeightsFile``).
     """
 
     model: Recogniser
@@ -42,6 +43,7 @@ class TrainedRecogniser:
     vocabulary: Vocabulary
     settings: TrialSettings
     scores: Mapping[str, object]
+    recorded: Mapping[str, object]
 
     @torch.no_grad()
     def log_probs(self, utterances: Sequence[npt.NDArray[np.floating]]) -> tuple[Tensor, Tensor]:
@@ -90,7 +92,7 @@ def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object])
         **settings.input_and_model(),
         "vocabulary": list(state["vocabulary"]),
         "recordings": list(state["recordings"]),
-        "settings": settings.model_copy(update={"pretrained": None}).model_dump(mode="json"),
+        "settings": settings.model_copy(update={"pretrained": None, "teacher": None}).model_dump(mode="json"),
         "scores": {"epoch": int(state["epoch"]), **scores},
     }
     write_weights(out, {**state["model"], **conditioning}, recorded)
@@ -122,7 +124,9 @@ def load_recogniser(path: Path | str) -> TrainedRecogniser:
             raise ValueError(f"its conditioning has shapes {tuple(scale.shape)} and {tuple(offset.shape)}")
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: its tensors do not fit its settings ({error})") from error
-    return TrainedRecogniser(model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores)
+    return TrainedRecogniser(
+        model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores, file.recorded
+    )
 
 
 def _settings(path: Path, recorded: object) -> TrialSettings:

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from glosstune.spaces.errors import FolderError
 
@@ -24,6 +27,37 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         full = error.errno == errno.ENOSPC
         rule = "no space left on the disk; free some or choose another folder with --out" if full else str(error)
         raise FolderError(f"{target}: cannot be written: {rule}") from error
+
+
+def fill_once(folder: Path, complete: str, what: str, fill: Callable[[Path], object]) -> None:
+    """Let ``fill`` write a folder of a cache beside its place, then put it there; one process does, others wait.
+
+    Args:
+        complete: a file that every whole folder has.
+        what: it holds, for the error.
+
+    Raises:
+        FolderError: the cache cannot be written; nothing half-written stays.
+    """
+    if (folder / complete).exists():  # a shared cache may be read-only
+        return
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (folder / complete).exists():
+                return
+            shutil.rmtree(partial, ignore_errors=True)
+            try:
+                partial.mkdir()
+                fill(partial)
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.replace(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        rule = f"cannot write {what} ({error}); set corpus.cache to another folder"
+        raise FolderError(f"{folder.parent}: {rule}") from error
 
 
 def trial_name(number: int) -> str:

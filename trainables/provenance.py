@@ -9,9 +9,14 @@ from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 
 
-def training_recordings(corpus: PackedCorpus) -> list[str]:
-    """A short hash of the name of each recording in the training split, sorted; what a file of weights keeps."""
-    return sorted(_recordings(corpus, "train"))
+def training_recordings(corpus: PackedCorpus, *earlier: Mapping[str, object]) -> list[str]:
+    """A short hash of the name of each recording in the training split, sorted; what a file of weights keeps.
+
+    Args:
+        earlier: what files say of themselves that training began from or was taught by: their recordings count too.
+    """
+    known = (found for recorded in earlier if isinstance(found := recorded.get("recordings"), list))
+    return sorted(_recordings(corpus, "train").union(*known))
 
 
 def check_unseen(path: Path, recorded: Mapping[str, object], corpus: PackedCorpus) -> None:

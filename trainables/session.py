@@ -5,7 +5,6 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,17 @@ from torch import nn
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.batching import Batch, collate, shuffled_batches, sorted_batches
+from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
+from glosstune.trainables.distillation import Distillation
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import CTCLoss, ctc_loss
 from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
+from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.provenance import check_unseen, training_recordings
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
@@ -33,19 +35,9 @@ from glosstune.trainables.starting import starting_model
 from glosstune.trainables.strategy import thaw_epochs, thaw_for
 
 EVALUATION_BATCH = 32
-CHECKPOINT_KEYS = {
-    "model",
-    "optimiser",
-    "epoch",
-    "best_wer",
-    "metrics",
-    "vocabulary",
-    "settings",
-    "recordings",
-    "fresh",
-}
 
-# Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss.
+# Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss (``distillation_loss``: nats a
+# frame, 0 without a teacher).
 METRICS = (
     "wer",
     "best_wer",
@@ -62,6 +54,7 @@ METRICS = (
     "frames_per_s",
     "epoch_s",
     "trainable_params",
+    "distillation_loss",
     "infeasible_utterances",
     "nonfinite_steps",
     "peak_gpu_mb",
@@ -105,9 +98,19 @@ class TrainingSession:
         self.fresh = self.load_report.fresh if self.load_report and random_trains else frozenset[str]()
         self.thaw_epochs = thaw_epochs(self.model, settings)
         statistics = corpus.statistics
-        self.conditioning = Conditioning.of(
+        conditioning = Conditioning.of(
             statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
-        ).to(self.device)
+        )
+        self.distillation: Distillation | None = None
+        earlier = [self.load_report.recorded] if self.load_report else []
+        if settings.teacher is not None:
+            teacher = open_teacher(settings, corpus)
+            self.distillation = Distillation.of(settings, corpus)
+            # Both read the same input, also where the teacher has learned from more of the corpus.
+            conditioning = teacher.conditioning
+            earlier.append(teacher.recorded)
+        self.recordings = training_recordings(corpus, *earlier)
+        self.conditioning = conditioning.to(self.device)
         self.learning_rate = settings.learning_rate
         factors = discriminative_factors(self.model, freezing.discriminative)
         self.optimiser = build_optimiser(self.model, training, self.learning_rate, factors)
@@ -175,7 +178,7 @@ class TrainingSession:
             "best_wer": self.best_wer,
             "metrics": self.metrics,
             "vocabulary": list(self.corpus.vocabulary.glosses),
-            "recordings": training_recordings(self.corpus),
+            "recordings": self.recordings,
             "fresh": sorted(self.fresh),
             "conditioning": {"scale": self.conditioning.scale, "offset": self.conditioning.offset},
             "corpus": self.corpus.key,
@@ -197,6 +200,9 @@ class TrainingSession:
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
             self.metrics = dict(state["metrics"])
+            self.recordings = list(state["recordings"])
+            kept = state["conditioning"]
+            self.conditioning = Conditioning(kept["scale"], kept["offset"], self.conditioning.live)
             self.fresh = frozenset(state["fresh"])
         except Exception as error:  # torch raises a different type for each kind of misfit
             raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
@@ -209,8 +215,8 @@ class TrainingSession:
             settings = TrialSettings.model_validate(state["settings"])
         except ValidationError as error:
             raise CheckpointError(f"{path}: its settings are of another version ({error})") from error
-        # The checkpoint holds all weights; the file that training began from may be gone.
-        session = cls(settings.model_copy(update={"pretrained": None}), corpus)
+        # The checkpoint holds all weights; the files that training began from or was taught by may be gone.
+        session = cls(settings.model_copy(update={"pretrained": None, "teacher": None}), corpus)
         session.load(path)
         return session
 
@@ -220,7 +226,7 @@ class TrainingSession:
         rows = self.corpus.rows("train")
         batches = shuffled_batches(rows, [self.corpus.length(row) for row in rows], training.batch_size, generator)
         self.model.train()
-        loss_sum = square_sum = norm_sum = rate = 0.0
+        loss_sum = taught_sum = square_sum = norm_sum = rate = 0.0
         feasible = infeasible = nonfinite = 0
         for step, batch_rows in enumerate(batches):
             progress = self.epoch + (step + 1) / len(batches)
@@ -233,7 +239,7 @@ class TrainingSession:
             )
             set_learning_rate(self.optimiser, rate, self._thaw_factors(progress))
             batch = collate(self.corpus, batch_rows, self.conditioning, augment=self.augment, generator=generator)
-            result, norm = self._step(batch)
+            result, taught, norm = self._step(batch)
             loss, usable = float(result.mean.detach()), int(result.feasible.sum())
             infeasible += len(batch_rows) - usable
             if not math.isfinite(loss) or not math.isfinite(norm):
@@ -242,6 +248,7 @@ class TrainingSession:
             feasible += usable
             loss_sum += loss * usable
             square_sum += float(result.squares)
+            taught_sum += taught
             norm_sum += norm
         good = len(batches) - nonfinite
         mean = loss_sum / feasible if feasible else math.nan
@@ -249,23 +256,31 @@ class TrainingSession:
         return {
             "train_loss": mean,
             "train_loss_se": math.sqrt(max(variance, 0.0) / feasible) if feasible > 1 else math.nan,
+            "distillation_loss": taught_sum / good if good else math.nan,
             "grad_norm": norm_sum / good if good else math.nan,
             "learning_rate": rate,
             "infeasible_utterances": infeasible,
             "nonfinite_steps": nonfinite,
         }
 
-    def _step(self, batch: Batch) -> tuple[CTCLoss, float]:
-        """One optimiser step; its loss and gradient norm. A non-finite step changes no weight."""
+    def _step(self, batch: Batch) -> tuple[CTCLoss, float, float]:
+        """One optimiser step; its CTC loss, divergence from the teacher and gradient norm.
+
+        A non-finite step changes no weight.
+        """
         with autocast(self.device, self.settings.training.precision):
-            log_probs, lengths = self.model(batch.features, batch.lengths)
+            log_probs, encoded, lengths = self.model.forward_encoded(batch.features, batch.lengths)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
+        loss, taught = result.mean, 0.0
+        if self.distillation is not None:
+            lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
+            loss, taught = lesson + (1 - self.settings.distillation.alpha) * loss, float(divergence)
         self.optimiser.zero_grad(set_to_none=True)
-        result.mean.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm))
         if math.isfinite(norm):
             self.optimiser.step()
-        return result, norm
+        return result, taught, norm
 
     @torch.no_grad()
     def _score(self, split: Split, beam: int | None = None) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
@@ -306,19 +321,3 @@ class TrainingSession:
 
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
-
-
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What ``save`` has written, on a device; nothing in the file is executed.
-
-    Raises:
-        CheckpointError: it is damaged, or no checkpoint of a trial.
-    """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises a different type for each kind of damage
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
-    missing = CHECKPOINT_KEYS - set(state) if isinstance(state, dict) else CHECKPOINT_KEYS
-    if missing:
-        raise CheckpointError(f"{path}: is no checkpoint of a trial: {', '.join(sorted(missing))} missing")
-    return dict(state)

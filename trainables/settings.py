@@ -131,6 +131,20 @@ class PretrainingSettings(Section):
         return self
 
 
+class DistillationSettings(Section):
+    """How a student learns from a teacher: ``alpha * temperature**2 * KL(teacher || student) + (1 - alpha) * CTC``.
+
+    ``blank_weight`` is that of frames in which the teacher writes nothing (1 treats all alike). ``feature_weight``
+    is that of the likeness between frames as teacher and student see it before their LSTM (see
+    ``distillation.likeness``); 0 leaves it out.
+    """
+
+    temperature: float = Field(default=3.0, gt=0.0, le=100.0)
+    alpha: float = Field(default=0.7, ge=0.0, le=1.0)
+    blank_weight: float = Field(default=1.0, ge=0.0, le=1.0)
+    feature_weight: float = Field(default=0.0, ge=0.0, le=1e6)
+
+
 class TunedSettings(Section):
     """What a sweep searches; in a sweep file these keys stand under ``space``.
 
@@ -147,7 +161,11 @@ class TunedSettings(Section):
 
 
 class TrialSettings(Section):
-    """Everything that one trial needs to know; ``pretrained`` is a file of weights for strategies that use one."""
+    """Everything that one trial needs to know.
+
+    ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
+    trial is distilled from.
+    """
 
     model: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()
@@ -155,6 +173,8 @@ class TrialSettings(Section):
     freezing: FreezingSettings = FreezingSettings()
     pretrained: Path | None = None
     pretraining: PretrainingSettings = PretrainingSettings()
+    teacher: Path | None = None
+    distillation: DistillationSettings = DistillationSettings()
     tuned: TunedSettings = TunedSettings()
 
     @property

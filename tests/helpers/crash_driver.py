@@ -1,8 +1,8 @@
-"""A driver to be killed: python crash_driver.py FOLDER SAMPLES WORKERS [RAY ADDRESS]"""
+"""A driver to be killed."""
 
 import os
-import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
@@ -18,11 +18,19 @@ from glosstune.search.ownership import owned
 from glosstune.search.record import Record
 
 
-def main() -> None:
-    folder, samples, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
+    """Begin the sweep in a folder or go on with it, on a cluster or a Ray of its own.
+
+    To be called in a process of its own; it leads a group of processes, which its Ray belongs to.
+    """
+    os.setsid()
+    os.chdir(folder)
+    with (folder / "driver.log").open("ab") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
     plan = crash_plan(samples, f"resources.concurrent={workers}")
-    options = {"address": sys.argv[4]} if len(sys.argv) > 4 else {"num_cpus": 2, "include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level="ERROR", **options)
+    own: dict[str, Any] = {"num_cpus": 2, "include_dashboard": False}
+    ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
     record = Record(folder / RECORD)
     with owned(folder):
         if record.path.exists():
@@ -32,6 +40,4 @@ def main() -> None:
             write_sweep(plan, folder)
             events = [record.append("sweep", id="crash", samples=samples, epochs=18, metric="wer", target=0.3)]
         drive(plan, folder, events, Console(stderr=True), print, trainable=play(plan, folder, SlowPlayer))
-
-
-main()
+    ray.shutdown()

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.results import INDICATORS, judge_trials, load_results
@@ -102,6 +102,7 @@ def test_columns_have_three_values_even_where_there_is_no_epoch():
 
 
 @given(st.lists(curves, min_size=1, max_size=3), st.randoms(use_true_random=False))
+@settings(max_examples=30)
 def test_order_of_rows_does_not_matter_nor_do_other_trials(trials, random):
     epochs = frame(*trials)
     verdicts = judge_trials(epochs)
@@ -113,6 +114,7 @@ def test_order_of_rows_does_not_matter_nor_do_other_trials(trials, random):
 
 
 @given(curves, curves)
+@settings(max_examples=30)
 def test_neither_more_epochs_nor_lower_wer_take_back_what_was_reached(trial, more):
     lower = [(wer / 2, train, dev) for wer, train, dev in trial]
     verdicts = judge_trials(frame(trial, trial + more, lower))[list(DEADLINES)].astype(object)
@@ -122,6 +124,7 @@ def test_neither_more_epochs_nor_lower_wer_take_back_what_was_reached(trial, mor
 
 
 @given(curves)
+@settings(max_examples=30)
 def test_verdict_is_open_only_before_the_deadline_or_without_a_loss(trial):
     verdicts = judge_trials(frame(trial)).iloc[0]
     for name, (_, deadline) in DEADLINES.items():

@@ -1,21 +1,47 @@
 """What the tests of the search share."""
 
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from glosstune.search import command_line
+from glosstune.trainables.settings import CorpusSettings
+
+TINY = ["student", "model.width=0.25", "training.epochs=3", "training.batch_size=8", "halving.min_epochs=1"]
+
+
+def _run(*arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["glosstune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run() -> Callable[..., int]:
     """Run the command as a shell would and give its exit status."""
+    return _run
 
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["glosstune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return int(ended.value.code or 0)
 
-    return run
+@pytest.fixture(scope="session")
+def tiny(small_settings: CorpusSettings) -> list[str]:
+    """Arguments of a sweep whose epochs take less time than the processes of its trials take to start."""
+    signers = list(small_settings.signers or ())
+    return [*TINY, f"corpus.signers={signers}", "corpus.sentences=24", f"corpus.cache={small_settings.cache}"]
+
+
+@pytest.fixture(scope="session")
+def _swept(ray_cluster: None, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept") / "sweep"
+    assert _run("sweep", *tiny, "search.samples=2", "--out", str(folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def ended(_swept: Path, tmp_path: Path) -> Path:
+    """The folder of a sweep of two trials, a copy for each test to go on with."""
+    return Path(shutil.copytree(_swept, tmp_path / "sweep"))

@@ -10,31 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.inbox import send, take
 from glosstune.search.ownership import owned
-from glosstune.trainables.settings import CorpusSettings
-
-TINY = ["student", "model.width=0.25", "training.epochs=3", "training.batch_size=8", "halving.min_epochs=1"]
 
 Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def embedded(small_settings: CorpusSettings) -> list[str]:
-    signers = list(small_settings.signers or ())
-    return [f"corpus.signers={signers}", "corpus.sentences=24", f"corpus.cache={small_settings.cache}"]
-
-
-@pytest.fixture
-def ended(run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path) -> Path:
-    """The folder of a sweep of two trials."""
-    folder = tmp_path / "sweep"
-    assert run("sweep", *TINY, *embedded, "search.samples=2", "--out", str(folder)) == 0
-    return folder
 
 
 def test_a_finished_sweep_takes_more_trials_a_queue_and_narrower_ranges(
@@ -180,32 +164,33 @@ def test_another_corpus_or_other_weights_are_refused(run: Run, ended: Path, caps
 
 
 def test_sweep_with_resume_begins_or_goes_on(
-    run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, ray_cluster: None, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["sweep", *TINY, *embedded, "--out", str(tmp_path / "a"), "--resume"]
+    command = ["sweep", *tiny, "--out", str(tmp_path / "a"), "--resume"]
     assert run(*command, "search.samples=1") == 0
     assert run(*command, "search.samples=2") == 0
     assert len(load_results(tmp_path / "a").trials) == 2
     assert run(*command, "search.samples=2", "training.seed=5") == 2
     assert "training.seed: cannot change" in capsys.readouterr().err
-    assert run("sweep", *TINY, "--resume") == 2
+    assert run("sweep", *tiny, "--resume") == 2
     assert "--resume: name the folder of the sweep with --out" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status", "own_ray"), [(signal.SIGTERM, 143, True), (signal.SIGINT, 130, False)])
 def test_a_signal_saves_and_resume_goes_on(
-    run: Run, ray_cluster: None, embedded: list[str], tmp_path: Path, number: int, status: int
+    run: Run, ray_cluster: None, tiny: list[str], tmp_path: Path, number: int, status: int, own_ray: bool
 ) -> None:
     folder = tmp_path / "sweep"
-    plan = [*TINY, *embedded, "search.samples=4", "training.epochs=12", "halving.kind=none"]
+    plan = [*tiny, "search.samples=3", "training.epochs=8", "halving.kind=none"]
     code = "from glosstune.search.command_line import main; main()"
+    cluster = {} if own_ray else {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(
             [sys.executable, "-c", code, "sweep", *plan, "--out", str(folder)],
             stderr=log,
             stdout=log,
-            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+            env={**os.environ, "RAY_AUTH_MODE": "disabled", **cluster},
         )
     deadline = time.monotonic() + 120
     while (
@@ -220,7 +205,7 @@ def test_a_signal_saves_and_resume_goes_on(
     assert "interrupted" in set(before.trials["status"])
     assert run("resume", str(folder)) == 0
     after = load_results(folder)
-    assert len(after.trials) == 4 and set(after.trials["status"]) <= {"finished", "stopped"}
+    assert len(after.trials) == 3 and set(after.trials["status"]) <= {"finished", "stopped"}
     for trial, epochs in after.epochs.groupby("trial")["epoch"]:
         assert epochs.to_list() == list(range(1, len(epochs) + 1)), trial
     merged = before.epochs.merge(after.epochs, on=["trial", "epoch"], suffixes=("_before", ""))

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,17 @@ def test_sweep_without_a_report_says_where_to_look(sweep: Sweep) -> None:
     sweep.add({"strategy": "fine-tune"}, [], status="failed")
     (line,) = sweep.summary(terminal=False)
     assert line == f"no trial reported a WER (2 failed); read {sweep.folder}/trials/*/trial.log"
+
+
+@pytest.mark.parametrize(("wer", "told"), [(0.2, "better by 5.0%"), (0.4, "worse by 15.0%")])
+def test_a_teacher_is_set_against_the_best_trial(sweep: Sweep, wer: float, told: str) -> None:
+    sweep.add({"alpha": 0.7}, [0.9, 0.25])
+    assert not any(line.startswith("teacher") for line in sweep.summary())
+    manifest = {"corpus": {"key": "a"}, "pretrained": None, "versions": {}, "machine": {}}
+    teacher = {"sha256": "b", "wer": wer}
+    (sweep.folder / "manifest.json").write_text(json.dumps({**manifest, "teacher": teacher}))
+    lines = sweep.summary()
+    assert f"teacher   WER {wer:.1%} on dev, {told}" in lines
+    warning = [line for line in lines if line.startswith("warning")]
+    assert bool(warning) == (wer > 0.25)
+    assert all("40.0%" in line and "25.0%" in line for line in warning)

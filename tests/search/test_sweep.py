@@ -97,8 +97,10 @@ def test_every_key_has_a_default(load, tmp_path):
 @pytest.mark.parametrize("name", packaged_sweeps())
 def test_packaged_sweeps_are_sound_and_named_after_their_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    embedded = name in ("student", "teacher")
-    sweep = load_sweep(name, [] if embedded else ["corpus.root=data"])
+    embedded = name in ("student", "teacher", "distil")
+    needed = [] if embedded else ["corpus.root=data"]
+    needed += ["teacher=teacher.safetensors"] if name.startswith("distil") else []
+    sweep = load_sweep(name, needed)
     assert (sweep.name, sweep.corpus.kind) == (name, "fingerspelling" if embedded else "phoenix")
     # The folder of an installed package is no place for results.
     assert sweep.storage == tmp_path / "sweeps"

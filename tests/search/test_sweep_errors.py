@@ -43,8 +43,7 @@ def refusal(tmp_path, monkeypatch):
         ("space: {dropout: {float: [0, 1], lg: true}}", "space.dropout.lg: unknown key; did you mean 'log'?"),
         ("stopping: {window: 3}", "stopping.window: unknown key; did you mean 'window_epochs'?"),
         ("halving: {kinds: stop}", "halving.kinds: unknown key; did you mean 'kind'?"),
-        # Keys of later versions are not there yet.
-        ("distillation: {alpha: 0.7}", "distillation: unknown key"),
+        ("distillation: {temprature: 3}", "distillation.temprature: unknown key; did you mean 'temperature'?"),
     ],
 )
 def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
@@ -221,6 +220,19 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
             "corpus: {kind: phoenix, root: a, split: unseen-clips}",
             "corpus.split: must not be 'unseen-clips' where corpus.kind is 'phoenix': only fingerspelling has clips",
         ),
+        (
+            "space: {temperature: {float: [1, 8]}}",
+            "teacher: must name the exported recogniser to learn from, because space.temperature is given; got null",
+        ),
+        ("distillation: {alpha: 0.5}", "teacher: must name the exported recogniser to learn from, because distil"),
+        (
+            "teacher: a.safetensors\nspace: {gains.face: {float: [0, 1]}}",
+            "space.gains.face: has no meaning with a teacher",
+        ),
+        ("teacher: s3://bucket/teacher.safetensors", "teacher: must be a path on this machine; got the address"),
+        ("distillation: {temperature: 0}", "distillation.temperature: must be greater than 0; got 0"),
+        ("distillation: {alpha: 1.2}", "distillation.alpha: must be at most 1; got 1.2"),
+        ("space: {alpha: {float: [-0.5, 1]}}", "space.alpha: must be at least 0; got -0.5"),
         (
             "corpus: {fold: 2}",
             "corpus.fold: must be 1: only fingerspelling with corpus.split 'unseen-signers' has folds",

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,31 +119,42 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: P
         assert epochs == list(range(1, len(epochs) + 1))
 
 
+@pytest.fixture(scope="module")
+def _begun(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("begun")
+    _run(folder, "search.samples=1", "search.epoch_budget=5")
+    return folder
+
+
+@pytest.fixture
+def begun(_begun: Path, tmp_path: Path) -> Path:
+    """The folder of a sweep of one trial that was interrupted after its fifth epoch, a copy for each test."""
+    return Path(shutil.copytree(_begun, tmp_path / "begun"))
+
+
 @pytest.mark.parametrize("damage", ["removed", "torn"])
-def test_a_lost_checkpoint_costs_time_and_nothing_else(tmp_path: Path, damage: str) -> None:
-    _run(tmp_path, "search.samples=1", "search.epoch_budget=5")
-    last = tmp_path / "trials" / "0000" / "last.pt"
+def test_a_lost_checkpoint_costs_time_and_nothing_else(begun: Path, damage: str) -> None:
+    last = begun / "trials" / "0000" / "last.pt"
     if damage == "removed":
         last.unlink()
     else:
         last.write_bytes(last.read_bytes()[:20])
-    conductor = _run(tmp_path, "search.samples=1")
+    conductor = _run(begun, "search.samples=1")
     pure = Conductor(conductor.state.sweep, Tape().append)
     drive(pure)
     assert _curves(conductor) == _curves(pure)
 
 
-def test_an_epoch_that_was_stored_but_not_recorded_is_recorded_and_not_trained_again(tmp_path: Path) -> None:
-    _run(tmp_path, "search.samples=1", "search.epoch_budget=4")
-    path = tmp_path / "record.jsonl"
+def test_an_epoch_that_was_stored_but_not_recorded_is_recorded_and_not_trained_again(begun: Path) -> None:
+    path = begun / "record.jsonl"
     lines = path.read_text().splitlines()
-    (fourth,) = (place for place, line in enumerate(lines) if json.loads(line).get("epoch") == 4)
-    path.write_text("\n".join(lines[:fourth]) + "\n")  # killed between checkpoint and record
-    log = tmp_path / "trials" / "0000" / "trial.log"
-    before = log.read_text().count('"epoch": 4')
-    conductor = _run(tmp_path, "search.samples=1")
+    (fifth,) = (place for place, line in enumerate(lines) if json.loads(line).get("epoch") == 5)
+    path.write_text("\n".join(lines[:fifth]) + "\n")  # killed between checkpoint and record
+    log = begun / "trials" / "0000" / "trial.log"
+    before = log.read_text().count('"epoch": 5')
+    conductor = _run(begun, "search.samples=1")
     assert conductor.state.trials[0].status == "finished"
-    assert log.read_text().count('"epoch": 4') == before == 1
+    assert log.read_text().count('"epoch": 5') == before == 1
 
 
 def test_the_first_signal_saves_and_the_handlers_are_put_back(tmp_path: Path) -> None:

@@ -241,13 +241,13 @@ def test_a_diverged_step_is_counted_and_changes_no_weight(
 ) -> None:
     session = TrainingSession(_settings(tuned={"dropout": 0.0}), small_corpus)
     before = {name: value.clone() for name, value in session.model.state_dict().items()}
-    forward = session.model.forward
+    forward = session.model.forward_encoded
 
-    def diverge(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        log_probs, out = forward(features, lengths)
-        return (log_probs * math.nan if session.model.training else log_probs), out
+    def diverge(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        log_probs, encoded, out = forward(features, lengths)
+        return (log_probs * math.nan if session.model.training else log_probs), encoded, out
 
-    monkeypatch.setattr(session.model, "forward", diverge)
+    monkeypatch.setattr(session.model, "forward_encoded", diverge)
     metrics = session.run_epoch()
     assert metrics["nonfinite_steps"] == 3
     assert math.isnan(metrics["train_loss"]) and math.isnan(metrics["loss_below_floor"])

@@ -6,10 +6,8 @@ and standard deviation of the training split's 6516 features) and ``store.json``
 
 import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from filelock import FileLock
 
-from glosstune.spaces.errors import CorpusError, FolderError
+from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora.geometry import FACE_START, expand, face_mirror_order
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
+from glosstune.trainables.files import fill_once
 
 FORMAT = 2
 _LISTED = 10
@@ -144,21 +142,7 @@ def pack(corpus: Corpus, cache: Path) -> PackedCorpus:
     identity = corpus.identity()
     key = hashlib.sha256(json.dumps({"format": FORMAT, **identity}, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{identity['corpus']}-{key}"
-    if (folder / "store.json").exists():  # a shared cache may be read-only
-        return PackedCorpus.open(folder)
-    with _writing(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{folder.name}.lock"):
-            if not (folder / "store.json").exists():
-                partial = cache / f"{folder.name}.partial"
-                shutil.rmtree(partial, ignore_errors=True)
-                try:
-                    partial.mkdir()
-                    _write(corpus, partial, key, identity)
-                    shutil.rmtree(folder, ignore_errors=True)
-                    partial.replace(folder)
-                finally:
-                    shutil.rmtree(partial, ignore_errors=True)
+    fill_once(folder, "store.json", "the packed corpus", lambda partial: _write(corpus, partial, key, identity))
     return PackedCorpus.open(folder)
 
 
@@ -255,13 +239,3 @@ def full_features(stored: torch.Tensor) -> torch.Tensor:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
-
-
-@contextmanager
-def _writing(cache: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FolderError(
-            f"{cache}: cannot write the packed corpus ({error}); set corpus.cache to another folder"
-        ) from error

@@ -1,0 +1,79 @@
+"""Say which corpus models are compared on, and show what the comparison came to."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from glosstune.results.table import format_table
+from glosstune.search.sweep import load_sweep
+from glosstune.spaces.errors import SettingError
+from glosstune.trainables.comparing import MeasuredModel, ModelComparison
+from glosstune.trainables.settings import CorpusSettings
+
+# What may differ where a corpus has moved. The other keys decide which utterances dev has, or belong to a model.
+PLACE_KEYS = ("corpus.root", "corpus.cache", "corpus.layout", "corpus.missing")
+
+
+def place_corpus(recorded: CorpusSettings, overrides: Sequence[str]) -> CorpusSettings:
+    """The corpus that a file records, where overrides such as ``corpus.root=/data/phoenix`` say that it lies.
+
+    Raises:
+        SettingError: another key than PLACE_KEYS, or a value that the corpus does not take.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key not in PLACE_KEYS:
+            rule = (
+                f"the files record their models and which utterances dev has; only {', '.join(PLACE_KEYS)} may change"
+            )
+            raise SettingError(f"override {override!r}: {rule}")
+    if not overrides:
+        return recorded
+    # By way of a sweep, for that checks corpora and makes paths absolute; any would do.
+    return load_sweep("student", [f"corpus={json.dumps(recorded.model_dump(mode='json'))}", *overrides]).corpus
+
+
+def describe_comparison(comparison: ModelComparison) -> str:
+    """A table with a column a model, how it was measured, and the warnings."""
+    files = [model.file for model in comparison.models]
+    names = [Path(file).name for file in files]
+    figures = [dict(_figures(model)) for model in comparison.models]
+    columns = [list(figures[0]), *(_aligned(list(column.values())) for column in figures)]
+    headings = ["", *(names if len(set(names)) == len(names) else files)]
+    table = pd.DataFrame(dict(enumerate(columns)))
+    table.columns = pd.Index([name.rjust(len(cells[0])) for name, cells in zip(headings, columns, strict=True)])
+    notes = (
+        f"errors: {comparison.dev_utterances} utterances of dev, {comparison.dev_glosses} glosses; {comparison.corpus}",
+        f"speed: {comparison.device}, {comparison.threads} CPU threads; {comparison.timed_utterances} utterances of "
+        f"dev, {comparison.timed_frames} frames; {comparison.rounds} rounds after one to warm up, models in turn",
+        "ms an utterance: a batch's time over its utterances, median (quartiles); from stored frames to glosses, "
+        "so each model's own conditioning of its input counts",
+    )
+    warnings = (f"warning: {warning}" for warning in comparison.warnings)
+    return "\n".join([format_table(table), *notes, *warnings])
+
+
+def _aligned(cells: list[str]) -> list[str]:
+    return [cell.rjust(max(map(len, cells))) for cell in cells]
+
+
+def _figures(model: MeasuredModel) -> Iterator[tuple[str, str]]:
+    yield "model", f"{model.kind}, width {model.width:g}"
+    yield "parameters", f"{model.parameters:,}"
+    yield "parameters, compression", f"{model.parameter_ratio:.2f} x"
+    yield "file, kB", f"{model.file_bytes / 1e3:,.0f}"
+    yield "file, compression", f"{model.byte_ratio:.2f} x"
+    yield "WER on dev", f"{model.rates.wer:.1%}"
+    yield "  substitutions", f"{model.rates.substitution_rate:.1%}"
+    yield "  deletions", f"{model.rates.deletion_rate:.1%}"
+    yield "  insertions", f"{model.rates.insertion_rate:.1%}"
+    yield "precision", model.precision
+    for speed in model.speeds:
+        first, third = speed.utterance_ms_quartiles
+        yield f"batch {speed.batch_size}: frames/s", f"{speed.frames_per_s:,.0f}"
+        yield (
+            f"batch {speed.batch_size}: ms an utterance",
+            f"{speed.utterance_ms_median:.1f} ({first:.1f} to {third:.1f})",
+        )

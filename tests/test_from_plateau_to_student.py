@@ -1,0 +1,74 @@
+"""The guide from the plateau to a student works from its first command to its last."""
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from glosstune.results import load_results
+from glosstune.search import command_line
+from glosstune.trainables import load_recogniser
+from glosstune.trainables.settings import CorpusSettings
+
+GUIDE = Path(__file__).parents[1] / "docs" / "from-plateau-to-student.md"
+SHORT = {
+    "diagnose": ["model.width=0.25", "corpus.sentences=24"],
+    "pretrain": ["model.width=0.25", "pretraining.steps=20"],
+    "sweep": ["model.width=0.25", "training.epochs=2", "halving.min_epochs=1", "search.samples=2"],
+    "confirm": ["--top", "1", "--seeds", "1"],
+    "compare-models": ["--json", "--rounds", "1"],
+}
+
+
+def _shortened(command: list[str], corpus: CorpusSettings) -> list[str]:
+    name = command[0]
+    added = list(SHORT.get(name, []))
+    if name in ("diagnose", "pretrain", "sweep"):
+        added += [f"corpus.signers={list(corpus.signers or ())}", "corpus.sentences=24", f"corpus.cache={corpus.cache}"]
+    if "distil" in command:  # whose width is searched
+        added = [*(f"space.{each}" if each.startswith("width") else each for each in added), "space.width=0.25"]
+        added.remove("model.width=0.25")
+    if any(each.startswith("pretrained=") for each in command):
+        added += ["space.strategy=full-finetune", "search.start_points=[]"]
+    return [*command, *added]
+
+
+@pytest.mark.slow
+def test_every_command_of_the_guide_leads_to_the_next(
+    ray_cluster: None,
+    small_settings: CorpusSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"\n\n((?:    glosstune .*\n)+)", GUIDE.read_text(encoding="utf-8").split("##")[0])
+    commands = [shlex.split(line.partition("#")[0])[1:] for line in block.splitlines()]
+    assert [command[0] for command in commands].count("sweep") == 2
+    for command in commands:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["glosstune", *_shortened(command, small_settings)])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        printed = capsys.readouterr()
+        assert not ended.value.code, f"{command}: {printed.err}"
+    comparison = json.loads(printed.out)
+    assert [model["kind"] for model in comparison["models"]] == ["teacher", "student"]
+    assert comparison["models"][1]["parameter_ratio"] > 1
+    epochs = load_results(tmp_path / "runs" / "student").epochs
+    assert (epochs["distillation_loss"] > 0).all()
+    manifest = json.loads((tmp_path / "runs" / "student" / "manifest.json").read_text())
+    assert manifest["teacher"]["wer"] == pytest.approx(comparison["models"][0]["rates"]["wer"])
+    for name in ("teacher", "student"):
+        assert load_recogniser(tmp_path / f"{name}.safetensors").settings.corpus.sentences == 24
+
+    # Another teacher in its place would make trials incomparable.
+    (tmp_path / "teacher.safetensors").write_bytes((tmp_path / "student.safetensors").read_bytes())
+    monkeypatch.setattr(sys, "argv", ["glosstune", "resume", "runs/student", "--samples", "+1"])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    assert "is not the teacher that the sweep began with" in capsys.readouterr().err

@@ -1,0 +1,181 @@
+"""A student is taught frame by frame, by what the teacher really said, over real frames only."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint, load_recogniser
+from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.corpora.vocabulary import BLANK
+from glosstune.trainables.distillation import Distillation, frame_divergence, taught_by
+from glosstune.trainables.posteriors import likeness
+from glosstune.trainables.settings import CorpusSettings, DistillationSettings
+
+STRIDES = st.sampled_from([1, 2, 4, 8, 16])
+
+
+def _settings(corpus: CorpusSettings, teacher: Path | None, **sections: dict[str, object]) -> TrialSettings:
+    defaults: dict[str, dict[str, object]] = {
+        "model": {"width": 0.25},
+        "training": {"epochs": 3, "batch_size": 8, "precision": "fp32"},
+        "tuned": {"learning_rate": 2e-3, "dropout": 0.1},
+    }
+    merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {*defaults, *sections}}
+    return TrialSettings.model_validate({**merged, "corpus": corpus, "teacher": teacher})
+
+
+@st.composite
+def _played(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int, int]:
+    frames, teacher_stride, student_stride = draw(st.integers(1, 90)), draw(STRIDES), draw(STRIDES)
+    played = max(1, round(frames * draw(st.floats(0.7, 1.4))))
+    seed = draw(st.integers(0, 2**32 - 1))
+    blank = np.log(np.random.default_rng(seed).uniform(1e-3, 1, size=-(-frames // teacher_stride)))
+    return blank, frames, teacher_stride, played, student_stride
+
+
+@given(_played())
+def test_every_frame_of_the_student_is_taught_in_order(case: tuple[np.ndarray, int, int, int, int]) -> None:
+    blank, _, _, played, stride = case
+    index = taught_by(*case)
+    assert index.shape == (-(-played // stride),)
+    assert (np.diff(index) >= 0).all()
+    assert index.min() >= 0 and index.max() < len(blank)
+
+
+@given(_played())
+def test_the_least_blank_of_the_frames_within_one_teaches_it(case: tuple[np.ndarray, int, int, int, int]) -> None:
+    blank, frames, teacher_stride, played, stride = case
+    index = taught_by(*case)
+    edges = np.minimum(np.arange(len(blank) + 1) * teacher_stride, frames)
+    centres = (edges[:-1] + edges[1:]) / 2 * played / frames
+    for place, chosen in enumerate(index):
+        inside = [k for k, centre in enumerate(centres) if place * stride <= centre < (place + 1) * stride]
+        if len(inside) > 1:
+            assert blank[chosen] == blank[inside].min()
+
+
+@given(st.integers(1, 90), STRIDES, st.floats(1.0, 1.3))
+def test_each_frame_teaches_itself_where_strides_and_speed_are_the_same(frames: int, stride: int, speed: float) -> None:
+    blank = np.linspace(-1, 0, -(-frames // stride))
+    assert taught_by(blank, frames, stride, frames, stride).tolist() == list(range(len(blank)))
+    # A coarser student loses no gloss to an average: the frame that writes one is among its teachers.
+    blank[:] = 0
+    blank[len(blank) // 2] = -5
+    coarse = taught_by(blank, frames, stride, frames, 4 * stride)
+    assert len(blank) // 2 in coarse
+
+
+def test_the_divergence_is_that_of_the_softened_distributions_over_real_frames() -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(6, 2, 5, generator=generator).log_softmax(-1) for _ in range(2))
+    valid = torch.tensor([[True, True]] * 4 + [[True, False]] * 2)
+    settings = DistillationSettings(temperature=2.5)
+    found = frame_divergence(student, teacher, valid, settings)
+    soft, ours = ((each / 2.5).log_softmax(-1) for each in (teacher, student))
+    expected = torch.nn.functional.kl_div(ours[valid], soft[valid], log_target=True, reduction="sum") / valid.sum()
+    torch.testing.assert_close(found, 2.5**2 * expected)
+    torch.testing.assert_close(frame_divergence(teacher, teacher, valid, settings), torch.tensor(0.0))
+    padded = torch.where(valid.unsqueeze(-1), student, student.flip(-1))
+    torch.testing.assert_close(frame_divergence(padded, teacher, valid, settings), found)
+
+
+def test_frames_in_which_the_teacher_writes_nothing_count_by_their_weight() -> None:
+    teacher = torch.full((2, 1, 3), -4.0)
+    teacher[0, 0, BLANK] = teacher[1, 0, 1] = 0.0
+    teacher, student = teacher.log_softmax(-1), torch.zeros(2, 1, 3).log_softmax(-1)
+    valid = torch.ones(2, 1, dtype=torch.bool)
+    only_second = torch.tensor([[False], [True]])
+    without = frame_divergence(student, teacher, valid, DistillationSettings(blank_weight=0.0))
+    torch.testing.assert_close(without, frame_divergence(student, teacher, only_second, DistillationSettings()))
+    blanks_alone = frame_divergence(student, teacher, ~only_second, DistillationSettings(blank_weight=0.0))
+    assert blanks_alone == 0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
+def test_likeness_is_a_cosine_that_sees_no_padding(seed: int, first: int, second: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    encoded = torch.randn(2, max(first, second) + 2, 6, generator=generator)
+    alike = likeness(encoded, torch.tensor([first, second]))
+    assert alike.abs().max() <= 1 + 1e-5
+    torch.testing.assert_close(alike, alike.transpose(1, 2))
+    assert (alike[0, first:] == 0).all() and (alike[1, :, second:] == 0).all()
+    alone = likeness(encoded[:1, :first], torch.tensor([first]))
+    torch.testing.assert_close(alike[:1, :first, :first], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_lesson_does_not_depend_on_the_batch_it_is_taught_in(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path
+) -> None:
+    settings = _settings(small_settings, exported_teacher, distillation={"feature_weight": 1.0})
+    lesson = Distillation.of(settings, small_corpus)
+    rows = small_corpus.rows("train")[:2]
+    played = torch.tensor([small_corpus.length(row) for row in rows])
+    lengths, classes = -(-played // 4), len(small_corpus.vocabulary)
+    generator = torch.Generator().manual_seed(1)
+    log_probs = torch.randn(int(lengths.max()), 2, classes, generator=generator).log_softmax(-1)
+    encoded = torch.randn(2, len(log_probs), 8, generator=generator)
+    together, divergence = lesson.loss(rows, played, log_probs, encoded, lengths)
+    weighted = torch.zeros(())
+    for slot, row in enumerate(rows):
+        own = slice(slot, slot + 1)
+        frames = int(lengths[slot])
+        alone = lesson.loss([row], played[own], log_probs[:frames, own], encoded[own, :frames], lengths[own])
+        weighted += alone[1] * frames
+    torch.testing.assert_close(weighted / lengths.sum(), divergence)
+    assert together > settings.distillation.alpha * divergence
+
+
+@pytest.mark.parametrize("time_stride", [2, 4, 8])
+def test_a_student_comes_closer_to_its_teacher(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path, time_stride: int
+) -> None:
+    settings = _settings(small_settings, exported_teacher, model={"time_stride": time_stride})
+    session = TrainingSession(settings, small_corpus)
+    losses = [session.run_epoch()["distillation_loss"] for _ in range(3)]
+    assert 0 < losses[-1] < losses[0]
+
+
+def test_a_teacher_that_counts_nothing_changes_nothing(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path
+) -> None:
+    alone = TrainingSession(_settings(small_settings, None), small_corpus)
+    unheard = TrainingSession(_settings(small_settings, exported_teacher, distillation={"alpha": 0.0}), small_corpus)
+    heard = TrainingSession(_settings(small_settings, exported_teacher, distillation={"alpha": 1.0}), small_corpus)
+    losses = [session.run_epoch()["train_loss"] for session in (alone, unheard, heard)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_a_taught_trial_goes_on_as_if_it_had_never_stopped(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path, tmp_path: Path
+) -> None:
+    settings = _settings(small_settings, exported_teacher, training={"augment": "speed"})
+    whole = TrainingSession(settings, small_corpus)
+    expected = [whole.run_epoch() for _ in range(2)][-1]
+    first = TrainingSession(settings, small_corpus)
+    first.run_epoch()
+    first.save(tmp_path / "last.pt")
+    second = TrainingSession(settings, small_corpus)
+    second.load(tmp_path / "last.pt")
+    found = second.run_epoch()
+    assert found["distillation_loss"] == expected["distillation_loss"]
+    assert found["train_loss"] == expected["train_loss"] and found["wer"] == expected["wer"]
+
+
+def test_a_student_keeps_its_teachers_input_and_what_it_has_learned_from(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path, tmp_path: Path
+) -> None:
+    session = TrainingSession(_settings(small_settings, exported_teacher), small_corpus)
+    session.run_epoch()
+    session.save(tmp_path / "best.pt")
+    export_checkpoint(tmp_path / "best.pt", tmp_path / "student.safetensors", {})
+    teacher, student = load_recogniser(exported_teacher), load_recogniser(tmp_path / "student.safetensors")
+    torch.testing.assert_close(student.conditioning.scale, teacher.conditioning.scale)
+    assert student.settings.teacher is None, "the file of the teacher need not be there any more"
+    assert set(teacher.recorded["recordings"]) <= set(student.recorded["recordings"])  # type: ignore[call-overload]  # lists
+    again = TrainingSession.of_checkpoint(tmp_path / "best.pt", small_corpus)
+    assert again.score("dev").equals(session.score("dev"))
