@@ -19,7 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,7 +59,7 @@ def prepare(
     if share == 1:
         return sweep, corpus
     rows, times = corpus.rows("train"), round(1 / share)
-    chosen = sorted(np.random.default_rng(0).permutation(rows)[: len(rows) // times].tolist())
+    chosen = rows[: len(rows) // times]
     return sweep, SampledCorpus.of(corpus, {"train": tuple(chosen * times), "dev": tuple(corpus.rows("dev"))})
 
 
@@ -68,7 +67,10 @@ def make_teacher(path: Path, fold: int, share: float, threads: int, overrides: S
     """Pretrain and train a teacher, and export its epoch of the lowest dev WER."""
     torch.set_num_threads(threads)
     sweep, corpus = prepare("teacher", TEACHER, fold, share, overrides)
-    sweep = with_weights(sweep, pack_corpus(sweep.corpus), lambda line: None)
+    # A corpus of so few sentences has the first ones of the larger: what the teacher is pretrained on is theirs alone.
+    few = sweep.corpus.model_copy(update={"sentences": int(sweep.corpus.sentences * share)})
+    pretrained = with_weights(sweep.model_copy(update={"corpus": few}), pack_corpus(few), lambda line: None).pretrained
+    sweep = sweep.model_copy(update={"pretrained": pretrained})
     session = TrainingSession(sweep.trial_settings(TEACHER), corpus)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "best.pt"

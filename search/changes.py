@@ -20,6 +20,7 @@ _CHANGEABLE = (
     "resources",
     "space",
     "storage",
+    "teacher",
     "tracking",
 )
 

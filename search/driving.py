@@ -189,7 +189,7 @@ class _Watcher:
         new = load_sweep(self._folder / SWEEP, overrides)
         changes = list_changes(old, new)
         for key in changes:
-            if key in ("resources.cpu", "resources.gpu", "tracking"):  # which this run has begun with
+            if key in ("resources.cpu", "resources.gpu", "teacher", "tracking"):  # which this run has begun with
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._folder)

@@ -54,7 +54,8 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     say(_describe(corpus))
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
-    teacher = _tell_teacher(sweep, corpus, say)
+    if sweep.teacher is not None:
+        open_teacher(TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher), corpus)  # refuses what does not fit
     weights = None
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
@@ -66,6 +67,7 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
 
     start_ray()
     check_resources(sweep)
+    teacher = _tell_teacher(sweep, corpus, say)
     if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
         sweep = with_weights(sweep, corpus, say)
         weights = tell_start(sweep, corpus, say)
@@ -76,9 +78,7 @@ def _tell_teacher(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any
     """Have the teacher's posteriors ready for all trials, and say what it is worth; what a manifest keeps of it."""
     if sweep.teacher is None:
         return None
-    settings = TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher)
-    open_teacher(settings, corpus)  # which refuses one that does not fit, also where its posteriors are there
-    found = teacher_posteriors(settings, corpus, say)
+    found = teacher_posteriors(TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher), corpus, say)
     say(f"teacher: WER {found.wer:.1%} on dev; {found.size_mb:.0f} MB of posteriors in {found.folder}")
     if sweep.model.time_stride != found.time_stride:
         say(f"teacher: its time stride {found.time_stride} is aligned to model.time_stride {sweep.model.time_stride}")

@@ -54,7 +54,7 @@ def _judge_teacher(results: Results) -> Iterator[str]:
     if gap < 0:
         yield (
             f"warning   the teacher ({teacher['wer']:.1%}) is worse than the best trial "
-            f"({results.best['wer_best']:.1%}): it can hold a student back; compare with glosstune sweep student"
+            f"({results.best['wer_best']:.1%}): glosstune sweep student tells what it is worth without one"
         )
 
 

@@ -189,7 +189,7 @@ def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path
     """The file to read and the folder that its relative paths start at."""
     if path is None:
         path = Path("teacher-phoenix" if _own_corpus(overrides) else "teacher")
-    elif path.exists() or path.suffix or path.name != str(path):
+    elif path.is_file() or path.suffix or path.name != str(path):
         return path, path.absolute().parent
     if path.name not in packaged_sweeps():
         raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")

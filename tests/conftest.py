@@ -26,6 +26,12 @@ settings.load_profile("untimed")
 SIGNERS = ("ase", "gsg", "psr")
 
 
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For results that have to repeat bit by bit, which on CUDA the CTC loss, the LSTM and other kernels do not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def corpus_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("corpora")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glosstune.results import load_results
-from glosstune.search import command_line
+from glosstune.search import command_line, load_sweep
 from glosstune.trainables import load_recogniser
 from glosstune.trainables.settings import CorpusSettings
 
@@ -45,7 +45,7 @@ def test_every_command_of_the_guide_leads_to_the_next(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"\n\n((?:    glosstune .*\n)+)", GUIDE.read_text(encoding="utf-8").split("##")[0])
+    block, _ = re.findall(r"\n\n((?:    glosstune .*\n)+)", GUIDE.read_text(encoding="utf-8").split("##")[0])
     commands = [shlex.split(line.partition("#")[0])[1:] for line in block.splitlines()]
     assert [command[0] for command in commands].count("sweep") == 2
     for command in commands:
@@ -72,3 +72,14 @@ def test_every_command_of_the_guide_leads_to_the_next(
         command_line.main()
     assert ended.value.code == 2
     assert "is not the teacher that the sweep began with" in capsys.readouterr().err
+
+
+def test_the_sweeps_for_your_own_corpus_are_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        shlex.split(line) for line in GUIDE.read_text(encoding="utf-8").splitlines() if "-phoenix corpus" in line
+    ]
+    assert [command[1] for command in commands] == ["diagnose", "sweep", "sweep"]
+    for _, _, name, *rest in commands:
+        sweep = load_sweep(name, [argument for argument in rest if "=" in argument])
+        assert sweep.name == name and sweep.corpus.root == Path("/data/phoenix")

@@ -12,6 +12,7 @@ from torch import Tensor
 from glosstune.trainables.augmentation import augment_frames, mask_features
 from glosstune.trainables.conditioning import Conditioning
 
+EVALUATION_BATCH = 32
 BATCHES_A_POOL = 8
 TIME_MULTIPLE = 16
 

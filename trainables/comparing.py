@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, SettingError, shown
-from glosstune.trainables.batching import collate, sorted_batches
+from glosstune.trainables.batching import sorted_batches
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, pack_corpus
-from glosstune.trainables.decoding import greedy_decode
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.provenance import check_unseen
-from glosstune.trainables.scoring import ErrorRates, word_error_rate
-from glosstune.trainables.session import EVALUATION_BATCH
+from glosstune.trainables.recognising import recognise, score
+from glosstune.trainables.scoring import ErrorRates
 from glosstune.trainables.settings import CorpusSettings
 
 BATCH_SIZES = (1, 16)
@@ -171,15 +170,6 @@ def compare_models(
     )
 
 
-def score(recogniser: TrainedRecogniser, corpus: PackedCorpus) -> ErrorRates:
-    """Errors on dev by greedy decoding, in the batches that a trial scores in: the same figures as its own."""
-    rows = corpus.rows("dev")
-    hypotheses: dict[int, list[str]] = {}
-    for batch in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):
-        hypotheses |= zip(batch, _recognise(recogniser, corpus, batch), strict=True)
-    return word_error_rate([corpus.glosses(row) for row in rows], [hypotheses[row] for row in rows])
-
-
 def spread_rows(corpus: PackedCorpus, count: int) -> list[int]:
     """Rows of ``count`` dev utterances, spread evenly from the shortest to the longest, repeated where dev has less."""
     ranked = sorted(corpus.rows("dev"), key=corpus.length)
@@ -199,7 +189,7 @@ def time_in_turn(
         for place, recogniser in enumerate(recognisers):
             for number, batch in enumerate(batches):
                 started = time.perf_counter()
-                _recognise(recogniser, corpus, batch)  # decodes on the CPU, which waits for the device
+                recognise(recogniser, corpus, batch)  # decodes on the CPU, which waits for the device
                 taken_s[place, turn, number] = time.perf_counter() - started
     frames = sum(map(corpus.length, rows))
     per_utterance_ms = 1000 * taken_s[:, 1:] / [len(batch) for batch in batches]  # without the warm-up
@@ -209,15 +199,6 @@ def time_in_turn(
         round_s = float(np.median(taken_s[place, 1:].sum(axis=1)))
         speeds.append(Speed(batch_size, frames / round_s, median, (first, third)))
     return speeds
-
-
-@torch.no_grad()
-def _recognise(recogniser: TrainedRecogniser, corpus: PackedCorpus, rows: Sequence[int]) -> list[list[str]]:
-    """The glosses of a batch, on the recogniser's device; ``TrainedRecogniser.recognise`` knows the CPU only."""
-    batch = collate(corpus, rows, recogniser.conditioning)
-    with autocast(batch.features.device, recogniser.settings.training.precision):
-        log_probs, lengths = recogniser.model(batch.features, batch.lengths)
-    return [recogniser.vocabulary.decode(classes) for classes in greedy_decode(log_probs, lengths)]
 
 
 def _on(device: torch.device, recogniser: TrainedRecogniser) -> TrainedRecogniser:

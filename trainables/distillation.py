@@ -56,7 +56,7 @@ class Distillation:
         """
         # What teaches each frame; padded frames keep a uniform distribution and count nothing.
         said = np.zeros(log_probs.shape, np.float16)
-        alike = np.zeros((len(rows), *[log_probs.shape[0]] * 2), np.float16)
+        alike = np.zeros((len(rows), *[log_probs.shape[0] if self.settings.feature_weight else 0] * 2), np.float16)
         for slot, (row, count) in enumerate(zip(rows, played.tolist(), strict=True)):
             theirs = self.posteriors.log_probs(row)
             own = self.frames[row]
@@ -110,13 +110,14 @@ def taught_by(
     if frames == played and teacher_stride == student_stride:
         return np.arange(count)
     theirs, ours = _centres(len(blank), teacher_stride, frames), _centres(count, student_stride, played)
-    index: Indices = np.abs(theirs[:, None] - ours).argmin(axis=0)
-    owner = np.minimum((theirs * played / student_stride).astype(np.int64), count - 1)
+    # Both in halves of input frames; multiplied out, so that no rounding moves a frame across an edge.
+    index: Indices = np.abs(theirs[:, None] * played - ours * frames).argmin(axis=0)
+    owner = theirs * played // (2 * frames * student_stride)
     least_blank_last = np.argsort(-blank, kind="stable")
     index[owner[least_blank_last]] = least_blank_last  # of several for one frame NumPy keeps the last
     return index
 
 
-def _centres(count: int, stride: int, frames: int) -> npt.NDArray[np.float64]:
+def _centres(count: int, stride: int, frames: int) -> Indices:
     starts = np.arange(count) * stride
-    return np.asarray((starts + np.minimum(starts + stride, frames)) / 2 / frames, np.float64)
+    return starts + np.minimum(starts + stride, frames)

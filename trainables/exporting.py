@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.errors import CheckpointError, shown
 from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
@@ -123,7 +123,8 @@ def load_recogniser(path: Path | str) -> TrainedRecogniser:
         if scale.shape != (FULL_WIDTH,) or offset.shape != (FULL_WIDTH,):
             raise ValueError(f"its conditioning has shapes {tuple(scale.shape)} and {tuple(offset.shape)}")
     except (RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its tensors do not fit its settings ({error})") from error
+        told = " ".join(str(error).split("\n\t")[:2]).strip()  # of a hundred tensors the first says it all
+        raise CheckpointError(f"{path}: its tensors do not fit its settings ({told}); export it again") from error
     return TrainedRecogniser(
         model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores, file.recorded
     )
@@ -133,4 +134,6 @@ def _settings(path: Path, recorded: object) -> TrialSettings:
     try:
         return TrialSettings.model_validate(recorded)
     except ValidationError as error:
-        raise CheckpointError(f"{path}: its settings are of another version ({error})") from error
+        first = error.errors()[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {shown(first['input'])}"
+        raise CheckpointError(f"{path}: its settings are of another version ({told}); export it again") from error

@@ -6,12 +6,11 @@ A store is a folder: ``log_probs.f16`` (frame, gloss), ``likeness.f16`` (frame b
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +19,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glosstune.spaces.errors import CheckpointError, SettingError, shown
-from glosstune.trainables.batching import collate, sorted_batches
+from glosstune.trainables.batching import EVALUATION_BATCH, collate, sorted_batches
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.decoding import greedy_decode
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.files import fill_once
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.provenance import check_unseen, file_hash
-from glosstune.trainables.scoring import word_error_rate
+from glosstune.trainables.recognising import score
 from glosstune.trainables.settings import TrialSettings
 
 FORMAT = 1
-BATCH = 32
+_BLOCK = 1 << 24
 COMPLETE = "posteriors.json"
 _LOG_PROBS, _LIKENESS = "log_probs.f16", "likeness.f16"
 
 Half = npt.NDArray[np.float16]
+Mapped = np.memmap[Any, np.dtype[np.float16]]
 Say = Callable[[str], None]
 
 
@@ -84,12 +83,18 @@ class Posteriors:
         return {int(r): (int(s), int(n), int(q)) for r, s, n, q in zip(rows, starts, frames, squares, strict=True)}
 
     @cached_property
-    def _log_probs(self) -> Half:
-        return np.memmap(self.folder / _LOG_PROBS, np.float16, self.mode).reshape(-1, self.classes)
+    def _log_probs(self) -> Mapped:
+        frames = sum(count for _, count, _ in self._spans.values())
+        return np.memmap(self.folder / _LOG_PROBS, np.float16, self.mode, shape=(frames, self.classes))
 
     @cached_property
-    def _likeness(self) -> Half:
+    def _likeness(self) -> Mapped:
         return np.memmap(self.folder / _LIKENESS, np.float16, self.mode)
+
+    def flush(self) -> None:
+        """Have what was written on disk; before, zeros would be read as a teacher that knows nothing."""
+        for values in (self._log_probs, self._likeness):
+            values.flush()
 
     @property
     def size_mb(self) -> float:
@@ -127,6 +132,8 @@ def teacher_posteriors(settings: TrialSettings, corpus: PackedCorpus, say: Say =
         _write(partial, open_teacher(settings, corpus), whole, str(depends["teacher"]))
 
     fill_once(folder, COMPLETE, "a teacher's posteriors", fill)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the trials of the sweep need the memory that this process holds
     return Posteriors.open(folder)
 
 
@@ -180,36 +187,32 @@ def likeness(encoded: Tensor, lengths: Tensor) -> Tensor:
 @torch.no_grad()
 def _write(folder: Path, teacher: TrainedRecogniser, corpus: PackedCorpus, sha256: str) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, conditioning = teacher.model.to(device).eval(), teacher.conditioning.to(device)
-    classes, stride = len(teacher.vocabulary), model.time_stride
-    train, dev = corpus.rows("train"), corpus.rows("dev")
+    teacher = replace(teacher, model=teacher.model.to(device), conditioning=teacher.conditioning.to(device))
+    classes, stride = len(teacher.vocabulary), teacher.model.time_stride
+    train = corpus.rows("train")
     frames = np.array([-(-corpus.length(row) // stride) for row in train])
     np.savez(folder / "rows.npz", rows=np.array(train), frames=frames)
-    shapes = {_LOG_PROBS: frames.sum() * classes, _LIKENESS: (frames**2).sum()}
-    for name, size in shapes.items():  # on disk at once, since a memory map of a full disk would kill the process
+    for name, size in ((_LOG_PROBS, frames.sum() * classes), (_LIKENESS, (frames**2).sum())):
+        # On disk at once: where a memory map finds the disk full, the process is killed without a word.
         with (folder / name).open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, 2 * int(size))
+            for start in range(0, 2 * int(size), _BLOCK):
+                file.write(bytes(min(_BLOCK, 2 * int(size) - start)))
     written = Posteriors(folder, classes, stride, 0.0, sha256, mode="r+")
-    references, hypotheses = [], []
-    for row_set in (train, dev):
-        for rows in sorted_batches(row_set, [corpus.length(row) for row in row_set], BATCH):
-            batch = collate(corpus, rows, conditioning)
-            with autocast(device, teacher.settings.training.precision):
-                log_probs, encoded, lengths = model.forward_encoded(batch.features, batch.lengths)
-            if row_set is dev:
-                hypotheses += [teacher.vocabulary.decode(said) for said in greedy_decode(log_probs, lengths)]
-                references += [list(corpus.glosses(row)) for row in rows]
-                continue
-            alike, said = likeness(encoded, lengths).half().cpu().numpy(), log_probs.half().cpu().numpy()
-            for slot, (row, length) in enumerate(zip(rows, lengths.tolist(), strict=True)):
-                written.log_probs(row)[:] = said[:length, slot]
-                written.likeness(row)[:] = alike[slot, :length, :length]
+    for rows in sorted_batches(train, [corpus.length(row) for row in train], EVALUATION_BATCH):
+        batch = collate(corpus, rows, teacher.conditioning)
+        with autocast(device, teacher.settings.training.precision):
+            log_probs, encoded, lengths = teacher.model.forward_encoded(batch.features, batch.lengths)
+        alike, said = likeness(encoded, lengths).half().cpu().numpy(), log_probs.half().cpu().numpy()
+        for slot, (row, length) in enumerate(zip(rows, lengths.tolist(), strict=True)):
+            written.log_probs(row)[:] = said[:length, slot]
+            written.likeness(row)[:] = alike[slot, :length, :length]
+    written.flush()
     meta = {
         "format": FORMAT,
         "sha256": sha256,
         "corpus": corpus.key,
         "classes": classes,
         "time_stride": stride,
-        "wer": word_error_rate(references, hypotheses).wer,
+        "wer": score(teacher, corpus).wer,
     }
     (folder / COMPLETE).write_text(json.dumps(meta, indent=1))

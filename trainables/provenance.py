@@ -52,7 +52,7 @@ def file_hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a checkpoint of a trial") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file that is there") from error
 
 
 def _recordings(corpus: PackedCorpus, split: Split) -> set[str]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
-from glosstune.trainables.batching import Batch, collate, shuffled_batches, sorted_batches
+from glosstune.trainables.batching import EVALUATION_BATCH, Batch, collate, shuffled_batches, sorted_batches
 from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
@@ -33,8 +33,6 @@ from glosstune.trainables.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.starting import starting_model
 from glosstune.trainables.strategy import thaw_epochs, thaw_for
-
-EVALUATION_BATCH = 32
 
 # Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss (``distillation_loss``: nats a
 # frame, 0 without a teacher).

@@ -12,6 +12,7 @@ from glosstune.spaces import SettingError
         ("search.time_budget_min=5", {"search.time_budget_min": 5.0}),
         ("search.stop_at_target=true", {"search.stop_at_target": True}),
         ("resources.concurrent=2", {"resources.concurrent": 2}),
+        ("teacher=/moved/teacher.safetensors", {"teacher": "/moved/teacher.safetensors"}),  # its hash may not
         ("space.dropout.float=[0, 0.1]", {"space.dropout": {"float": [0.0, 0.1]}}),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_sweep_whose_trials_all_fail_says_where_to_look(
         (["sweep", "corpus.signers=[ase, fsl]"], "same recordings"),
         (["sweep", "corpus.kind=phoenix", "corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
         (["sweep", "pretrained=missing.pt"], "missing.pt: no such file"),
-        (["sweep", "studnt"], "studnt: no such file, and no packaged sweep: those are baseline, feature-extraction"),
+        (["sweep", "studnt"], "studnt: no such file, and no packaged sweep: those are baseline, distil, "),
         (["sweep", "space.strategy=baseline"], "pretrained: is never used"),
         (["pretrain", "--out", "teacher.pt"], "--out teacher.pt: must end in .safetensors"),
         (["pretrain", "--out", "t.safetensors", "--labels", "aligned"], "must name a CTC model's checkpoint"),

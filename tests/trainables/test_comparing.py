@@ -56,7 +56,12 @@ def student(
 def comparison(teacher: SessionAndFile, student: SessionAndFile, small_settings: CorpusSettings) -> ModelComparison:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparing, "TIMED_UTTERANCES", 2)
-        return compare_models([Candidate.read(path) for _, path in (teacher, student)], small_settings, rounds=1)
+        return compare_models(
+            [Candidate.read(path) for _, path in (teacher, student)],
+            small_settings,
+            rounds=1,
+            device=torch.device("cpu"),
+        )
 
 
 @pytest.fixture

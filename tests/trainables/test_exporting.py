@@ -29,6 +29,7 @@ def trained(
     return path
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_what_it_writes_is_what_the_trial_wrote(trained: Path, small_corpus: PackedCorpus, tmp_path: Path) -> None:
     export_checkpoint(trained, tmp_path / "student.safetensors", {"wer": 0.5})
     recogniser = load_recogniser(tmp_path / "student.safetensors")

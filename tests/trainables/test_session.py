@@ -64,6 +64,7 @@ def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCor
     assert last > 0.25
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_the_same_seed_gives_the_same_curve_and_another_seed_another(small_corpus: PackedCorpus) -> None:
     settings = _settings(training={"augment": "speed+time-masks"})
     first, again = (_curve(TrainingSession(settings, small_corpus), 2) for _ in range(2))
@@ -72,6 +73,7 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(small_corpu
     assert other != first
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus, tmp_path: Path) -> None:
     whole = _curve(TrainingSession(_settings(), small_corpus), 4)
     session = TrainingSession(_settings(), small_corpus)
@@ -82,6 +84,7 @@ def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus,
     assert begun + _curve(resumed, 2) == whole
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize("interruption", [1, 2, 3, 4, 5])
 def test_resuming_inside_any_stage_of_unfreezing_gives_the_curve_of_no_interruption(
     small_corpus: PackedCorpus, weights: Path, tmp_path: Path, interruption: int

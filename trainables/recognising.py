@@ -1,0 +1,30 @@
+"""Have exported recognisers write a corpus's utterances, on their own device."""
+
+from collections.abc import Sequence
+
+import torch
+
+from glosstune.trainables.batching import EVALUATION_BATCH, collate, sorted_batches
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.decoding import greedy_decode
+from glosstune.trainables.exporting import TrainedRecogniser
+from glosstune.trainables.precision import autocast
+from glosstune.trainables.scoring import ErrorRates, word_error_rate
+
+
+def score(recogniser: TrainedRecogniser, corpus: PackedCorpus) -> ErrorRates:
+    """Errors on dev by greedy decoding, in the batches that a trial scores in: the same figures as its own."""
+    rows = corpus.rows("dev")
+    hypotheses: dict[int, list[str]] = {}
+    for batch in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):
+        hypotheses |= zip(batch, recognise(recogniser, corpus, batch), strict=True)
+    return word_error_rate([corpus.glosses(row) for row in rows], [hypotheses[row] for row in rows])
+
+
+@torch.no_grad()
+def recognise(recogniser: TrainedRecogniser, corpus: PackedCorpus, rows: Sequence[int]) -> list[list[str]]:
+    """The glosses of a batch of rows; ``TrainedRecogniser.recognise`` takes arrays, and knows the CPU only."""
+    batch = collate(corpus, rows, recogniser.conditioning)
+    with autocast(batch.features.device, recogniser.settings.training.precision):
+        log_probs, lengths = recogniser.model(batch.features, batch.lengths)
+    return [recogniser.vocabulary.decode(classes) for classes in greedy_decode(log_probs, lengths)]
