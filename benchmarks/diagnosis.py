@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,12 +89,12 @@ class Detached(Foreign):
         return scores.log_softmax(-1)
 
 
-def planted(sentences: int = SENTENCES, **fault: object) -> Callable[[Path], object]:
+def planted(sentences: int = SENTENCES, **fault: Any) -> Callable[[Path], object]:
     """A folder of positions, (time, 1629), with a fault."""
 
     def write(root: Path) -> object:
         corpus = FingerspellingCorpus("multi-signer", sentences=sentences)
-        return write_folder(root, corpus, **{"change": lambda values: values, **fault})  # type: ignore[arg-type]  # any of its own
+        return write_folder(root, corpus, **{"change": lambda values: values, **fault})
 
     return write
 

@@ -87,7 +87,7 @@ class Recogniser(nn.Module):
         """Run layers one after the other."""
         for name in names:
             layer = self.get_submodule(name)
-            x, frames = layer(x, frames), frames.strided(layer.stride)  # type: ignore[arg-type]  # its own int
+            x, frames = layer(x, frames), frames.strided(layer.stride)  # type: ignore[arg-type]  # torch types it as Tensor or Module
         return x, frames
 
     def output_lengths(self, lengths: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class TrainingSession:
 
     Raises:
         SettingError: a layer to freeze until that the model does not have.
-        CheckpointError: the pretrained weights do not fit.
+        CheckpointError: the pretrained weights or the teacher do not fit.
     """
 
     def __init__(self, settings: TrialSettings, corpus: PackedCorpus, *, device: torch.device | None = None) -> None:

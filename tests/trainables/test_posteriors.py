@@ -28,6 +28,12 @@ def settings(small_settings: CorpusSettings, exported_teacher: Path) -> TrialSet
 
 
 @pytest.fixture
+def elsewhere(settings: TrialSettings, tmp_path: Path) -> TrialSettings:
+    """The same with a cache that has no posteriors yet."""
+    return settings.model_copy(update={"corpus": settings.corpus.model_copy(update={"cache": tmp_path})})
+
+
+@pytest.fixture
 def kept(settings: TrialSettings, small_corpus: PackedCorpus) -> Posteriors:
     return teacher_posteriors(settings, small_corpus)
 
@@ -75,28 +81,22 @@ def test_a_teacher_runs_once_and_again_when_it_or_its_corpus_changes(
     assert teacher_posteriors(settings, pack_corpus(more)).folder not in (kept.folder, other.folder)
 
 
-def test_two_processes_build_one_store(
-    settings: TrialSettings, small_settings: CorpusSettings, small_corpus: PackedCorpus, tmp_path: Path
+def test_two_builders_at_once_make_one_store(
+    elsewhere: TrialSettings, small_corpus: PackedCorpus, tmp_path: Path
 ) -> None:
-    elsewhere = settings.model_copy(update={"corpus": small_settings.model_copy(update={"cache": tmp_path})})
-    with ThreadPoolExecutor(2) as pool:  # the lock is that of processes: each holds a file of its own
+    with ThreadPoolExecutor(2) as pool:  # threads, but the lock is on a file that each opens for itself
         both = list(pool.map(lambda _: teacher_posteriors(elsewhere, small_corpus), range(2)))
     assert both[0] == both[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == [both[0].folder.name, f"{both[0].folder.name}.lock"]
 
 
 def test_a_full_disk_leaves_nothing_half_written(
-    settings: TrialSettings,
-    small_settings: CorpusSettings,
-    small_corpus: PackedCorpus,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    elsewhere: TrialSettings, small_corpus: PackedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object, **arrays: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(posteriors.np, "savez", full)
-    elsewhere = settings.model_copy(update={"corpus": small_settings.model_copy(update={"cache": tmp_path})})
     with pytest.raises(FolderError, match=r"No space left on device.*set corpus\.cache"):
         teacher_posteriors(elsewhere, small_corpus)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
