@@ -27,10 +27,10 @@ from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.driving import RECORD, drive, write_sweep
-from glosstune.search.record import Record
+from glosstune.search.driving import drive, write_sweep
 from glosstune.search.suggestion import Suggester, freeze
 from glosstune.search.trial_state import TrialState
+from glosstune.search.workplace import Workplace
 from glosstune.trainables.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"
@@ -63,10 +63,11 @@ def sweep_of(samples: int, epochs: int) -> Sweep:
 def run_ours(folder: Path, samples: int, epochs: int) -> None:
     """The whole stack of a sweep, without its display."""
     sweep = sweep_of(samples, epochs)
-    write_sweep(sweep, folder)
-    begun = Record(folder / RECORD).append("sweep", id="1", samples=samples, epochs=epochs, metric="wer", target=0.3)
+    work = Workplace(folder)
+    write_sweep(sweep, work)
+    begun = work.record.append("sweep", id="1", samples=samples, epochs=epochs, metric="wer", target=0.3)
     with (folder / "log").open("w") as log:
-        drive(sweep, folder, [begun], Console(file=log), lambda line: None, trainable=Idle)
+        drive(sweep, work, [begun], Console(file=log), lambda line: None, trainable=Idle)
 
 
 def run_stock(folder: Path, samples: int, epochs: int) -> None:

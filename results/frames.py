@@ -10,6 +10,7 @@ import pandas as pd
 
 from glosstune.results.indicators import INDICATORS, judge_trials
 from glosstune.results.record import SweepRecord, TrialRecord
+from glosstune.results.remote import find_file
 
 TIME = "datetime64[ns, UTC]"
 
@@ -144,7 +145,7 @@ def build_trials(
             "sweep": sweep,
             "trial": number,
             **_summarise(trial, gpus.get(sweep)),
-            **_find_checkpoints(folders[sweep] / "trials" / trial.id),
+            **_find_checkpoints(folders[sweep], trial.id),
         }
         for (sweep, number), trial in zip(keys, trials, strict=True)
     ]
@@ -226,9 +227,9 @@ def _by_epoch(trial: TrialRecord, metric: str) -> dict[int, float]:
     return {epoch: value for epoch, value in values if value is not None}
 
 
-def _find_checkpoints(folder: Path) -> dict[str, str | None]:
+def _find_checkpoints(folder: Path, trial: str) -> dict[str, str | None]:
     return {
-        column: str(path) if (path := folder / name).is_file() else None
+        column: find_file(folder, f"trials/{trial}/{name}")
         for column, name in (("best_checkpoint", "best.pt"), ("last_checkpoint", "last.pt"))
     }
 

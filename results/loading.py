@@ -12,7 +12,9 @@ import yaml
 from glosstune.results.frames import SWEEP_COLUMNS, build_decisions, build_epochs, build_frame, build_trials
 from glosstune.results.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.record import RECORD, SweepRecord, read_record
+from glosstune.results.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.object_storage import is_uri
 
 Configuration = Mapping[str, Any]
 
@@ -25,7 +27,8 @@ class Results:
     condition left it out; ``config_`` stands before a name that another column has), its end, its first lowest WER
     with the epoch, the success indicators (see ``judge_trials``), and its checkpoints. ``epochs`` has a row a
     reported epoch, with every metric; ``decisions`` one for each time a trial began, waited, went on or ended. WER is
-    a fraction; ``loss_*`` is the training loss. A trial without an end is ``running``.
+    a fraction; ``loss_*`` is the training loss. A trial without an end is ``running``. ``folders`` are those of the
+    sweeps on this machine, by their names.
     """
 
     sweeps: pd.DataFrame
@@ -35,13 +38,19 @@ class Results:
     _configurations: Mapping[tuple[str, int], Configuration]
     _settings: Mapping[str, Mapping[str, Any]]
     _runs: Mapping[str, Sequence[tuple[str, str]]]
+    folders: Mapping[str, Path]
 
     @property
     def folder(self) -> Path:
-        """Of the only sweep; SettingError if there are several."""
+        """Of the only sweep, on this machine; SettingError if there are several."""
         if len(self.sweeps) != 1:
             raise SettingError(f"these are the results of {len(self.sweeps)} sweeps", key="folder")
-        return Path(self.sweeps["folder"].iloc[0])
+        return next(iter(self.folders.values()))
+
+    @property
+    def place(self) -> str:
+        """The same as users call it, which is a URI for a sweep on object storage."""
+        return origin(self.folder)
 
     @property
     def target(self) -> float | None:
@@ -89,6 +98,8 @@ class Results:
 def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
     """Return the results of a sweep, or of several together; plain Ray Tune experiments can be among them.
 
+    A sweep on object storage is copied to this machine first, but for its checkpoints (see ``fetch_file``).
+
     Only the record, ``sweep.yaml`` and, of Ray's folders, JSON and CSV are read: checkpoints and pickles are named,
     never opened.
 
@@ -98,7 +109,7 @@ def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
     given = [folders] if isinstance(folders, Path | str) else list(folders)
     if not given:
         raise SettingError("name at least one folder", key="folders")
-    named = _name([Path(folder) for folder in given])
+    named = _name([as_local(place) if is_uri(place) else Path(place) for place in given])
     records = {sweep: _read(folder) for sweep, folder in named.items()}
     settings = {sweep: _read_settings(folder) for sweep, folder in named.items()}
     epochs = build_epochs(records)
@@ -116,6 +127,7 @@ def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
         configurations,
         settings,
         {sweep: record.runs for sweep, record in records.items()},
+        named,
     )
 
 
@@ -159,7 +171,7 @@ def _build_sweeps(
     rows = [
         {
             "sweep": sweep,
-            "folder": str(folders[sweep]),
+            "folder": origin(folders[sweep]),
             "metric": record.metric,
             "target": record.target,
             "samples": record.samples,

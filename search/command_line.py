@@ -31,7 +31,8 @@ Arguments = Annotated[
         help="A sweep file or a packaged sweep (default: teacher; teacher-phoenix with corpus.root), and overrides.",
     ),
 ]
-ResultsFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]
+# A folder or, as ``storage`` of a sweep file, an address on object storage: a Path would swallow one of its slashes.
+ResultsFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or its s3:// address.")]
 Labels = Literal["isolated", "uniform", "aligned"]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
@@ -48,23 +49,23 @@ def root() -> None:
 @app.command()
 def sweep(
     arguments: Arguments = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default sweeps/NAME-DATE.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or s3:// address; default sweeps/NAME-DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where a sweep lies there.")] = False,
 ) -> None:
     """Search for the best recipe.
 
     Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
     """
-    from glosstune.results.record import RECORD
     from glosstune.search.launch import launch
     from glosstune.search.resuming import resume_as
     from glosstune.search.sweep import load_sweep
+    from glosstune.search.workplace import Workplace
 
     path, overrides = split_arguments(arguments)
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
-    if resume and out is not None and (out / RECORD).exists():
+    if resume and out is not None and Workplace.at(out).begun:
         _finish(lambda: resume_as(out, settings, overrides))
     else:
         _finish(lambda: launch(settings, out))
@@ -109,7 +110,7 @@ def trial(
     if not stop and not pin:
         explain(folder, number, picture=None)
         return
-    typer.echo(request(folder.expanduser().absolute(), number, "stop" if stop else "pin"))
+    typer.echo(request(folder, number, "stop" if stop else "pin"))
 
 
 @app.command()
@@ -154,7 +155,7 @@ def pretrain(
 
 @app.command()
 def results(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
     where: Annotated[str | None, typer.Option(help="Condition on the columns, as pandas' query takes it.")] = None,
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
@@ -174,7 +175,7 @@ def results(
         if form is None:
             raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
-    trials = load_results([folder.expanduser() for folder in folders]).trials
+    trials = load_results(folders).trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     if sort is None and format == "table":
         sort = "wer_best"
@@ -216,8 +217,10 @@ def confirm(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; default report.html in the first folder.")] = None,
+    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
 ) -> None:
     """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
@@ -229,12 +232,14 @@ def report(
     from glosstune.results import draw_curves, load_results, write_report
     from glosstune.results.curves import picture_format
     from glosstune.search.confirming import FOLDER, SUMMARY
+    from glosstune.spaces.object_storage import is_uri
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
-    results = load_results([folder.expanduser() for folder in folders])
-    path = (out or folders[0] / "report.html").expanduser()
-    summary = folders[0].expanduser() / FOLDER / SUMMARY
+    results = load_results(folders)
+    first = next(iter(results.folders.values()))
+    path = (out or (Path() if is_uri(folders[0]) else first) / "report.html").expanduser()
+    summary = first / FOLDER / SUMMARY
     confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
     write_report(results, path, confirmed)
     if picture is not None:
@@ -254,7 +259,7 @@ def export(
     """
     from glosstune.search.handing_on import export_trial
 
-    typer.echo(export_trial(folder.expanduser(), out.expanduser(), trial))
+    typer.echo(export_trial(folder, out.expanduser(), trial))
 
 
 @app.command()
@@ -291,7 +296,7 @@ def explain(
     """
     from glosstune.results import draw_trial, explain_trial, load_results
 
-    results = load_results(folder.expanduser())
+    results = load_results(folder)
     typer.echo(explain_trial(results, number))
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
@@ -307,9 +312,10 @@ def dashboard(
 
     Example: glosstune dashboard runs/a --port 8081
     """
+    from glosstune.results.remote import as_local
     from glosstune.search.dashboard import serve
 
-    serve(folder.expanduser().absolute(), host, port)
+    serve(as_local(folder), host, port)
 
 
 @app.command()
@@ -344,17 +350,19 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     """Run a sweep, then draw and summarise what it has come to, however it ended, unless another driver runs it."""
     from glosstune.results import draw_curves, load_results
     from glosstune.search.summary import summarise
+    from glosstune.search.workplace import Workplace
 
     interrupted = None
     try:
         results = run()
     except Interrupted as error:
-        interrupted, results = error, load_results(error.folder)
+        interrupted, results = error, load_results(error.place)
     if results is None:
         return
     scored = bool(results.trials["wer_best"].notna().any())
     if scored:
         draw_curves(results, results.folder / "curves.png")
+        Workplace.at(results.place).share("curves.png", results.folder)
     summarise(results, Console())
     if interrupted is not None:
         typer.echo(f"glosstune: {interrupted}", err=True)

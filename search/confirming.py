@@ -21,13 +21,15 @@ from glosstune.models import read_weights
 from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.confirmation import summarise_confirmation
 from glosstune.results.record import RECORD
+from glosstune.results.remote import as_local
 from glosstune.search.driving import SWEEP
 from glosstune.search.launch import launch
-from glosstune.search.ownership import owned
 from glosstune.search.resuming import resume
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
+from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import is_uri
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS
@@ -98,7 +100,7 @@ class Confirmation:
 
 
 def confirm(
-    folder: Path,
+    place: Path | str,
     *,
     top: int = 3,
     seeds: int = 5,
@@ -127,7 +129,9 @@ def confirm(
         Driven: the sweep still runs.
         Interrupted: a signal ended it; the same command goes on.
     """
-    folder = folder.expanduser().absolute()
+    if out is None and is_uri(place):
+        raise SettingError("missing; a confirmation is kept in a folder, say in which", key="--out")
+    folder = as_local(place)
     out = (out or folder / FOLDER).expanduser().absolute()
     console = console or Console(stderr=True)
     sweep = load_sweep(folder / SWEEP)
@@ -142,7 +146,7 @@ def confirm(
         None if per == "strategy" else top, new, list(FOLDS) if folds else [], per, decode, rules, chosen
     )
     wanted.parts(sweep)  # refuses what cannot be, before anything is written
-    plan = _agree(folder, out, wanted)
+    plan = _agree(place, out, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:
         told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
@@ -197,11 +201,11 @@ def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:
     return list(chosen.values())[:top]
 
 
-def _agree(folder: Path, out: Path, wanted: Confirmation) -> Confirmation:
+def _agree(place: Path | str, out: Path, wanted: Confirmation) -> Confirmation:
     """The plan that lies in ``out``, or the one that is wanted, which is then written there."""
     path = out / PLAN
     if not path.exists():
-        with owned(folder):  # refuses while trials may still overtake those that are chosen
+        with Workplace.at(place).owned():  # refuses while trials may still overtake those that are chosen
             pass
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(wanted.__dict__, indent=1)

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from signal import Signals
 from typing import Any, Protocol
 
@@ -11,7 +10,6 @@ import optuna
 import yaml
 from rich.console import Console
 
-from glosstune.results.record import RECORD
 from glosstune.search.board import Board
 from glosstune.search.changes import count_samples, list_changes
 from glosstune.search.conductor import Conductor
@@ -19,29 +17,31 @@ from glosstune.search.display import Display
 from glosstune.search.inbox import take
 from glosstune.search.mirror import Mirror
 from glosstune.search.progress import SweepProgress
-from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.sweep_state import Event
 from glosstune.search.tracking import open_tracker
 from glosstune.search.trial_state import TrialState
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
+from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import GlosstuneError, SettingError
-from glosstune.trainables.files import trial_name, write_whole
+from glosstune.trainables.files import trial_name
 
 SWEEP = "sweep.yaml"
+# Asking object storage costs a request.
+REMOTE_LOOK_S = 10.0
 
 
 def drive(
     ready: Sweep,
-    folder: Path,
+    work: Workplace,
     events: Iterable[Event],
     console: Console,
     say: Say,
     trainable: Any = None,
     queue: Iterable[Mapping[str, Any]] = (),
 ) -> Signals | None:
-    """Run what is left of a sweep. Needs a Ray connection and the folder to itself (see ``ownership``).
+    """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``Workplace.owned``).
 
     Args:
         ready: with weights.
@@ -55,7 +55,7 @@ def drive(
     from glosstune.search.tuning import count_slots, run_trials, train_with  # which imports Ray
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
-    record = Record(folder / RECORD)
+    record = work.record
     conductor = Conductor(
         ready,
         record.append,
@@ -68,7 +68,7 @@ def drive(
         conductor.queue(configuration)
     received = None
     with Display(SweepProgress(conductor), console) as display:
-        watcher = _Watcher(conductor, folder, display)
+        watcher = _Watcher(conductor, work, display)
         watcher.obey()
         conductor.judge_sweep()
         watcher.open_views()
@@ -78,18 +78,18 @@ def drive(
             say(f"nothing is left to run: {why}, or see glosstune resume --help")
         # What was asked for while the last trial ended is not lost either.
         while not conductor.done and received is None:
-            received = run_trials(conductor, trainable or train_with(ready, folder), folder, watcher)
+            received = run_trials(conductor, trainable or train_with(ready, work), work.folder, watcher)
             if not watcher.obey():
                 break
         conductor.close()
         watcher.finish()
+        work.publish()
     return received
 
 
-def write_sweep(sweep: Sweep, folder: Path) -> None:
+def write_sweep(sweep: Sweep, work: Workplace) -> None:
     """Write the resolved sweep into its folder."""
-    resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
-    write_whole(folder / SWEEP, lambda partial: partial.write_text(resolved, encoding="utf-8"))
+    work.write(SWEEP, yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True))
 
 
 class _View(Protocol):
@@ -105,18 +105,18 @@ class _View(Protocol):
 class _Watcher:
     """Draws, mirrors, and takes in what users ask for while trials run."""
 
-    def __init__(self, conductor: Conductor, folder: Path, display: Display) -> None:
+    def __init__(self, conductor: Conductor, work: Workplace, display: Display) -> None:
         self._conductor = conductor
-        self._folder = folder
+        self._work = work
         self._display = display
         self._looked = 0.0
         self._failed: set[int] = set()
-        self._views: dict[str, _View] = {"TensorBoard's files are": Board(folder, conductor.state.trials)}
+        self._views: dict[str, _View] = {"TensorBoard's files are": Board(work.folder, conductor.state.trials)}
 
     def open_views(self) -> None:
         """Bring the study for dashboards in line; SettingError if it is a database that cannot be used."""
         state = self._conductor.state
-        mirror = Mirror(state.sweep, state.id, self._folder)
+        mirror = Mirror(state.sweep, state.id, self._work.folder)
         study = "the study for dashboards is"
         try:
             mirror.open(state.trials.values(), final=self._conductor.done)
@@ -127,7 +127,7 @@ class _Watcher:
             self._lose(study, error)
         tracked = f"what {state.sweep.tracking} shows is"
         try:
-            tracker = open_tracker(state.sweep, state.id, self._folder, state.trials.values())
+            tracker = open_tracker(state.sweep, state.id, self._work.folder, state.trials.values())
             if tracker is not None:
                 self._views[tracked] = tracker
         except Exception as error:  # whatever the tool or its server makes of it
@@ -145,14 +145,14 @@ class _Watcher:
         self._show(number)
 
     def tick(self) -> None:
-        if time.monotonic() - self._looked >= 1.0:
+        if time.monotonic() - self._looked >= (1.0 if self._work.storage is None else REMOTE_LOOK_S):
             self._looked = time.monotonic()
             self.obey()
 
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""
         asked = False
-        for request in take(self._folder):
+        for request in take(self._work):
             asked = True
             try:
                 self._follow(request)
@@ -182,17 +182,17 @@ class _Watcher:
         self._display.refresh()
 
     def _change(self, asked: Mapping[str, Any], samples: str | None) -> None:
-        old = load_sweep(self._folder / SWEEP)
+        old = load_sweep(self._work.folder / SWEEP)
         overrides = [f"{key}={json.dumps(value)}" for key, value in asked.items()]
         if samples is not None:
             overrides.append(f"search.samples={count_samples(samples, old)}")
-        new = load_sweep(self._folder / SWEEP, overrides)
+        new = load_sweep(self._work.folder / SWEEP, overrides)
         changes = list_changes(old, new)
         for key in changes:
             if key in ("resources.cpu", "resources.gpu", "teacher", "tracking"):  # which this run has begun with
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
-            write_sweep(new, self._folder)
+            write_sweep(new, self._work)
             # The file may say pretrained: auto, where this driver has made the weights.
             ready = new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained})
             self._conductor.change(ready, changes)

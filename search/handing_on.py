@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results import load_results
+from glosstune.results.remote import fetch_file
 from glosstune.search.confirming import FOLDER, PLAN, SUMMARY
 from glosstune.search.outputs import check_free
 from glosstune.spaces import SettingError
@@ -12,7 +13,7 @@ from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables import export_checkpoint
 
 
-def export_trial(folder: Path, out: Path, trial: int | None = None) -> str:
+def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
     """Write a trial's best checkpoint to ``out`` and say what was written.
 
     The file records the trial's figures and, where the sweep was confirmed, those of its configuration.
@@ -28,16 +29,16 @@ def export_trial(folder: Path, out: Path, trial: int | None = None) -> str:
     if out.suffix != ".safetensors":
         raise SettingError(f"{out}: must end in .safetensors", key="--out")
     check_free(out)
-    results = load_results(folder)
+    results = load_results(place)
     if trial is not None:
         results.configuration(trial)  # refuses what is not there
     number = int(results.best["trial"]) if trial is None else trial
     row = results.trials[results.trials["trial"] == number].iloc[0]
     if not isinstance(row["best_checkpoint"], str):
-        raise CheckpointError(f"{folder}: trial {number} has no best.pt here; copy its trials folder too")
+        raise CheckpointError(f"{results.place}: trial {number} has no best.pt here; copy its trials folder too")
     scores: dict[str, Any] = {"wer": float(row["wer_best"]), "trial": number, "sweep": str(row["sweep"])}
-    confirmed = _confirmed(folder, number)
-    export_checkpoint(Path(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
+    confirmed = _confirmed(results.folder, number)
+    export_checkpoint(fetch_file(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
     told = ""
     if confirmed:
         where = f" on folds {', '.join(map(str, confirmed['folds']))}" if confirmed["folds"] else ""

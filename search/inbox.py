@@ -1,30 +1,41 @@
-"""Requests to a running driver, one small JSON file each: only the driver writes the record."""
+"""Requests to a running driver, one small JSON file or object each: only the driver writes the record."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from glosstune.search.workplace import Workplace
 from glosstune.trainables.files import write_whole
 
 INBOX = "inbox"
 
 
-def send(folder: Path, request: dict[str, Any]) -> None:
+def send(work: Workplace, request: dict[str, Any]) -> None:
     """Leave a request for whoever drives the sweep."""
-    path = folder / INBOX / f"{uuid.uuid4().hex}.json"
-    write_whole(path, lambda partial: partial.write_text(json.dumps(request), encoding="utf-8"))
+    name, text = f"{INBOX}/{time.time_ns()}-{uuid.uuid4().hex}.json", json.dumps(request)
+    if work.storage is not None:
+        work.storage.write(name, text.encode())
+    else:
+        write_whole(work.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-def take(folder: Path) -> Iterator[dict[str, Any]]:
+def take(work: Workplace) -> Iterator[dict[str, Any]]:
     """Every request that waits, oldest first; each is gone once the next is asked for."""
-    paths = [path for path in (folder / INBOX).glob("*.json") if path.is_file()]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
+    if work.storage is not None:
+        waiting = sorted(work.storage.list(f"{INBOX}/"))
+    else:
+        waiting = sorted(f"{INBOX}/{path.name}" for path in (work.folder / INBOX).glob("*.json") if path.is_file())
+    for name in waiting:
         try:
-            request = json.loads(path.read_text(encoding="utf-8"))
+            content = (work.folder / name).read_bytes() if work.storage is None else work.storage.read(name)
+            request = json.loads(content or b"null")
         except ValueError:
             request = None
         if isinstance(request, dict):
             yield request
-        path.unlink(missing_ok=True)
+        if work.storage is not None:
+            work.storage.remove(name)
+        else:
+            (work.folder / name).unlink(missing_ok=True)

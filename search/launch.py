@@ -1,6 +1,7 @@
 """From a sweep to its folder of results."""
 
 import json
+import shutil
 import sys
 import uuid
 from datetime import datetime
@@ -10,25 +11,23 @@ from pathlib import Path
 from rich.console import Console
 
 from glosstune.results import Results, load_results
-from glosstune.results.record import RECORD
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.manifest import build_manifest
 from glosstune.search.outputs import check_free
-from glosstune.search.ownership import owned
 from glosstune.search.preparing import prepare
-from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
 from glosstune.search.warm_start import earlier_trials
+from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, Interrupted
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.object_storage import join
 
 
-def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = None) -> Results:
+def launch(sweep: Sweep, out: Path | str | None = None, *, console: Console | None = None) -> Results:
     """Run a sweep and return its results.
 
     Args:
         sweep: what to search (see ``load_sweep``).
-        out: the sweep's folder; default ``<storage>/<name>-<date>``.
+        out: the sweep's place, a folder or a URI as ``storage``; default ``<storage>/<name>-<date>``.
         console: where progress is shown; default standard error.
 
     Raises:
@@ -41,18 +40,19 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
     console = console or Console(stderr=True)
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    folder = (out or _dated_folder(sweep)).expanduser().absolute()
-    check_free(folder)
+    work = Workplace.at(out or _dated_place(sweep))
+    _check_free(work)
     earlier_trials(sweep, lambda line: None)
     prepared = prepare(sweep, say)
-    _reserve(folder)
-    with owned(folder):
+    _reserve(work)
+    with work.owned():
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
-        manifest = json.dumps(build_manifest(*known), indent=1)
-        write_whole(folder / "manifest.json", lambda partial: partial.write_text(manifest, encoding="utf-8"))
-        write_sweep(sweep, folder)
+        manifest = build_manifest(*known)
+        work.keep_inputs(prepared.sweep, manifest)
+        work.write("manifest.json", json.dumps(manifest, indent=1))
+        write_sweep(sweep, work)
         search = sweep.search
-        begun = Record(folder / RECORD).append(
+        begun = work.record.append(
             "sweep",
             id=uuid.uuid4().hex[:8],
             samples=search.samples,
@@ -60,19 +60,31 @@ def launch(sweep: Sweep, out: Path | None = None, *, console: Console | None = N
             metric=search.metric,
             target=search.target,
         )
-        say(f"sweep folder: {folder}")
-        interrupted = drive(prepared.sweep, folder, [begun], console, say)
+        say(f"sweep folder: {work.place}")
+        interrupted = drive(prepared.sweep, work, [begun], console, say)
     if interrupted is not None:
-        raise Interrupted(folder, interrupted)
-    return load_results(folder)
+        raise Interrupted(work.place, interrupted)
+    return load_results(work.place)
 
 
-def _dated_folder(sweep: Sweep) -> Path:
-    return sweep.storage / f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+def _dated_place(sweep: Sweep) -> str:
+    return join(sweep.storage, f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}")
 
 
-def _reserve(folder: Path) -> None:
+def _check_free(work: Workplace) -> None:
+    """Fail before the minutes that corpus and weights may take."""
+    if work.storage is None:
+        check_free(work.folder)
+        return
+    work.storage.check_usable()
+    if work.storage.list():
+        raise FolderError(f"{work.place}: holds objects already; give another place with --out or remove them")
+
+
+def _reserve(work: Workplace) -> None:
+    if work.storage is not None:  # what lies here is of a sweep that was there before
+        shutil.rmtree(work.folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
+        work.folder.mkdir(parents=True)
     except OSError as error:
-        raise FolderError(f"{folder}: cannot be made: {error}; choose another folder with --out") from error
+        raise FolderError(f"{work.folder}: cannot be made: {error}; choose another folder with --out") from error

@@ -3,32 +3,36 @@
 from pathlib import Path
 
 from glosstune.results.record import RECORD, read_record
+from glosstune.results.remote import as_local
 from glosstune.search.conductor import Conductor
 from glosstune.search.driving import SWEEP
 from glosstune.search.inbox import send
-from glosstune.search.ownership import Driven, owned
+from glosstune.search.ownership import Driven
 from glosstune.search.record import Record
 from glosstune.search.sweep import load_sweep
+from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError
 
 
-def request(folder: Path, number: int, action: str) -> str:
+def request(place: Path | str, number: int, action: str) -> str:
     """End (``stop``) or pin (``pin``) a trial and say what comes of it; a driver that runs the sweep is asked.
 
     Raises:
         FolderError: no sweep lies there.
         SettingError: there is no such trial, or it is beyond that.
     """
-    _act(_conductor(folder, None), action, number)  # whoever drives the sweep could only refuse what is refused here
+    # Whoever drives the sweep could only refuse what is refused here.
+    _act(_conductor(as_local(place), None), action, number)
+    work = Workplace.at(place)
     try:
-        with owned(folder):
-            _act(_conductor(folder, Record(folder / RECORD)), action, number)
+        with work.owned():
+            _act(_conductor(work.folder, work.record), action, number)
     except Driven:
-        send(folder, {action: number})
+        send(work, {action: number})
         return f"trial {number}: {action}, handed to the driver that runs the sweep"
     if action == "stop":
         return f"trial {number}: stopped"
-    return f"trial {number}: pinned; it trains to its end with: glosstune resume {folder}"
+    return f"trial {number}: pinned; it trains to its end with: glosstune resume {work.place}"
 
 
 def _conductor(folder: Path, record: Record | None) -> Conductor:

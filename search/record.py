@@ -1,31 +1,47 @@
-"""The append-only record of a sweep: one JSON object a line, each on the disk before the sweep goes on."""
+"""The append-only record of a sweep: one JSON object a line, each safe before the sweep goes on.
+
+On object storage every event is an object of its own, written before the line on this machine; that it must be new
+keeps a second driver out, whatever became of the first one.
+"""
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.remote import COMPACTED, EVENTS
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import ObjectFolder
 
 
-@dataclass(frozen=True)
 class Record:
-    """Writes ``record.jsonl``; one driver at a time does."""
+    """Writes ``record.jsonl``; one driver at a time does.
 
-    path: Path
+    Args:
+        storage: where a sweep on object storage is kept; ``path`` is then this machine's copy of its record.
+    """
+
+    def __init__(self, path: Path, storage: ObjectFolder | None = None) -> None:
+        self.path = path
+        self._storage = storage
+        self._count = path.read_bytes().count(b"\n") if storage is not None and path.exists() else 0
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write an event and return it as a reader will see it."""
         line = json.dumps({"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
+        content = line.encode() + b"\n"
+        if self._storage is not None:
+            self._send(content)
         try:
             with self.path.open("ab") as file:
-                file.write(line.encode() + b"\n")
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise FolderError(f"{self.path}: cannot be written: {error}") from error
+        if self._storage is not None and self._count % COMPACTED == 0:
+            self._compact()
         return dict(json.loads(line))
 
     def repair(self) -> None:
@@ -44,3 +60,20 @@ class Record:
                     os.fsync(file.fileno())
         except OSError as error:
             raise FolderError(f"{self.path}: cannot be written: {error}") from error
+
+    def _send(self, content: bytes) -> None:
+        assert self._storage is not None
+        try:
+            self._storage.write(f"{EVENTS}/{self._count:08d}.json", content, new=True)
+        except FileExistsError:
+            rule = "another driver has taken the sweep over; this one has ended, and nothing is lost"
+            raise FolderError(f"{self._storage.uri}: {rule}") from None
+        self._count += 1
+
+    def _compact(self) -> None:
+        """Put the newest thousand events into one object, which readers fetch in one request."""
+        assert self._storage is not None
+        first = self._count - COMPACTED
+        lines = self.path.read_bytes().splitlines(keepends=True)[first:]
+        self._storage.write(f"{EVENTS}/{first:08d}-{self._count - 1:08d}.json", b"".join(lines))
+        self._storage.remove(*(f"{EVENTS}/{number:08d}.json" for number in range(first, self._count)))

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from glosstune.results import load_results
+from glosstune.results.remote import as_local
 from glosstune.search.driving import SWEEP
 from glosstune.search.manifest import build_manifest, read_manifest
 from glosstune.search.sweep import AUTO, load_sweep
@@ -22,7 +23,7 @@ from glosstune.trainables.provenance import file_hash
 COMPARED = ("train_loss", "wer")
 
 
-def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int | None = None) -> pd.DataFrame:
+def reproduce(place: Path | str, trial: int, say: Callable[[str], None], epochs: int | None = None) -> pd.DataFrame:
     """Train a trial again, from the seed, corpus and weights of its sweep, and say where it differs.
 
     On the machine's CPU that trained it, with as many threads, every epoch is the same; on another one, or on a GPU,
@@ -40,7 +41,7 @@ def reproduce(folder: Path, trial: int, say: Callable[[str], None], epochs: int 
         SettingError: there is no such trial, or it reported nothing.
         CorpusError, CheckpointError: corpus or weights are not those that the sweep had.
     """
-    folder = folder.expanduser().absolute()
+    folder = as_local(place)
     results, sweep = load_results(folder), load_sweep(folder / SWEEP)
     configuration = results.configuration(trial)
     recorded = results.epochs[results.epochs["trial"] == trial].set_index("epoch")

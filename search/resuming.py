@@ -9,29 +9,30 @@ from typing import Any
 from rich.console import Console
 
 from glosstune.results import Results, load_results
-from glosstune.results.record import RECORD, read_record
+from glosstune.results.record import read_record
+from glosstune.results.remote import as_local
 from glosstune.search.changes import count_samples, is_changeable, list_changes
 from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send
 from glosstune.search.manifest import read_manifest
-from glosstune.search.ownership import Driven, owned
+from glosstune.search.ownership import Driven
 from glosstune.search.preparing import Prepared, prepare
-from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
+from glosstune.search.workplace import Workplace
 from glosstune.search.yaml_data import read_yaml
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 
 
 def resume(
-    folder: Path,
+    place: Path | str,
     overrides: Sequence[str] = (),
     *,
     samples: str | None = None,
     queue: Sequence[Path] = (),
     console: Console | None = None,
 ) -> Results | None:
-    """Go on with the sweep in a folder and return its results.
+    """Go on with the sweep in a folder, or on object storage, and return its results.
 
     Everything that was reported counts, trials that were running go on from their newest checkpoint, and trials at
     rungs wait there as they did.
@@ -51,62 +52,61 @@ def resume(
         CorpusError, CheckpointError: corpus or weights are not those that the sweep began with.
         Interrupted: a signal ended it again.
     """
-    folder = folder.expanduser().absolute()
     console = console or Console(stderr=True)
+    work, folder = Workplace.at(place), as_local(place)
     if not read_record(folder).events:
-        raise FolderError(f"{folder}: its record is empty; remove the folder and start the sweep again")
+        raise FolderError(f"{work.place}: its record is empty; remove the folder and start the sweep again")
     old = load_sweep(folder / SWEEP)
     wanted = [] if samples is None else [f"search.samples={count_samples(samples, old)}"]
     new = load_sweep(folder / SWEEP, [*overrides, *wanted])
     changes = list_changes(old, new)
     configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:
-        with owned(folder):
-            interrupted = _drive(folder, new, configurations, console)
+        with work.owned():
+            interrupted = _drive(work, new, configurations, console)
     except Driven:
         if not changes and not queue:
             raise
         if samples is not None:
             changes.pop("search.samples", None)  # how many more is for the driver to add up, who may know of others
-        send(folder, {"changes": changes, "samples": samples, "queue": configurations})
-        console.print(f"{folder}: handed to the driver that runs it", soft_wrap=True, highlight=False, markup=False)
+        send(work, {"changes": changes, "samples": samples, "queue": configurations})
+        console.print(f"{work.place}: handed to the driver that runs it", soft_wrap=True, highlight=False, markup=False)
         return None
     if interrupted is not None:
-        raise Interrupted(folder, interrupted)
-    return load_results(folder)
+        raise Interrupted(work.place, interrupted)
+    return load_results(work.place)
 
 
-def resume_as(folder: Path, sweep: Sweep, overrides: Sequence[str]) -> Results | None:
-    """Go on with the sweep that lies in a folder, which must be the one that is asked for.
+def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str]) -> Results | None:
+    """Go on with the sweep that lies in a place, which must be the one that is asked for.
 
-    What may change and the command does not name stays as the folder has it: it may have been changed since.
+    What may change and the command does not name stays as the place has it: it may have been changed since.
     """
-    folder = folder.expanduser().absolute()
-    list_changes(load_sweep(folder / SWEEP), sweep)
-    return resume(folder, [override for override in overrides if is_changeable(override.partition("=")[0].strip())])
+    list_changes(load_sweep(as_local(place) / SWEEP), sweep)
+    return resume(place, [override for override in overrides if is_changeable(override.partition("=")[0].strip())])
 
 
-def _drive(folder: Path, new: Sweep, queue: Sequence[Mapping[str, Any]], console: Console) -> Signals | None:
+def _drive(work: Workplace, new: Sweep, queue: Sequence[Mapping[str, Any]], console: Console) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    manifest = read_manifest(folder)
-    prepared = prepare(new, say)
-    _check_same(folder, manifest, prepared)
-    record = Record(folder / RECORD)
+    folder, manifest = work.folder, read_manifest(work.folder)
+    prepared = prepare(work.with_inputs(new, manifest), say)
+    _check_same(work.place, manifest, prepared)
+    record = work.record
     record.repair()
     # Read under the lock: a driver that has just ended may have written more.
     events = read_record(folder).events
     changes = list_changes(load_sweep(folder / SWEEP), new)
     if changes:
-        write_sweep(new, folder)
+        write_sweep(new, work)
     events.append(record.append("resume", changes=changes))
-    say(f"sweep folder: {folder} (going on)")
-    return drive(prepared.sweep, folder, events, console, say, queue=queue)
+    say(f"sweep folder: {work.place} (going on)")
+    return drive(prepared.sweep, work, events, console, say, queue=queue)
 
 
-def _check_same(folder: Path, manifest: Mapping[str, Any], prepared: Prepared) -> None:
+def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared) -> None:
     """Require the corpus, the weights and the teacher that the sweep began with."""
     if manifest["corpus"]["key"] != prepared.corpus.key:
-        raise CorpusError(f"{folder}: the corpus has changed since the sweep began, so trials would not compare")
+        raise CorpusError(f"{place}: the corpus has changed since the sweep began, so trials would not compare")
     if (manifest["pretrained"] or {}).get("sha256") != (prepared.weights or {}).get("sha256"):
         what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
         raise CheckpointError(f"{what}, so trials would not compare")

@@ -9,6 +9,7 @@ from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.search.display import describe
 from glosstune.search.manifest import read_manifest
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import join
 
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
@@ -18,7 +19,7 @@ def summarise(results: Results, console: Console) -> None:
     trials = results.trials
     counts = ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().items())
     if trials["wer_best"].isna().all():
-        where = f"read {results.folder / 'trials'}/*/trial.log" if counts else "it ended before the first trial"
+        where = f"read {join(results.place, 'trials')}/*/trial.log" if counts else "it ended before the first trial"
         console.print(f"no trial reported a WER ({counts or 'none started'}); {where}", soft_wrap=True, markup=False)
         return
     best = results.best
@@ -32,10 +33,10 @@ def summarise(results: Results, console: Console) -> None:
         f"recipe    {describe(results.configuration(int(best['trial'])))}",
         *_compare(trials),
         *_judge_teacher(results),
-        f"folder    {results.folder}",
+        f"folder    {results.place}",
         f"weights   {best['best_checkpoint']}",
-        f"picture   {results.folder / 'curves.png'}",
-        f"next      glosstune results {results.folder}",
+        f"picture   {join(results.place, 'curves.png')}",
+        f"next      glosstune results {results.place}",
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from glosstune.search.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
 from glosstune.search.sweep_errors import Sources, problems, validated
@@ -13,6 +21,7 @@ from glosstune.search.sweep_rules import SETTINGS_PATHS, check_sweep
 from glosstune.search.yaml_data import parse_yaml, read_yaml
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.errors import shown, unknown_key
+from glosstune.spaces.object_storage import check_uri, is_uri
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables.settings import (
@@ -70,6 +79,12 @@ def _space(value: object) -> Space:
         raise SettingError(error.rule, key=f"space.{error.key}" if error.key else "space") from None
 
 
+def _storage(place: object) -> object:
+    if isinstance(place, str) and is_uri(place):
+        return check_uri(place)
+    return str(Path(place).absolute()) if isinstance(place, str | Path) else place
+
+
 def _file_or_auto(pretrained: str) -> str:
     return pretrained if pretrained == AUTO else str(Path(pretrained).absolute())
 
@@ -78,7 +93,8 @@ class Sweep(Section):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
     ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
-    an exported recogniser that every trial is distilled from. ``tracking`` names a tool that shows every trial as it
+    an exported recogniser that every trial is distilled from. ``storage`` is where its folder is made, a path or
+    ``s3://bucket/prefix``. ``tracking`` names a tool that shows every trial as it
     runs (see ``search.tracking``).
 
     Raises:
@@ -100,7 +116,7 @@ class Sweep(Section):
     stopping: StoppingSettings = StoppingSettings()
     resources: ResourceSettings = ResourceSettings()
     tracking: Literal["mlflow", "wandb"] | None = None
-    storage: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=lambda: Path.cwd() / "sweeps")
+    storage: Annotated[str, BeforeValidator(_storage)] = Field(default_factory=lambda: str(Path.cwd() / "sweeps"))
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -264,7 +280,7 @@ def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
         if isinstance(value, list):
             section[last] = [_absolute(path, folder, key) for path in value]
         elif isinstance(value, str) and (value != AUTO or last != "pretrained"):
-            section[last] = _absolute(value, folder, key)
+            section[last] = value if last == "storage" and is_uri(value) else _absolute(value, folder, key)
 
 
 def _absolute(path: Any, folder: Path, key: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -14,12 +14,7 @@ from pydantic_core import ErrorDetails
 
 from glosstune.spaces.errors import SettingError, shown, unknown_key
 from glosstune.spaces.mapping import as_number
-from glosstune.trainables.settings import (
-    TunedSettings,
-)
-
-if TYPE_CHECKING:
-    pass
+from glosstune.trainables.settings import TunedSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 

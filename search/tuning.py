@@ -21,9 +21,11 @@ from ray.tune.search import Searcher
 
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
-from glosstune.search.sweep import Sweep
+from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.trainables.files import trial_name
+from glosstune.trainables.inputs import InputFile
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 
@@ -39,10 +41,16 @@ os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def train_with(sweep: Sweep, folder: Path) -> Any:
+def train_with(sweep: Sweep, work: Workplace) -> Any:
     """The Trainable of a sweep's trials."""
-    threads = max(1, int(sweep.resources.cpu))
-    context = TrialContext(build=sweep.settings_of, folder=folder, threads=threads)
+    files = {"pretrained": None if sweep.pretrained == AUTO else sweep.pretrained, "teacher": sweep.teacher}
+    context = TrialContext(
+        build=sweep.settings_of,
+        folder=work.folder,
+        threads=max(1, int(sweep.resources.cpu)),
+        uri=None if work.storage is None else work.storage.uri,
+        inputs={key: InputFile.read(Path(path)) for key, path in files.items() if path is not None},
+    )
     return tune.with_parameters(CTCTrainable, context=context)
 
 

@@ -10,7 +10,6 @@ GlosstuneError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 from signal import Signals
 
 
@@ -43,11 +42,11 @@ class FolderError(GlosstuneError):
 
 
 class Interrupted(GlosstuneError):
-    """A signal ended a sweep in a folder. All that was reported is kept."""
+    """A signal ended a sweep, whose folder or URI is ``place``. All that was reported is kept."""
 
-    def __init__(self, folder: Path, signal: Signals) -> None:
-        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {folder}")
-        self.folder = folder
+    def __init__(self, place: str, signal: Signals) -> None:
+        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {place}")
+        self.place = place
         self.signal = signal
 
 

@@ -4,16 +4,18 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
-from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.errors import CheckpointError, FolderError
+from glosstune.spaces.object_storage import ObjectFolder, join, local_folder
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.files import trial_name, write_whole
+from glosstune.trainables.inputs import InputFile, with_inputs
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
 
@@ -24,13 +26,17 @@ class TrialContext:
 
     Attributes:
         build: turns a configuration into the settings of a trial.
-        folder: the sweep's folder, absolute.
+        folder: the sweep's folder, absolute, on storage that all machines share.
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
+        uri: of the sweep where it is on object storage; ``folder`` is then one that every machine makes for itself.
+        inputs: the files that trials begin from, by key of their settings.
     """
 
     build: Callable[[Mapping[str, object]], TrialSettings]
     folder: Path
     threads: int
+    uri: str | None = None
+    inputs: Mapping[str, InputFile] = field(default_factory=dict)
 
 
 class CTCTrainable(tune.Trainable):
@@ -41,12 +47,16 @@ class CTCTrainable(tune.Trainable):
     it; an epoch in there that was never reported (``from_epoch`` of the configuration is the last that was) is
     reported first, untrained. Ray's own checkpoints are not used.
 
-    An error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again.
+    On object storage all of these are sent before the epoch is reported, and fetched by whatever machine goes on.
+
+    An error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again. A folder
+    or storage that cannot be written ends the process, for elsewhere, or a minute later, it may be possible.
 
     ``tune.with_parameters(CTCTrainable, context=...)`` gives it a ``TrialContext``.
     """
 
     _session: TrainingSession
+    _objects: ObjectFolder | None
     _reported: int
 
     def setup(self, config: dict[str, Any], context: TrialContext | None = None) -> None:
@@ -70,6 +80,8 @@ class CTCTrainable(tune.Trainable):
             return dict(self._session.metrics)
         try:
             return self._train_epoch()
+        except FolderError:
+            raise
         except Exception as error:
             return self._fail(f"epoch {self._session.epoch + 1} failed", error)
 
@@ -87,16 +99,24 @@ class CTCTrainable(tune.Trainable):
         if self._session.improved and self._session.hypotheses is not None:
             self._session.save(self._folder / "best.pt")
             write_whole(self._folder / "hypotheses.parquet", self._session.hypotheses.to_parquet)
+            self._send("best.pt", "hypotheses.parquet")
         self._session.save(self._folder / "last.pt")
         self._reported = self._session.epoch
         self._log.info("%s", json.dumps(metrics))
+        self._send("last.pt", "trial.log")
         return dict(metrics)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         number, self._reported = config["trial"], config["from_epoch"]
         self._failure: dict[str, Any] | None = None
-        self._folder = self._context.folder / "trials" / trial_name(number)
+        uri, self._objects, folder = self._context.uri, None, self._context.folder
+        if uri is not None:
+            # A home, and so a cache, may lie elsewhere on this machine.
+            folder = local_folder(uri, "sweeps")
+            self._objects = ObjectFolder(join(uri, "trials", trial_name(number)))
+        self._folder = folder / "trials" / trial_name(number)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._fetch("trial.log")
         parameters = {name: value for name, value in config.items() if name not in ("trial", "from_epoch")}
         self._log = logging.getLogger(f"glosstune.trial.{number}")
         self._log.setLevel(logging.INFO)
@@ -106,7 +126,9 @@ class CTCTrainable(tune.Trainable):
         self._log.addHandler(handler)
         self._log.info("configuration %s, from epoch %d", json.dumps(parameters), self._reported)
         try:
-            self._session = self._open(self._context.build(parameters))
+            self._session = self._open(with_inputs(self._context.build(parameters), self._context.inputs))
+        except FolderError:
+            raise
         except Exception as error:
             self._fail("the trial could not start", error)
 
@@ -116,7 +138,9 @@ class CTCTrainable(tune.Trainable):
         if (report := session.load_report) is not None:
             described = json.dumps(report.to_mapping(), indent=1)
             write_whole(self._folder / "pretrained.json", lambda partial: partial.write_text(described))
+            self._send("pretrained.json")
         last = self._folder / "last.pt"
+        self._fetch("last.pt")
         if not last.exists():
             return session
         try:
@@ -132,12 +156,24 @@ class CTCTrainable(tune.Trainable):
     def _new_session(self, settings: TrialSettings) -> TrainingSession:
         return TrainingSession(settings, self._packed(settings))
 
+    def _send(self, *names: str) -> None:
+        """Have files of the trial where they outlive this machine."""
+        for name in names:
+            if self._objects is not None and (self._folder / name).exists():
+                self._objects.upload(name, self._folder / name)
+
+    def _fetch(self, name: str) -> None:
+        """Have a file as it was left by whatever machine trained last, or not at all."""
+        if self._objects is not None and not self._objects.download(name, self._folder / name):
+            (self._folder / name).unlink(missing_ok=True)
+
     def _fail(self, what: str, error: Exception) -> dict[str, Any]:
         self._log.error("%s\n%s", what, traceback.format_exc())
         out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
         message = f"{type(error).__name__}: {error}".splitlines()[0]
+        self._send("trial.log")
         self._failure = {"failure": message, "failure_rule": "out of memory" if out_of_memory else "error"}
         return self._failure
 

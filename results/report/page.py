@@ -59,7 +59,7 @@ def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | N
     best = results.best
     drawn = {name: figure for name, (_, _, draw) in _FIGURES.items() if (figure := draw(results)) is not None}
     sections = [_section(name, len(results.trials)) for name in drawn]
-    sections += [_confusions(best)]
+    sections += [_confusions(results)]
     if confirmed is not None:
         told = shorten_confirmation(confirmed)
         sections.insert(0, f"<section><h2>Confirmed</h2><div class='wide'>{_table(told)}</div></section>")
@@ -133,11 +133,10 @@ def _section(name: str, trials: int) -> str:
     return f"<section><h2>{title}</h2>{told}<div class='figure' id='{name}'></div></section>"
 
 
-def _confusions(best: pd.Series) -> str:
+def _confusions(results: Results) -> str:
     """The glosses that the best trial misses most, and its confusions; nothing without its hypotheses."""
-    if pd.isna(best["best_checkpoint"]):
-        return ""
-    path = Path(best["best_checkpoint"]).with_name("hypotheses.parquet")
+    best = results.best
+    path = results.folders[best["sweep"]] / "trials" / best["trial_id"] / "hypotheses.parquet"
     if not path.is_file():
         return ""
     worst, confused = count_confusions(read_hypotheses(path))

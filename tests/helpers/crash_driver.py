@@ -13,9 +13,8 @@ from replay import crash_plan
 from rich.console import Console
 
 from glosstune.results.record import read_record
-from glosstune.search.driving import RECORD, drive, write_sweep
-from glosstune.search.ownership import owned
-from glosstune.search.record import Record
+from glosstune.search.driving import drive, write_sweep
+from glosstune.search.workplace import Workplace
 
 
 def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
@@ -31,13 +30,14 @@ def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
     plan = crash_plan(samples, f"resources.concurrent={workers}")
     own: dict[str, Any] = {"num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
-    record = Record(folder / RECORD)
-    with owned(folder):
+    work = Workplace.at(folder)
+    record = work.record
+    with work.owned():
         if record.path.exists():
             record.repair()
             events = [*read_record(folder).events, record.append("resume", changes={})]
         else:
-            write_sweep(plan, folder)
+            write_sweep(plan, work)
             events = [record.append("sweep", id="crash", samples=samples, epochs=18, metric="wer", target=0.3)]
-        drive(plan, folder, events, Console(stderr=True), print, trainable=play(plan, folder, SlowPlayer))
+        drive(plan, work, events, Console(stderr=True), print, trainable=play(plan, folder, SlowPlayer))
     ray.shutdown()

@@ -18,6 +18,7 @@ from glosstune.search.dashboard import serve
 from glosstune.search.driving import write_sweep
 from glosstune.search.ownership import owned
 from glosstune.search.record import Record
+from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 
@@ -28,7 +29,7 @@ COMMAND = [sys.executable, "-c", "from glosstune.search.command_line import main
 def folder(tmp_path: Path) -> Path:
     """A sweep that has ended; its study is not there."""
     plan = sweep("search.samples=3", "halving.min_epochs=2")
-    write_sweep(plan, tmp_path)
+    write_sweep(plan, Workplace(tmp_path))
     record = Record(tmp_path / "record.jsonl")
     record.append("sweep", id="abc", samples=3, epochs=18, metric="wer", target=0.3)
     drive(Conductor(plan, record.append))

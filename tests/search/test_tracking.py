@@ -13,6 +13,7 @@ from rich.console import Console
 from glosstune.search import tracking
 from glosstune.search.conductor import Conductor
 from glosstune.search.tracking import MLflowTracker, WandbTracker, check_tracking, open_tracker
+from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2", "tracking=mlflow")
@@ -224,7 +225,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
     monkeypatch.setattr(driving, "open_tracker", lambda *arguments: Lost())
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
     begun = Record(tmp_path / "record.jsonl").append("sweep", id="1", samples=2, epochs=3, metric="wer", target=0.3)
-    driving.drive(plan, tmp_path, [begun], Console(), print, trainable=play(plan, tmp_path))
+    driving.drive(plan, Workplace(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
     told = capsys.readouterr().out
     assert told.count("what mlflow shows is not kept any more (ConnectionError)") == 1
     assert not closed

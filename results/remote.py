@@ -1,0 +1,141 @@
+"""Copy a sweep from object storage to this machine: its record and files, but no checkpoint unless it is asked for."""
+
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from glosstune.results.record import RECORD
+from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import ObjectFolder, check_uri, is_uri, join, local_folder
+
+# Each event is an object, ``record/00000012.json``; a thousand become one, ``record/00000000-00000999.json``.
+EVENTS = "record"
+COMPACTED = 1000
+# What lies in storage and is of no use to a reader.
+_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record)/.*|driver\.json|\.probe")
+_ORIGIN = "origin.json"
+_CONNECTIONS = 16
+_PATIENCE_S = 60.0
+
+
+def as_local(place: Path | str) -> Path:
+    """The folder of a sweep on this machine: itself, or a fresh copy of what lies on object storage.
+
+    Raises:
+        FolderError: no sweep lies there, or the storage cannot be read.
+    """
+    if not is_uri(place):
+        return Path(place).expanduser().absolute()
+    uri = check_uri(str(place), "FOLDER")
+    folder = local_folder(uri, "copies")
+    mirror(ObjectFolder(uri, patience_s=_PATIENCE_S), folder)
+    return folder
+
+
+def mirror(storage: ObjectFolder, folder: Path) -> None:
+    """Bring a folder in line with a sweep on object storage; checkpoints stay there.
+
+    Raises:
+        FolderError: no sweep lies there, an event of it is missing, or the storage cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = storage.list()
+    record = _read_record(storage)
+    had = _read_origin(folder).get("objects", {})
+    wanted = [name for name in names if not _LEFT_THERE.fullmatch(name) and _stays_below(name)]
+    stale = [name for name in wanted if had.get(name) != names[name] or not (folder / name).exists()]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        list(pool.map(lambda name: storage.download(name, folder / name), stale))
+    (folder / RECORD).write_bytes(record)
+    (folder / _ORIGIN).write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
+
+
+def origin(folder: Path) -> str:
+    """The place of a sweep as users call it, which is a URI where the folder is a copy."""
+    return str(_read_origin(folder).get("uri", folder))
+
+
+def find_file(folder: Path, name: str) -> str | None:
+    """Path of a file of a sweep, or its URI where it has stayed on object storage; None if there is none."""
+    if (folder / name).is_file():
+        return str(folder / name)
+    known = _read_origin(folder)
+    return join(known["uri"], name) if name in known.get("objects", ()) else None
+
+
+def fetch_file(place: str) -> Path:
+    """A file of a sweep as a path on this machine; ``place`` is what ``find_file`` gave."""
+    if not is_uri(place):
+        return Path(place)
+    address, mark, query = place.partition("?")
+    parent, _, name = address.rpartition("/")
+    path = local_folder(place, "files") / name
+    if not ObjectFolder(f"{parent}{mark}{query}", patience_s=_PATIENCE_S).download(name, path):
+        raise FolderError(f"{place}: is not there any more")
+    return path
+
+
+def number_events(names: Iterable[str]) -> list[str]:
+    """The objects that hold every event once, in order.
+
+    Raises:
+        FolderError: some events are in none of them.
+    """
+    spans = sorted(map(_span, names), key=lambda span: (span[0], -span[1]))
+    chosen, next_event = [], 0
+    for start, end, name in spans:
+        if end <= next_event:
+            continue  # a single one that has been compacted since
+        if start != next_event:
+            raise FolderError(f"event {next_event} is missing; the next one is {start}")
+        chosen.append(name)
+        next_event = end
+    return chosen
+
+
+def _stays_below(name: str) -> bool:
+    """Whether a file of this name lies in the folder: whoever wrote the objects may have meant another one."""
+    return not {"..", ""} & set(name.split("/")) and "\\" not in name and ":" not in name
+
+
+def _span(name: str) -> tuple[int, int, str]:
+    """First event of an object, the one after its last, and its name."""
+    found = re.fullmatch(rf"{EVENTS}/(\d{{8}})(?:-(\d{{8}}))?\.json", name)
+    if found is None:
+        raise FolderError(f"{name}: is no event")
+    start = int(found[1])
+    return start, int(found[2] or start) + 1, name
+
+
+def _read_record(storage: ObjectFolder) -> bytes:
+    for last_try in (False, False, True):  # a driver may put a thousand events together meanwhile
+        try:
+            names = number_events(storage.list(f"{EVENTS}/"))
+        except FolderError as error:
+            raise FolderError(f"{storage.uri}: {error}") from None
+        if not names:
+            raise FolderError(f"{storage.uri}: not the folder of a sweep: there is no record")
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            contents = [content for content in pool.map(storage.read, names) if content is not None]
+        if len(contents) == len(names):
+            break
+        if last_try:
+            raise FolderError(f"{storage.uri}: events vanish while they are read")
+    return b"".join(contents)
+
+
+def _read_origin(folder: Path) -> dict[str, Any]:
+    path = folder / _ORIGIN
+    try:
+        return _parse_origin(path, path.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=8)
+def _parse_origin(path: Path, mtime_ns: int) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,254 @@
+"""Folders on object storage, ``s3://bucket/prefix``: read, write, list; whatever fails for a moment is tried again.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html for objects that must be new.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from platformdirs import user_cache_path
+
+from glosstune.spaces.errors import FolderError, SettingError, unknown_key
+
+# As Arrow's URIs have them, which Ray takes too.
+OPTIONS = ("region", "scheme", "endpoint_override")
+# An outage of this length ends nothing.
+PATIENCE_S = 600.0
+_REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
+
+Answer = TypeVar("Answer")
+
+
+def is_uri(place: Path | str) -> bool:
+    """Whether a place is on object storage and not a path."""
+    return isinstance(place, str) and "://" in place
+
+
+def check_uri(uri: str, key: str = "storage") -> str:
+    """The URI without a slash at its end.
+
+    Raises:
+        SettingError: it is none of S3, has no bucket, an unknown option, or credentials, which would be written down.
+    """
+    parts = urlsplit(uri)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if parts.scheme != "s3" or not parts.hostname:
+        raise SettingError(f"must be a path, or s3://BUCKET/PREFIX; got {shown!r}", key=key)
+    if "@" in parts.netloc:
+        rule = f"must hold no credentials; got some before {shown!r}"
+        raise SettingError(f"{rule}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", key=key)
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in OPTIONS:
+            raise SettingError(f"{shown}: option {name!r}: {unknown_key(name, OPTIONS)}", key=key)
+    return parts._replace(path=parts.path.rstrip("/"), fragment="").geturl()
+
+
+def join(place: str, *names: str) -> str:
+    """A place below a path or a URI, whose query stays behind it."""
+    if not is_uri(place):
+        return os.path.join(place, *names)
+    parts = urlsplit(place)
+    return parts._replace(path="/".join([parts.path.rstrip("/"), *names])).geturl()
+
+
+def local_folder(uri: str, kind: str) -> Path:
+    """Where this machine keeps what belongs to a sweep on object storage.
+
+    Args:
+        kind: ``sweeps`` for drivers and trials, ``copies`` and ``files`` for readers.
+    """
+    name = uri.partition("?")[0].rpartition("/")[2]
+    return user_cache_path("glosstune") / kind / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
+
+
+class ObjectFolder:
+    """The objects below a URI.
+
+    Credentials and whatever the URI leaves open come from the environment and the files that AWS's own tools read.
+
+    Args:
+        patience_s: how long what may pass, as a lost connection, is tried again before it is an error.
+        say: hears that storage does not answer.
+
+    Raises:
+        SettingError: see ``check_uri``; or boto3 is not installed.
+    """
+
+    def __init__(
+        self, uri: str, *, patience_s: float = PATIENCE_S, say: Callable[[str], object] = lambda line: None
+    ) -> None:
+        self.uri = check_uri(uri)
+        self._patience_s = patience_s
+        self._say = say
+        parts = urlsplit(self.uri)
+        self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
+        self._client = _connect(dict(parse_qsl(parts.query)))
+
+    def read(self, name: str) -> bytes | None:
+        """The content of an object; None if there is none."""
+
+        def get() -> bytes:
+            content: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"].read()
+            return content
+
+        return self._if_there(get, name)
+
+    def write(self, name: str, content: bytes, *, new: bool = False) -> None:
+        """Write an object whole; with ``new`` FileExistsError where another one is there, and that stays."""
+        condition = {"IfNoneMatch": "*"} if new else {}
+
+        def put() -> None:
+            self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=content, **condition)
+
+        try:
+            self._try(put, name)
+        except FileExistsError:
+            # An answer that was lost on its way made the second attempt find the first one's object.
+            if self.read(name) != content:
+                raise
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write an object from a file."""
+
+        def put() -> None:
+            with path.open("rb") as file:
+                self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=file)
+
+        self._try(put, name)
+
+    def download(self, name: str, path: Path) -> bool:
+        """Write a file from an object, whole or not at all; False if there is none."""
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+        def get() -> bool:
+            body = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"]
+            with unfinished.open("wb") as file:
+                shutil.copyfileobj(body, file)
+            unfinished.replace(path)
+            return True
+
+        try:
+            return self._if_there(get, name) is not None
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def list(self, prefix: str = "") -> dict[str, str]:
+        """Every object below a prefix, with a tag that changes with its content."""
+
+        def pages() -> dict[str, str]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._key(prefix)
+            )
+            cut = len(self._key(""))
+            return {each["Key"][cut:]: each["ETag"] for page in pages for each in page.get("Contents", ())}
+
+        return self._try(pages, prefix)
+
+    def remove(self, *names: str) -> None:
+        """Remove objects; one that is not there is no error."""
+        for start in range(0, len(names), _REMOVED_AT_ONCE):
+            keys = [{"Key": self._key(name)} for name in names[start : start + _REMOVED_AT_ONCE]]
+            delete = partial(self._client.delete_objects, Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
+            self._try(delete, "")
+
+    def check_usable(self) -> None:
+        """Write, read and remove an object; FolderError within seconds where that cannot be done."""
+        patience, self._patience_s = self._patience_s, 0.0
+        try:
+            self.write(".probe", b"glosstune")
+            self.read(".probe")
+            self.remove(".probe")
+        finally:
+            self._patience_s = patience
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    def _if_there(self, get: Callable[[], Answer], name: str) -> Answer | None:
+        try:
+            return self._try(get, name)
+        except FileNotFoundError:
+            return None
+
+    def _try(self, request: Callable[[], Answer], name: str) -> Answer:
+        """Send a request until it is answered, or for as long as patience lasts."""
+        ends, pause_s, told = time.monotonic() + self._patience_s, 0.5, False
+        while True:
+            try:
+                return request()
+            except Exception as error:  # boto3 has no common base of what it raises
+                why = _reason(error)
+                if why.missing:
+                    raise FileNotFoundError(name) from None
+                if why.exists:
+                    raise FileExistsError(name) from None
+                if not why.passing or time.monotonic() + pause_s > ends:
+                    raise FolderError(f"{join(self.uri, name)}: {why.rule}") from error
+                if not told:
+                    self._say(f"{self.uri}: does not answer ({why.rule}); trying for {self._patience_s / 60:.0f} min")
+                    told = True
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 15.0)
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """Why a request failed."""
+
+    rule: str
+    passing: bool = False
+    missing: bool = False
+    exists: bool = False
+
+
+def _reason(error: Exception) -> _Reason:
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        code = str(error.response["Error"].get("Code"))
+        status = int(error.response["ResponseMetadata"].get("HTTPStatusCode", 0))
+        if code in ("NoSuchKey", "404"):
+            return _Reason(code, missing=True)
+        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+            return _Reason(code, exists=True)
+        told = {"NoSuchBucket": "there is no such bucket; make it, or correct storage"}
+        refused = f"the storage refuses ({code}); check credentials and rights"
+        return _Reason(told.get(code, refused if status in (401, 403) else str(error)), passing=_may_pass(status, code))
+    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+        return _Reason(f"{error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile".lower())
+    lost = (exceptions.HTTPClientError, exceptions.ResponseStreamingError, exceptions.IncompleteReadError)
+    if isinstance(error, (*lost, exceptions.ConnectionError)):
+        return _Reason(str(error), passing=True)
+    if isinstance(error, exceptions.BotoCoreError):
+        return _Reason(str(error))
+    raise error
+
+
+def _may_pass(status: int, code: str) -> bool:
+    return status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
+
+
+def _connect(options: dict[str, str]) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        rule = "needs boto3 where it is an s3:// address; install it with: pip install 'glosstune[s3]'"
+        raise SettingError(rule, key="storage") from None
+    endpoint = options.get("endpoint_override")
+    if endpoint is not None and "://" not in endpoint:
+        endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
+    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
+    try:
+        return boto3.client("s3", region_name=options.get("region"), endpoint_url=endpoint, config=config)
+    except Exception as error:  # botocore's, of a profile or an endpoint that is none
+        raise SettingError(f"cannot be reached as S3 ({error})", key="storage") from error
