@@ -10,7 +10,7 @@ from typing import Any
 
 from glosstune.results.record import RECORD
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import ObjectFolder, check_uri, is_uri, join, local_folder
+from glosstune.spaces.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder
 
 # Each event is an object, ``record/00000012.json``; a thousand become one, ``record/00000000-00000999.json``.
 EVENTS = "record"
@@ -18,7 +18,6 @@ COMPACTED = 1000
 # What lies in storage and is of no use to a reader.
 _LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record)/.*|driver\.json|\.probe")
 _ORIGIN = "origin.json"
-_CONNECTIONS = 16
 _PATIENCE_S = 60.0
 
 
@@ -48,7 +47,7 @@ def mirror(storage: ObjectFolder, folder: Path) -> None:
     had = _read_origin(folder).get("objects", {})
     wanted = [name for name in names if not _LEFT_THERE.fullmatch(name) and _stays_below(name)]
     stale = [name for name in wanted if had.get(name) != names[name] or not (folder / name).exists()]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda name: storage.download(name, folder / name), stale))
     (folder / RECORD).write_bytes(record)
     (folder / _ORIGIN).write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
@@ -119,7 +118,7 @@ def _read_record(storage: ObjectFolder) -> bytes:
             raise FolderError(f"{storage.uri}: {error}") from None
         if not names:
             raise FolderError(f"{storage.uri}: not the folder of a sweep: there is no record")
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
             contents = [content for content in pool.map(storage.read, names) if content is not None]
         if len(contents) == len(names):
             break

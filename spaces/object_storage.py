@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from platformdirs import user_cache_path
-
+from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import FolderError, SettingError, unknown_key
 
 # As Arrow's URIs have them, which Ray takes too.
 OPTIONS = ("region", "scheme", "endpoint_override")
 # An outage of this length ends nothing.
 PATIENCE_S = 600.0
+CONNECTIONS = 16
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
 Answer = TypeVar("Answer")
@@ -66,7 +66,7 @@ def local_folder(uri: str, kind: str) -> Path:
         kind: ``sweeps`` for drivers and trials, ``copies`` and ``files`` for readers.
     """
     name = uri.partition("?")[0].rpartition("/")[2]
-    return user_cache_path("glosstune") / kind / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
+    return cache_folder() / kind / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
 
 
 class ObjectFolder:
@@ -181,7 +181,7 @@ class ObjectFolder:
 
     def _try(self, request: Callable[[], Answer], name: str) -> Answer:
         """Send a request until it is answered, or for as long as patience lasts."""
-        ends, pause_s, told = time.monotonic() + self._patience_s, 0.5, False
+        ends, pause_s, told = time.monotonic() + self._patience_s, 0.2, False
         while True:
             try:
                 return request()
@@ -224,7 +224,7 @@ def _reason(error: Exception) -> _Reason:
         refused = f"the storage refuses ({code}); check credentials and rights"
         return _Reason(told.get(code, refused if status in (401, 403) else str(error)), passing=_may_pass(status, code))
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return _Reason(f"{error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile".lower())
+        return _Reason("there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
     lost = (exceptions.HTTPClientError, exceptions.ResponseStreamingError, exceptions.IncompleteReadError)
     if isinstance(error, (*lost, exceptions.ConnectionError)):
         return _Reason(str(error), passing=True)
@@ -247,8 +247,13 @@ def _connect(options: dict[str, str]) -> Any:
     endpoint = options.get("endpoint_override")
     if endpoint is not None and "://" not in endpoint:
         endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
-    config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}, max_pool_connections=CONNECTIONS
+    )
     try:
-        return boto3.client("s3", region_name=options.get("region"), endpoint_url=endpoint, config=config)
+        # A session of its own: the one that all of a process share keeps the first credentials, and is for one thread.
+        return boto3.session.Session().client(
+            "s3", region_name=options.get("region"), endpoint_url=endpoint, config=config
+        )
     except Exception as error:  # botocore's, of a profile or an endpoint that is none
         raise SettingError(f"cannot be reached as S3 ({error})", key="storage") from error

@@ -1,17 +1,25 @@
 """What all tests share: a small corpus, packed once, and one Ray cluster."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch
 from feature_folder import with_temporal, write_folder
 from hypothesis import settings
+from s3_server import KEY, SECRET, S3Server, serve_s3
 
 # Ray decides on authentication when it is imported; these tests talk to a cluster of their own on loopback.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+# Ray's workers take the environment over from the first test that starts them.
+os.environ["AWS_ACCESS_KEY_ID"] = KEY
+os.environ["AWS_SECRET_ACCESS_KEY"] = SECRET
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["GLOSSTUNE_CACHE"] = mkdtemp(prefix="glosstune-tests-")
 
 from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
@@ -22,6 +30,11 @@ torch.set_num_threads(1)
 # A busy machine is no failure of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(os.environ["GLOSSTUNE_CACHE"], ignore_errors=True)
+
 
 SIGNERS = ("ase", "gsg", "psr")
 
@@ -67,6 +80,20 @@ def ray_cluster() -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server of S3 on loopback, with a bucket ``bucket``."""
+    with serve_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> Iterator[S3Server]:
+    """The same; every fault that a test injects ends with it."""
+    yield s3_server
+    s3_server.fault = None
 
 
 @pytest.fixture

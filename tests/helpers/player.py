@@ -77,6 +77,7 @@ class SlowPlayer(Player):
     pause_s = 0.04
 
 
-def play(sweep: Sweep, folder: Path, kind: type[Player] = Player) -> Any:
+def play(sweep: Sweep, folder: Path, kind: type[Player] = Player, uri: str | None = None) -> Any:
     """The Trainable that replays the trials of a sweep."""
-    return tune.with_parameters(kind, context=TrialContext(build=sweep.settings_of, folder=folder, threads=1))
+    context = TrialContext(build=sweep.settings_of, folder=folder, threads=1, uri=uri)
+    return tune.with_parameters(kind, context=context)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
 from glosstune.trainables.corpora.phoenix import PhoenixCorpus
@@ -32,4 +31,4 @@ def pack_corpus(settings: CorpusSettings) -> PackedCorpus:
 
 def default_cache() -> Path:
     """Folder of packed corpora of this user on this machine."""
-    return user_cache_path("glosstune") / "corpora"
+    return cache_folder() / "corpora"

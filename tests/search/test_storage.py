@@ -1,0 +1,201 @@
+"""Sweeps on object storage outlive every machine, and whatever S3 does meanwhile."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from player import Player, play
+from replay import Tape, crash_plan, drive, learning
+from rich.console import Console
+from s3_server import SECRET, S3Server
+
+from glosstune.results import load_results, remote
+from glosstune.results.remote import as_local, number_events
+from glosstune.search import driving, lease
+from glosstune.search import record as record_module
+from glosstune.search.conductor import Conductor
+from glosstune.search.driving import write_sweep
+from glosstune.search.ownership import Driven
+from glosstune.search.workplace import Workplace
+from glosstune.spaces.errors import FolderError
+
+Run = Callable[..., int]
+Events = list[dict[str, Any]]
+PLAN = crash_plan(4, "resources.concurrent=2")
+
+
+def _begin(work: Workplace) -> Events:
+    write_sweep(PLAN, work)
+    return [work.record.append("sweep", id="s3", samples=4, epochs=18, metric="wer", target=0.3)]
+
+
+def _drive(work: Workplace, events: Events, kind: type[Player] = Player) -> None:
+    assert work.storage is not None
+    trainable = play(PLAN, work.folder, kind, work.storage.uri)
+    driving.drive(PLAN, work, events, Console(quiet=True), print, trainable=trainable)
+
+
+def _check(uri: str) -> None:
+    """Every sample is there, and every epoch once."""
+    results = load_results(uri)
+    assert set(results.trials["status"]) <= {"finished", "stopped"}
+    assert len(results.trials) == 4
+    for number, epochs in results.epochs.groupby("trial"):
+        configuration = results.configuration(int(number))
+        assert list(epochs["epoch"]) == list(range(1, len(epochs) + 1))
+        assert list(epochs["wer"]) == [learning(configuration, epoch)["wer"] for epoch in epochs["epoch"]]
+
+
+def test_a_sweep_on_s3_is_read_from_anywhere_and_faults_cost_time_alone(ray_cluster: None, s3: S3Server) -> None:
+    generator = random.Random(0)
+    faults = ["503 Slow Down", "500 Internal Error", 0.3]
+    s3.fault = lambda method, path: generator.choice(faults) if generator.random() < 0.15 else None
+    work = Workplace.at(s3.uri("whole"))
+    with work.owned():
+        _drive(work, _begin(work))
+    s3.fault = None
+    shutil.rmtree(work.folder)
+    _check(work.place)
+    results = load_results(work.place)
+    assert results.place == work.place
+    assert str(results.best["last_checkpoint"]).startswith("s3://bucket/whole/trials/")
+    names = s3.names("whole/")
+    assert "whole/driver.json" not in names
+    assert "whole/study.journal" in names
+    assert any(name.startswith("whole/tensorboard/0000/") for name in names)
+
+
+def test_a_sweep_goes_on_without_the_machine_that_drove_it(
+    ray_cluster: None, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Workplace.at(s3.uri("lost"))
+    with work.owned():
+        begun = _begin(work)
+        put, reports = work.storage.write, []
+
+        def die(name: str, content: bytes, *, new: bool = False) -> None:
+            put(name, content, new=new)
+            reports.append(name) if b'"report"' in content else None
+            if len(reports) == 12:
+                raise KeyboardInterrupt  # in the middle of writing: the line on this machine is missing
+
+        monkeypatch.setattr(work.storage, "write", die)
+        with pytest.raises(KeyboardInterrupt):
+            _drive(work, begun)
+    shutil.rmtree(work.folder)
+    again = Workplace.at(work.place)
+    with again.owned():
+        events = [json.loads(line) for line in (again.folder / "record.jsonl").read_text().splitlines()]
+        assert sum(event["event"] == "report" for event in events) == 12
+        _drive(again, [*events, again.record.append("resume", changes={})])
+    _check(work.place)
+
+
+def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_module, "COMPACTED", 7)
+    work = Workplace.at(s3.uri("compact"))
+    with work.owned():
+        tape = Tape(_begin(work))
+        drive(Conductor(PLAN, work.record.append, events=tape.events))
+        count = len((work.folder / "record.jsonl").read_bytes().splitlines())
+    names = s3.names("compact/record/")
+    assert len(names) == count // 7 + count % 7
+    assert (as_local(work.place) / "record.jsonl").read_bytes() == (work.folder / "record.jsonl").read_bytes()
+
+
+@given(st.integers(1, 60), st.integers(1, 10), st.data())
+def test_events_are_read_once_and_in_order_while_they_are_put_together(count: int, together: int, data: Any) -> None:
+    whole = {(start, start + together - 1) for start in range(0, count - together + 1, together)}
+    compacted = data.draw(st.sets(st.sampled_from(sorted(whole)))) if whole else set()
+    gone = {event for start, end in compacted for event in range(start, end + 1) if data.draw(st.booleans())}
+    names = [f"record/{event:08d}.json" for event in range(count) if event not in gone]
+    names += [f"record/{start:08d}-{end:08d}.json" for start, end in compacted]
+    read = []
+    for name in number_events(data.draw(st.permutations(names))):
+        start, _, end = name.removeprefix("record/").removesuffix(".json").partition("-")
+        read += range(int(start), int(end or start) + 1)
+    assert read == list(range(count))
+
+
+def test_a_missing_event_is_an_error() -> None:
+    with pytest.raises(FolderError, match="event 1 is missing; the next one is 2"):
+        number_events(["record/00000000.json", "record/00000002.json"])
+
+
+def test_a_driver_that_lives_keeps_others_off(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    monkeypatch.setattr(lease.platform, "node", lambda: "another")
+    with Workplace.at(s3.uri("owned")).owned():
+        monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))  # as another machine
+        monkeypatch.setattr(lease.platform, "node", lambda: "here")
+        living = pytest.raises(Driven, match=r"owned\?.*: is being run by process \d+ on another")
+        with living, Workplace.at(s3.uri("owned")).owned():
+            pass
+    with Workplace.at(s3.uri("owned")).owned():
+        pass
+
+
+def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lease, "SILENCE_S", 0.3)
+    first = Workplace.at(s3.uri("silent"))
+    with first.owned():
+        begun = _begin(first)
+        record = first.record
+        monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))
+        monkeypatch.setattr(lease.platform, "node", lambda: "elsewhere")
+        second = Workplace.at(s3.uri("silent"))
+        with second.owned():
+            second.record.append("resume", changes={})
+            with pytest.raises(FolderError, match="another driver has taken the sweep over"):
+                record.append("trial", trial=0, configuration={})
+    kept = load_results(second.place)
+    assert begun[0]["event"] == "sweep"
+    assert kept.trials.empty
+
+
+def test_names_that_lead_out_of_the_folder_are_left_alone(s3: S3Server, tmp_path: Path) -> None:
+    work = Workplace.at(s3.uri("evil"))
+    with work.owned():
+        _begin(work)
+    for name in ("evil/../../outside", "evil//absolute", "evil/trials/../../../outside"):
+        s3.client.put_object(Bucket="bucket", Key=name, Body=b"planted")
+    folder = as_local(work.place)
+    planted = [path for path in folder.parents[1].rglob("*") if path.is_file() and path.read_bytes() == b"planted"]
+    assert planted == []
+
+
+def test_commands_take_the_address_of_a_sweep(
+    ray_cluster: None, s3: S3Server, run: Run, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = s3.uri("runs/a")
+    assert run("sweep", *tiny, "search.samples=1", "--out", uri) == 0
+    assert f"sweep folder: {uri}" in capsys.readouterr().err
+    assert run("sweep", *tiny, "search.samples=1", "--out", uri) == 2
+    assert "holds objects already; give another place with --out" in capsys.readouterr().err
+    for folder in ("sweeps", "copies", "files"):
+        shutil.rmtree(remote.local_folder(uri, folder).parent, ignore_errors=True)
+    assert run("resume", uri, "--samples", "+1") == 0
+    out = capsys.readouterr()
+    assert "1 finished, 1 stopped" in out.out
+    assert f"next      glosstune results {uri}" in out.out
+    assert run("results", uri, "--columns", "trial,status", "--format", "csv") == 0
+    assert capsys.readouterr().out == "trial,status\n0,finished\n1,stopped\n"
+    assert run("report", uri, "--out", str(tmp_path / "report.html")) == 0
+    assert run("export", uri, "--out", str(tmp_path / "student.safetensors")) == 0
+    assert run("explain", uri, "1") == 0
+    assert run("trial", uri, "0", "--stop") == 2
+    assert "trial 0 is over already" in capsys.readouterr().err
+    assert run("confirm", uri) == 2
+    assert "--out: missing; a confirmation is kept in a folder" in capsys.readouterr().err
+    assert run("results", s3.uri("runs/none")) == 2
+    assert "not the folder of a sweep: there is no record" in capsys.readouterr().err
+    written = [s3.client.get_object(Bucket="bucket", Key=name)["Body"].read() for name in s3.names("runs/a/")]
+    assert not [content for content in written if SECRET.encode() in content]

@@ -1,0 +1,145 @@
+"""Objects of S3 as the files of a sweep: whole, new where they must be, and there after every passing fault."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from s3_server import S3Server
+
+from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.object_storage import ObjectFolder, check_uri, is_uri, join
+
+NAMES = st.text("abcdefghij0123456789-_.", min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("uri", "rule"),
+    [
+        ("gs://bucket/a", "storage: must be a path, or s3://BUCKET/PREFIX; got 'gs://bucket/a'"),
+        ("s3:///a", "storage: must be a path, or s3://BUCKET/PREFIX; got 's3:///a'"),
+        (
+            "s3://key:secret@bucket/a",
+            "must hold no credentials; got some before 's3://bucket/a': set AWS_ACCESS_KEY_ID",
+        ),
+        ("s3://bucket/a?regoin=x", "s3://bucket/a: option 'regoin': unknown key; did you mean 'region'?"),
+    ],
+)
+def test_a_wrong_address_is_refused_without_showing_secrets(uri: str, rule: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        check_uri(uri)
+    assert rule in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@given(st.lists(NAMES, max_size=3), NAMES, st.sampled_from(["", "?region=eu-1", "?scheme=http&endpoint_override=h:1"]))
+def test_a_place_below_an_address_keeps_its_query(prefix: list[str], name: str, query: str) -> None:
+    whole = check_uri("/".join(["s3://bucket", *prefix]) + query)
+    below = join(whole, name)
+    assert is_uri(below)
+    assert below.partition("?")[0] == "/".join(["s3://bucket", *prefix, name])
+    assert below.partition("?")[2] == query.removeprefix("?")
+
+
+def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path) -> None:
+    folder = ObjectFolder(s3.uri("plain"))
+    folder.check_usable()
+    folder.write("a/b", b"1")
+    (tmp_path / "file").write_bytes(bytes(3_000_000))
+    folder.upload("a/c", tmp_path / "file")
+    assert (folder.read("a/b"), folder.read("nothing")) == (b"1", None)
+    assert sorted(folder.list()) == ["a/b", "a/c"]
+    assert sorted(folder.list("a/c")) == ["a/c"]
+    assert folder.download("a/c", tmp_path / "new" / "copy")
+    assert (tmp_path / "new" / "copy").read_bytes() == bytes(3_000_000)
+    assert not folder.download("nothing", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    folder.remove("a/b", "a/c", "nothing")
+    assert folder.list() == {}
+
+
+def test_of_two_that_write_a_new_object_one_is_told(s3: S3Server) -> None:
+    folder, wrote, refused = ObjectFolder(s3.uri("new")), [], []
+
+    def write(number: int) -> None:
+        try:
+            folder.write("event", b"%d" % number, new=True)
+            wrote.append(number)
+        except FileExistsError:
+            refused.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wrote) == 1
+    assert len(refused) == 3
+    assert folder.read("event") == b"%d" % wrote[0]
+
+
+def test_an_answer_that_is_lost_does_not_make_a_new_object_an_old_one(s3: S3Server) -> None:
+    folder = ObjectFolder(s3.uri("lost"))
+    folder.write("event", b"mine")  # as if the first attempt had arrived
+    folder.write("event", b"mine", new=True)
+    with pytest.raises(FileExistsError):
+        folder.write("event", b"another", new=True)
+
+
+def _times(count: int, fault: str) -> Callable[[str, str], str | None]:
+    left = [count]
+
+    def answer(method: str, path: str) -> str | None:
+        left[0] -= 1
+        return fault if left[0] >= 0 else None
+
+    return answer
+
+
+@pytest.mark.parametrize("fault", ["503 Slow Down", "500 Internal Error", "429 Throttling"])
+def test_what_fails_for_a_moment_is_tried_again_and_told_once(s3: S3Server, fault: str) -> None:
+    told: list[str] = []
+    folder = ObjectFolder(s3.uri("faults"), say=told.append)
+    s3.fault = _times(3, fault)
+    folder.write("event", b"1")
+    assert folder.read("event") == b"1"
+    assert len(told) == 1
+    assert told[0].startswith(f"{s3.uri('faults')}: does not answer (")
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("403 Access Denied", "the storage refuses (AccessDenied); check credentials and rights"),
+        ("404 No Such Bucket", "there is no such bucket; make it, or correct storage"),
+    ],
+)
+def test_what_does_not_pass_is_an_error_at_once(s3: S3Server, fault: str, rule: str) -> None:
+    folder = ObjectFolder(s3.uri("refused"))
+    s3.fault = lambda method, path: fault
+    before = len(s3.requests)
+    with pytest.raises(FolderError, match="refused/event") as caught:
+        folder.write("event", b"1")
+    assert rule in str(caught.value)
+    assert len(s3.requests) == before + 1
+
+
+def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -> None:
+    with pytest.raises(FolderError, match="there is no such bucket; make it, or correct storage"):
+        ObjectFolder(s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")).check_usable()
+
+
+def test_a_server_that_is_not_there_is_not_waited_for_before_a_sweep_begins(s3: S3Server) -> None:
+    with pytest.raises(FolderError, match=r"Could not connect to the endpoint URL"):
+        ObjectFolder("s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1").check_usable()
+
+
+def test_without_credentials_the_error_says_which(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "nowhere")
+    with pytest.raises(FolderError, match="there are no credentials; set AWS_ACCESS_KEY_ID"):
+        ObjectFolder(s3.uri("x")).check_usable()
