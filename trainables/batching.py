@@ -46,6 +46,12 @@ class Batch:
     lengths: Tensor
     rows: tuple[int, ...]
 
+    def split(self, parts: int) -> list["Batch"]:
+        """At most so many batches of nearly equal size, which together are this one."""
+        size = -(-len(self.rows) // parts)
+        slices = [slice(start, start + size) for start in range(0, len(self.rows), size)]
+        return [Batch(self.features[each], self.lengths[each], self.rows[each]) for each in slices]
+
 
 def shuffled_batches(
     rows: Sequence[int], lengths: Sequence[int], batch_size: int, generator: np.random.Generator

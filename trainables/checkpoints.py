@@ -18,6 +18,7 @@ CHECKPOINT_KEYS = {
     "recordings",
     "fresh",
     "conditioning",
+    "micro_batches",
 }
 
 

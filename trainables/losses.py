@@ -25,6 +25,18 @@ class CTCLoss:
     feasible: Tensor
     squares: Tensor
 
+    def detached(self, share: float) -> "CTCLoss":
+        """Without its graph, ``mean`` as this share of a larger one."""
+        return CTCLoss(self.mean.detach() * share, self.feasible, self.squares)
+
+
+def sum_losses(parts: Sequence[CTCLoss]) -> CTCLoss:
+    """The loss of a batch from its parts, whose means are their shares of the whole one's."""
+    if len(parts) == 1:
+        return parts[0]
+    mean, squares = (torch.stack([getattr(part, name) for part in parts]).sum() for name in ("mean", "squares"))
+    return CTCLoss(mean, torch.cat([part.feasible for part in parts]), squares)
+
 
 def frames_needed(glosses: Sequence[object]) -> int:
     """Output frames that CTC needs at least: one a gloss, and a blank between equal neighbours."""

@@ -3,6 +3,7 @@
 import io
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
@@ -23,7 +24,7 @@ from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_deco
 from glosstune.trainables.distillation import Distillation
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
-from glosstune.trainables.losses import CTCLoss, ctc_loss
+from glosstune.trainables.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
 from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.precision import autocast
@@ -55,6 +56,7 @@ METRICS = (
     "distillation_loss",
     "infeasible_utterances",
     "nonfinite_steps",
+    "micro_batches",
     "peak_gpu_mb",
 )
 
@@ -77,6 +79,9 @@ class TrainingSession:
         improved: whether the last epoch lowered it.
         metrics: what ``run_epoch`` returned last.
         hypotheses: of the epoch with the best WER: a row an utterance (key, reference, hypothesis).
+        micro_batches: parts that a batch is taken through the model in, one after the other, with one step for all:
+            the gradient is that of the whole, in half the memory with two. Only batch normalisation, and the
+            weighting of distilled frames other than by their number, see the parts.
         load_report: what arrived from ``settings.pretrained``; None where the strategy starts from scratch.
 
     Raises:
@@ -114,6 +119,7 @@ class TrainingSession:
         self.optimiser = build_optimiser(self.model, training, self.learning_rate, factors)
         self.augment = frozenset(training.augment.split("+")) - {"none"}
         self.floor = corpus_floor(corpus, "train", settings.model.time_stride)
+        self.micro_batches = 1
         self.epoch = 0
         self.best_wer = math.inf
         self.improved = False
@@ -154,6 +160,7 @@ class TrainingSession:
             "loss_below_floor_se": loss_se / self.floor if self.floor else math.nan,
             "frames_per_s": sum(map(self.corpus.length, self.corpus.rows("train"))) / trained_s,
             "epoch_s": time.perf_counter() - started,
+            "micro_batches": self.micro_batches,
             "trainable_params": trainable_parameters(self.model),
             "peak_gpu_mb": torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else 0.0,
         }
@@ -178,6 +185,7 @@ class TrainingSession:
             "vocabulary": list(self.corpus.vocabulary.glosses),
             "recordings": self.recordings,
             "fresh": sorted(self.fresh),
+            "micro_batches": self.micro_batches,
             "conditioning": {"scale": self.conditioning.scale, "offset": self.conditioning.offset},
             "corpus": self.corpus.key,
             "settings": self.settings.model_dump(mode="json"),
@@ -199,6 +207,7 @@ class TrainingSession:
             self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
             self.metrics = dict(state["metrics"])
             self.recordings = list(state["recordings"])
+            self.micro_batches = max(self.micro_batches, int(state["micro_batches"]))
             kept = state["conditioning"]
             self.conditioning = Conditioning(kept["scale"], kept["offset"], self.conditioning.live)
             self.fresh = frozenset(state["fresh"])
@@ -266,19 +275,45 @@ class TrainingSession:
 
         A non-finite step changes no weight.
         """
-        with autocast(self.device, self.settings.training.precision):
-            log_probs, encoded, lengths = self.model.forward_encoded(batch.features, batch.lengths)
-        result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
-        loss, taught = result.mean, 0.0
-        if self.distillation is not None:
-            lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
-            loss, taught = lesson + (1 - self.settings.distillation.alpha) * loss, float(divergence)
+        parts = batch.split(self.micro_batches)
+        results, taught = [], 0.0
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        for part, (of_losses, of_frames) in zip(parts, self._shares(parts), strict=True):
+            result, lesson, divergence = self._losses(part)
+            loss = result.mean * of_losses
+            if lesson is not None:
+                loss = lesson * of_frames + (1 - self.settings.distillation.alpha) * loss
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+            results.append(result.detached(of_losses))
+            taught += divergence * of_frames
+        result = sum_losses(results)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm))
         if math.isfinite(norm):
             self.optimiser.step()
         return result, taught, norm
+
+    def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, float]:
+        """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
+        with autocast(self.device, self.settings.training.precision):
+            log_probs, encoded, lengths = self.model.forward_encoded(batch.features, batch.lengths)
+        result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
+        if self.distillation is None:
+            return result, None, 0.0
+        lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
+        return result, lesson, float(divergence)
+
+    def _shares(self, parts: Sequence[Batch]) -> list[tuple[float, float]]:
+        """What the means of parts count in that of the whole: of CTC by what can be aligned, of teaching by frames."""
+        if len(parts) == 1:
+            return [(1.0, 1.0)]
+        stride = self.settings.model.time_stride
+        frames = [(-(-part.lengths // stride)).tolist() for part in parts]
+        usable = [
+            sum(frames_needed(self._target(row)) <= count for row, count in zip(part.rows, own, strict=True))
+            for part, own in zip(parts, frames, strict=True)
+        ]
+        total = sum(map(sum, frames))
+        return [(own / max(1, sum(usable)), sum(counts) / total) for own, counts in zip(usable, frames, strict=True)]
 
     @torch.no_grad()
     def _score(self, split: Split, beam: int | None = None) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
@@ -286,8 +321,9 @@ class TrainingSession:
         rows = self.corpus.rows(split)
         known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
         loss_sum, losses, blanks, frames = 0.0, 0, 0, 0
+        evaluated = max(1, EVALUATION_BATCH // self.micro_batches)
         hypotheses: dict[int, list[str]] = {}
-        for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], EVALUATION_BATCH):
+        for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], evaluated):
             batch = collate(self.corpus, batch_rows, self.conditioning)
             with autocast(self.device, self.settings.training.precision):
                 log_probs, lengths = self.model(batch.features, batch.lengths)

@@ -1,5 +1,6 @@
 """The Ray Tune Trainable around a training session."""
 
+import gc
 import json
 import logging
 import traceback
@@ -79,7 +80,7 @@ class CTCTrainable(tune.Trainable):
             self._reported = self._session.epoch
             return dict(self._session.metrics)
         try:
-            return self._train_epoch()
+            return self._train_in_memory()
         except FolderError:
             raise
         except Exception as error:
@@ -93,6 +94,22 @@ class CTCTrainable(tune.Trainable):
 
     def cleanup(self) -> None:
         self._end()
+
+    def _train_in_memory(self) -> dict[str, Any]:
+        """An epoch; out of memory it is trained again, once, with every batch in two parts."""
+        try:
+            return self._train_epoch()
+        except Exception as error:
+            settings = self._session.settings
+            if not is_out_of_memory(error) or self._session.micro_batches > 1 or settings.training.batch_size == 1:
+                raise
+            self._log.warning("out of memory (%s); going on with every batch in two parts", _first_line(error))
+        # Here, not above, where the error's traceback still holds on to what fills the memory.
+        del self._session
+        _free_memory()
+        self._session = self._open(settings)
+        self._session.micro_batches = 2
+        return self._train_epoch()
 
     def _train_epoch(self) -> dict[str, Any]:
         metrics = self._session.run_epoch()
@@ -169,12 +186,11 @@ class CTCTrainable(tune.Trainable):
 
     def _fail(self, what: str, error: Exception) -> dict[str, Any]:
         self._log.error("%s\n%s", what, traceback.format_exc())
-        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if out_of_memory and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        out_of_memory = is_out_of_memory(error)
+        if out_of_memory:
+            _free_memory()
         self._send("trial.log")
-        self._failure = {"failure": message, "failure_rule": "out of memory" if out_of_memory else "error"}
+        self._failure = {"failure": _first_line(error), "failure_rule": "out of memory" if out_of_memory else "error"}
         return self._failure
 
     def _packed(self, settings: TrialSettings) -> PackedCorpus:
@@ -188,3 +204,20 @@ class CTCTrainable(tune.Trainable):
         for handler in list(self._log.handlers):
             handler.close()
             self._log.removeHandler(handler)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory, a GPU's or the machine's, is used up."""
+    # PyTorch's allocator of the CPU has no error of its own.
+    full = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return full or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

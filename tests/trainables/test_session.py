@@ -11,9 +11,11 @@ from glosstune.models import build_model
 from glosstune.models.weights_file import read_weights, write_weights
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables.batching import collate
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.losses import frames_needed
 from glosstune.trainables.session import METRICS
+from glosstune.trainables.settings import CorpusSettings
 
 
 def _settings(pretrained: Path | None = None, **sections: dict[str, object]) -> TrialSettings:
@@ -53,6 +55,38 @@ def test_an_epoch_reports_every_metric(small_corpus: PackedCorpus) -> None:
     assert metrics["peak_gpu_mb"] == 0 or torch.cuda.is_available()
     total = metrics["substitution_rate"] + metrics["deletion_rate"] + metrics["insertion_rate"]
     assert metrics["wer"] == pytest.approx(total)
+
+
+@pytest.mark.parametrize("taught", [False, True], ids=["alone", "taught"])
+@pytest.mark.parametrize(("batch_size", "stride"), [(8, 4), (5, 4), (2, 2), (1, 8)])
+def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(
+    small_corpus: PackedCorpus,
+    small_settings: CorpusSettings,
+    exported_teacher: Path,
+    taught: bool,
+    batch_size: int,
+    stride: int,
+) -> None:
+    # At stride 8 some words have more letters than output frames.
+    settings = _settings(
+        model={"time_stride": stride}, tuned={"dropout": 0.0}, training={"batch_size": batch_size, "clip_norm": 1e9}
+    )
+    settings = settings.model_copy(update={"corpus": small_settings, "teacher": exported_teacher if taught else None})
+    rows = small_corpus.rows("train")[:batch_size]
+    steps = []
+    for parts in (1, 2):
+        session = TrainingSession(settings, small_corpus, device=torch.device("cpu"))
+        session.micro_batches = parts
+        result, divergence, norm = session._step(collate(small_corpus, rows, session.conditioning))
+        gradients = {name: each.grad for name, each in session.model.named_parameters() if each.grad is not None}
+        steps.append((result, divergence, norm, gradients))
+    (whole, *figures, gradients), (halves, *others, split) = steps
+    torch.testing.assert_close(halves.mean, whole.mean.detach(), rtol=1e-4, atol=1e-6)
+    assert halves.feasible.tolist() == whole.feasible.tolist()
+    assert others == pytest.approx(figures, rel=1e-3, abs=1e-5)
+    assert gradients.keys() == split.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(split[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-7)
 
 
 def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCorpus) -> None:

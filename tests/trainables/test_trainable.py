@@ -3,8 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ray import tune
+from torch import Tensor
 
+from glosstune.models.recogniser import Recogniser
 from glosstune.trainables import CTCTrainable, TrialSettings
 from glosstune.trainables.settings import CorpusSettings
 from glosstune.trainables.trainable import TrialContext
@@ -66,6 +69,51 @@ def test_an_error_is_a_report_that_names_it(trainable: Any, tmp_path: Path) -> N
     report = broken.train()
     assert report["failure_rule"] == "error" and "ValidationError" in report["failure"]
     broken.stop()
+
+
+def _run_out(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> None:
+    """Let every forward pass over more than so many utterances run out of memory."""
+    forward = Recogniser.forward_encoded
+
+    def limited(model: Recogniser, features: Tensor, lengths: Tensor) -> Any:
+        if len(features) > most:
+            raise error
+        return forward(model, features, lengths)
+
+    monkeypatch.setattr(Recogniser, "forward_encoded", limited)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=["gpu", "cpu"],
+)
+def test_out_of_memory_halves_the_batch_and_the_trial_goes_on(
+    trainable: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    first = trainable(config=dict(CONFIG))
+    assert first.train()["micro_batches"] == 1
+    _run_out(monkeypatch, 4, error)
+    reports = [first.train() for _ in range(2)]
+    assert [report["epoch"] for report in reports] == [2, 3]
+    assert [report["micro_batches"] for report in reports] == [2, 2]
+    assert "out of memory" in (tmp_path / "trials" / "0000" / "trial.log").read_text()
+    first.stop()
+    further = trainable(config={**CONFIG, "from_epoch": 3})  # which does not run out again first
+    report = further.train()
+    assert (report["epoch"], report["micro_batches"]) == (4, 2)
+    assert (tmp_path / "trials" / "0000" / "trial.log").read_text().count("WARNING out of memory") == 1
+    further.stop()
+
+
+def test_a_trial_that_runs_out_of_memory_with_half_a_batch_fails(
+    trainable: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run_out(monkeypatch, 2, torch.OutOfMemoryError("CUDA out of memory"))
+    trial = trainable(config=dict(CONFIG))
+    report = trial.train()
+    assert (report["failure_rule"], report["failure"]) == ("out of memory", "OutOfMemoryError: CUDA out of memory")
+    trial.stop()
 
 
 def test_a_reused_process_trains_the_next_trial_as_a_fresh_one_would(trainable: Any, tmp_path: Path) -> None:
