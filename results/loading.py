@@ -113,7 +113,7 @@ def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
     records = {sweep: _read(folder) for sweep, folder in named.items()}
     settings = {sweep: _read_settings(folder) for sweep, folder in named.items()}
     epochs = build_epochs(records)
-    gpus = {sweep: _resource(settings[sweep], "gpu") for sweep in named}
+    gpus = {sweep: _gpu(record, settings[sweep]) for sweep, record in records.items()}
     configurations = {
         (sweep, number): trial.configuration
         for sweep, record in records.items()
@@ -165,6 +165,11 @@ def _resource(settings: Mapping[str, Any], name: str) -> float | None:
     return float(amount) if isinstance(amount, int | float) and not isinstance(amount, bool) else None
 
 
+def _gpu(record: SweepRecord, settings: Mapping[str, Any]) -> float | None:
+    """The share of a GPU that a trial had, which a sweep's file may have left open."""
+    return _resource(settings, "gpu") if record.gpu is None else record.gpu
+
+
 def _build_sweeps(
     folders: Mapping[str, Path], records: Mapping[str, SweepRecord], settings: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
@@ -177,7 +182,7 @@ def _build_sweeps(
             "samples": record.samples,
             "epochs": record.epochs,
             "cpus": _resource(settings[sweep], "cpu"),
-            "gpus": _resource(settings[sweep], "gpu"),
+            "gpus": _gpu(record, settings[sweep]),
             "began": record.runs[0][0] if record.runs else None,
             "ended": record.runs[-1][1] if record.runs else None,
             "seconds": sum(_seconds(*run) for run in record.runs),

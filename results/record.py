@@ -54,6 +54,7 @@ class SweepRecord:
         samples: trials that it was to have.
         epochs: of a full trial.
         metric: that trials are ranked by.
+        gpu: share of a GPU that a trial had last.
         over: why it ended, if it did.
         runs: when each of its drivers began and was last heard of, ISO 8601.
         events: all lines.
@@ -64,6 +65,7 @@ class SweepRecord:
     samples: int | None = None
     epochs: int | None = None
     metric: str | None = None
+    gpu: float | None = None
     over: str | None = None
     runs: list[tuple[str, str]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -115,6 +117,8 @@ def _apply(event: Any, record: SweepRecord) -> None:
         raise ValueError("not an object")
     kind = _value(event, "event", str)
     _note_time(event, kind, record)
+    if kind in ("sweep", "resume"):
+        record.gpu = _number("gpu", event.get("gpu"))
     if kind == "sweep":
         record.target = _number("target", event.get("target"))
         record.samples, record.epochs, record.metric = event.get("samples"), event.get("epochs"), event.get("metric")

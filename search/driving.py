@@ -193,8 +193,10 @@ class _Watcher:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._work)
-            # The file may say pretrained: auto, where this driver has made the weights.
-            ready = new.model_copy(update={"pretrained": self._conductor.state.sweep.pretrained})
+            # The file may leave weights and the share of a GPU open, which this driver has found.
+            now = self._conductor.state.sweep
+            resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
+            ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources})
             self._conductor.change(ready, changes)
 
     def _show(self, number: int, *, final: bool = False) -> None:

@@ -59,6 +59,7 @@ def launch(sweep: Sweep, out: Path | str | None = None, *, console: Console | No
             epochs=sweep.training.epochs,
             metric=search.metric,
             target=search.target,
+            gpu=prepared.sweep.resources.gpu,
         )
         say(f"sweep folder: {work.place}")
         interrupted = drive(prepared.sweep, work, [begun], console, say)

@@ -192,8 +192,9 @@ def _most_samples(plan: Plan, budget_epochs: float) -> int:
 def _slots(sweep: Sweep, gpus: float) -> int:
     cpus = os.cpu_count() or 1
     if gpus and not sweep.resources.gpu:
-        raise SettingError(f"a trial asks for none of the {gpus:g} GPUs; set resources.gpu=0.25", key="resources.gpu")
-    slots = int(gpus / sweep.resources.gpu + 1e-3) if gpus else int(cpus / sweep.resources.cpu + 1e-3)
+        rule = f"a trial asks for none of the {gpus:g} GPUs; say for what share, such as resources.gpu=0.25"
+        raise SettingError(rule, key="resources.gpu")
+    slots = int(gpus / (sweep.resources.gpu or 1.0) + 1e-3) if gpus else int(cpus / sweep.resources.cpu + 1e-3)
     if slots < 1:
         have = f"{gpus:g} GPUs" if gpus else f"{cpus} CPUs"
         raise SettingError(f"a trial asks for more than the {have} that there are", key="resources")

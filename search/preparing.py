@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glosstune.models import read_weights
+from glosstune.search.gpu_share import gpu_share, needed_gb
 from glosstune.search.sweep import AUTO, Sweep
 from glosstune.search.tracking import check_tracking
 from glosstune.search.weights import Say, tell_start, with_weights
@@ -22,7 +23,7 @@ class Prepared:
     """What is ready.
 
     Attributes:
-        sweep: with a file of weights where it said ``pretrained: auto``.
+        sweep: with a file of weights where it said ``pretrained: auto``, and with the share of a GPU.
         floors: nats a gloss, of train and dev.
         weights: what a manifest says of the weights.
         teacher: what it says of the teacher.
@@ -63,15 +64,27 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
-    from glosstune.search.tuning import check_resources, start_ray  # importing Ray takes two seconds
+    from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
     start_ray()
+    if sweep.resources.gpu is None:
+        longest = max(map(corpus.length, corpus.rows("train")))
+        sweep = _with_gpu(sweep, longest, gpu_memory_gb(), say)
     check_resources(sweep)
     teacher = _tell_teacher(sweep, corpus, say)
     if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
         sweep = with_weights(sweep, corpus, say)
         weights = tell_start(sweep, corpus, say)
     return Prepared(sweep, corpus, floors, weights, teacher)
+
+
+def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, say: Say) -> Sweep:
+    """The sweep with the share of a GPU that its trials need, none where there is none."""
+    share = 0.0 if memory_gb is None else gpu_share(sweep, frames, memory_gb)
+    if memory_gb is not None:
+        needed = needed_gb(sweep, frames)
+        say(f"resources.gpu: {share:g}, for a trial takes about {needed:.1f} of the smallest GPU's {memory_gb:.0f} GB")
+    return sweep.model_copy(update={"resources": sweep.resources.model_copy(update={"gpu": share})})
 
 
 def _tell_teacher(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] | None:

@@ -98,7 +98,7 @@ def _drive(work: Workplace, new: Sweep, queue: Sequence[Mapping[str, Any]], cons
     changes = list_changes(load_sweep(folder / SWEEP), new)
     if changes:
         write_sweep(new, work)
-    events.append(record.append("resume", changes=changes))
+    events.append(record.append("resume", changes=changes, gpu=prepared.sweep.resources.gpu))
     say(f"sweep folder: {work.place} (going on)")
     return drive(prepared.sweep, work, events, console, say, queue=queue)
 

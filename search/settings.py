@@ -94,8 +94,11 @@ class StoppingSettings(Section):
 
 
 class ResourceSettings(Section):
-    """What one trial occupies, and how many run at a time (None: as many as fit)."""
+    """What one trial occupies, and how many run at a time (None: as many as fit).
+
+    ``gpu`` None is the share that its memory needs where there are GPUs (see ``search.gpu_share``), else 0.
+    """
 
     cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0
-    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] = 0.0
+    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] | None = None
     concurrent: PositiveInt | None = None

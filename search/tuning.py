@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
+import torch
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
@@ -71,7 +73,7 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
     resources = conductor.state.sweep.resources
     relay = _Relay(conductor, watcher)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu or 0.0}),
         tune_config=tune.TuneConfig(
             num_samples=-1,
             search_alg=_Search(conductor),
@@ -112,7 +114,7 @@ def check_resources(sweep: Sweep) -> None:
     machines = _machines()
     together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
-        asked, most = getattr(sweep.resources, key), max(machine.get(resource, 0.0) for machine in machines)
+        asked, most = getattr(sweep.resources, key) or 0.0, max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:
             rule = f"a trial asks for {asked:g}, but the largest machine has {most:g}; set it to at most {most:g}"
             raise SettingError(rule, key=f"resources.{key}")
@@ -124,12 +126,27 @@ def count_slots(resources: ResourceSettings) -> int:
     """How many trials can run at a time on the machines that there are now."""
     if resources.concurrent is not None:
         return resources.concurrent
-    asked = {"CPU": resources.cpu, "GPU": resources.gpu}
+    asked = {"CPU": resources.cpu, "GPU": resources.gpu or 0.0}
     return sum(
         # A thousandth, because ten shares of 0.1 must fit into 1.
         min(int(machine.get(name, 0.0) / amount + 1e-3) for name, amount in asked.items() if amount)
         for machine in _machines()
     )
+
+
+def gpu_memory_gb() -> float | None:
+    """Memory of the smallest GPU that trials may get; None where the cluster has none."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    having = [node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("GPU")]
+    where = (NodeAffinitySchedulingStrategy(node, soft=False) for node in having)
+    asked = [_smallest_gpu_gb.options(scheduling_strategy=each).remote() for each in where]
+    return min(ray.get(asked), default=None)
+
+
+@ray.remote(num_cpus=0, num_gpus=0.01)
+def _smallest_gpu_gb() -> float:
+    # Without a driver that answers, one trial takes a whole one.
+    return torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0.0
 
 
 def _machines() -> list[dict[str, float]]:

@@ -79,7 +79,7 @@ def test_every_key_has_a_default(load, tmp_path):
     assert (sweep.search.samples, sweep.search.sampler, sweep.search.seed) == (8, "tpe", 0)
     assert (sweep.search.metric, sweep.search.target, sweep.search.time_budget_min) == ("wer", 0.3, None)
     assert (sweep.halving.min_epochs, sweep.halving.reduction) == (3, 3)
-    assert (sweep.resources.cpu, sweep.resources.gpu, sweep.resources.concurrent) == (1.0, 0.0, None)
+    assert (sweep.resources.cpu, sweep.resources.gpu, sweep.resources.concurrent) == (1.0, None, None)
     assert (
         sweep.space
         == DEFAULT_SPACE

@@ -1,0 +1,43 @@
+"""How much of a GPU a trial takes where the sweep does not say: what its model was measured to need."""
+
+from collections.abc import Iterator
+
+from glosstune.search.sweep import Sweep
+from glosstune.spaces import Choice, Float, Int
+
+# GB that PyTorch had allocated at its peak in a training epoch on an H100, width 1, 16 utterances of 200 frames.
+_PEAK_GB = {"teacher": 0.5, "student": 0.3}
+_MEASURED_FRAMES = 16 * 200
+# CUDA's own, of every process, and what lies between two peaks in fragments.
+_CONTEXT_GB, _RESERVE = 0.6, 1.5
+# More of them than four take turns anyway: at four a GPU is busy, and every one wants a CPU core.
+MOST_TRIALS = 4
+
+
+def needed_gb(sweep: Sweep, frames: int) -> float:
+    """GB that the largest trial of a sweep takes on a GPU.
+
+    Args:
+        frames: of the longest training utterance.
+    """
+    batch = max(_values(sweep, "batch_size", sweep.training.batch_size))
+    width = max(_values(sweep, "width", sweep.model.width))
+    peak = _PEAK_GB[sweep.model.kind] * max(width, 0.25) * batch * frames / _MEASURED_FRAMES
+    return _CONTEXT_GB + _RESERVE * peak
+
+
+def gpu_share(sweep: Sweep, frames: int, memory_gb: float) -> float:
+    """The share of a GPU of ``memory_gb`` for one trial, 1/n; 1 where it takes more than half of it."""
+    return 1 / max(1, min(MOST_TRIALS, int(memory_gb / needed_gb(sweep, frames))))
+
+
+def _values(sweep: Sweep, name: str, constant: float) -> Iterator[float]:
+    """What a parameter may be at most, in each of its definitions, or the constant."""
+    yield from () if name in sweep.space else (constant,)
+    for definition in sweep.space.get(name, ()):
+        if isinstance(definition, Float | Int):
+            yield float(definition.high)
+        elif isinstance(definition, Choice):
+            yield from (float(option) for option in definition.options if isinstance(option, int | float))
+        else:
+            yield float(str(definition.value))
