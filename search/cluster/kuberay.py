@@ -116,7 +116,7 @@ def rayjob_manifest(sweep: Sweep, name: str, place: str, options: KubeOptions, c
         },
     }
     job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": _job(name, cpus, options)}
-    texts = [yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=120) for part in (files, job)]
+    texts = [yaml.dump(part, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120) for part in (files, job)]
     return f"{command_comment(command)}\n" + "---\n".join(texts)
 
 
@@ -136,6 +136,16 @@ def submit_kuberay(
     """
     say(rayjob_manifest(sweep, name, place, options, command))
 
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such, for people to read."""
+
+
+def _dump_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _dump_text)
 
 _SAVE = f"""# Kubernetes runs this before it ends the head.
 pid=$(cat {_PID} 2> /dev/null) && kill -TERM "$pid" 2> /dev/null || exit 0

@@ -238,7 +238,9 @@ def _can_be_alone() -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not _can_be_alone(), reason="ray stop would end other people's Ray: needs a process tree of its own")
+@pytest.mark.skipif(
+    not _can_be_alone(), reason="ray stop would end other people's Ray: needs a process tree of its own"
+)
 def test_a_real_sweep_under_ray_is_cut_at_the_limit_and_goes_on_to_its_end(
     slurm: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
