@@ -178,12 +178,15 @@ export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=1000 RAY_heal
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 """
 
-# On each node; inside single quotes.
+# On each node; inside single quotes. The head fails in the end, and so ends the others: they would look for it for a
+# minute. What the sweep came to is told by a file.
 _NODE = """
 (umask 077 && mkdir -p "$RAY_TMPDIR") || exit 2
+trap "rm -rf $RAY_TMPDIR" EXIT
+trap "exit 143" TERM
 ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" RESOURCES -- bash -c "$@"
 status=$?
-rm -rf "$RAY_TMPDIR"
+[ ! -e "$2/status" ] || exit 3
 exit $status
 """
 
@@ -220,7 +223,7 @@ done
 wait "$step"
 status=$?
 if [ -s "$work/status" ]; then
-    status=$(cat "$work/status")  # that of the sweep, where srun's may be that of another node
+    status=$(cat "$work/status")  # that of the sweep; the head fails in any case, to end the other nodes
 fi
 # 0 is done, 1 nothing scored, 2 an error that waiting does not mend.
 if [ "$received" = USR1 ] && [ "$status" -gt 2 ]; then

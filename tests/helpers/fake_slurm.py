@@ -44,7 +44,7 @@ def wait_until_over(job: "Path", seconds: float = 60.0) -> str:
 
 def end_all(root: "Path") -> None:
     """Kill what runs of all jobs."""
-    for pid in root.glob("*/pid"):
+    for pid in root.glob("*/pid*"):
         try:
             os.killpg(int(pid.read_text()), signal.SIGKILL)
         except ProcessLookupError:
@@ -109,7 +109,7 @@ def run(job: Path) -> None:
                 time.sleep(0.05)
         if not (job / "requeue").exists():
             break
-        (job / "requeue").unlink()
+        (job / "requeue").rename(job / "requeue-seen")
         turn += 1
     (job / "state").write_text("COMPLETED" if shell.returncode == 0 else "FAILED")
     (job / "status").write_text(str(shell.returncode))
@@ -122,13 +122,16 @@ def srun(arguments: "list[str]") -> None:
     with (_root() / "srun.log").open("a") as log:
         log.write(json.dumps(arguments) + "\n")
     nodes = int(os.environ["SLURM_JOB_NUM_NODES"])
-    tasks = [
-        subprocess.Popen(arguments[command:], env={**os.environ, "SLURM_PROCID": str(node)}) for node in range(nodes)
-    ]
+    tasks = []
+    for node in range(nodes):
+        own = {**os.environ, "SLURM_PROCID": str(node)}
+        tasks.append(subprocess.Popen(arguments[command:], env=own, start_new_session=True))
+        (_root() / os.environ["SLURM_JOB_ID"] / f"pid-{node}").write_text(str(tasks[-1].pid))
 
     def end(number: int, frame: object) -> None:
         for task in tasks:
-            task.terminate()
+            if task.poll() is None:
+                os.killpg(task.pid, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
     statuses = {}

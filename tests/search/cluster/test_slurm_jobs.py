@@ -20,13 +20,15 @@ from glosstune.spaces.errors import FolderError, SettingError
 
 COMMAND = ["glosstune", "submit", "student", "--to", "slurm"]
 
-# Starts nothing, runs the command on the first node alone, and like the real one it hands on no signal.
+# Starts nothing, runs the command on the first node alone, and like the real one it hands on no signal and does not
+# notice on other nodes when the first one ends.
 RAY = """#!/bin/bash
 echo "$SLURM_PROCID $RAY_ADDRESS $RAY_AUTH_MODE $RAY_AUTH_TOKEN $RAY_TMPDIR ${*//$'\\n'/ }" >> "$FAKE_SLURM/ray.log"
 stat -c %a "$RAY_TMPDIR" >> "$FAKE_SLURM/modes.log"
+while [ -e "$FAKE_SLURM/joining" ]; do sleep 0.1; done
 while [ "$1" != -- ]; do shift; done
 shift
-if [ "$SLURM_PROCID" = 0 ]; then "$@"; fi
+if [ "$SLURM_PROCID" = 0 ]; then "$@"; else sleep 600; fi
 """
 
 # The sweep file, --out, the place and --resume; exits as glosstune does.
@@ -128,6 +130,22 @@ def test_a_job_saves_before_the_limit_and_goes_on_from_the_queue(
     (job / "signal-USR1").touch()
     wait_for(place / "turn-1")
     assert (place / "saved-SIGUSR1").exists()
+    (place / "finish").touch()
+    assert wait_until_over(job) == "COMPLETED"
+    assert log_of(str(place)).count("queued again, to go on") == 1
+
+
+def test_a_limit_that_comes_while_nodes_still_join_queues_the_job_again(
+    slurm: Path, submitted: Callable[..., tuple[Path, Path]]
+) -> None:
+    (slurm / "joining").touch()
+    job, place = submitted(nodes=2)
+    wait_for(slurm / "modes.log")
+    (job / "signal-USR1").touch()
+    wait_for(job / "requeue-seen")
+    assert not place.exists()
+    (slurm / "joining").unlink()
+    wait_for(place / "turn-0")
     (place / "finish").touch()
     assert wait_until_over(job) == "COMPLETED"
     assert log_of(str(place)).count("queued again, to go on") == 1
