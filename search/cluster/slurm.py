@@ -1,9 +1,9 @@
 """From a sweep to the script that runs it on SLURM, saves it before the time limit and queues it again.
 
 The script starts one Ray cluster for one job with ``ray symmetric-run`` (docs.ray.io, "Deploying on Slurm"). Signals
-take a path of their own, because that command hands none on and dies of SIGUSR1: SLURM signals the batch shell alone
-(``--signal=B:USR1``), which signals the driver, a process of the same user on the same node. SIGUSR1 means "save, and
-queue again"; SIGTERM, which ``stop`` sends, means "save, and end".
+take a path of their own, because that command hands none on, and one to the whole step would end Ray itself: SLURM
+signals the batch shell alone (``--signal=B:USR1``), which signals the driver, a process of the same user on the same
+node. SIGUSR1 means "save, and queue again"; SIGTERM, which ``stop`` sends, means "save, and end".
 """
 
 import re
