@@ -1,0 +1,78 @@
+"""What SLURM and Kubernetes have in common: options checked at the edge, and the texts that a sweep is sent as."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from glosstune.search.sweep import Sweep
+from glosstune.search.sweep_errors import problems, validated
+from glosstune.spaces.errors import SettingError, shown
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def read_options(model: type[Options], values: Mapping[str, object]) -> Options:
+    """The options that plain values describe.
+
+    Raises:
+        SettingError: one line for every value that is missing or breaks a rule.
+    """
+    missing = [name for name, field in model.model_fields.items() if field.is_required() and name not in values]
+    if missing:
+        raise SettingError("\n".join(f"{name}: must be given" for name in missing))
+    try:
+        return validated(model, values)
+    except ValidationError as error:
+        raise SettingError("\n".join(str(found) for found in problems(error, model))) from None
+
+
+def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> int:
+    """The CPUs to ask for on each node: those given, or what the trials need that share its GPUs.
+
+    Raises:
+        SettingError: no trial would fit onto a node, or its GPUs would lie idle.
+    """
+    trial = sweep.resources
+    if trial.gpu > gpus_per_node:
+        rule = f"a trial asks for {trial.gpu:g}, but a node is to have {gpus_per_node}; raise gpus_per_node or lower it"
+        raise SettingError(rule, key="resources.gpu")
+    if gpus_per_node and not trial.gpu:
+        rule = f"is {gpus_per_node}, but no trial would use one; set resources.gpu=1, or a share such as 0.25"
+        raise SettingError(rule, key="gpus_per_node")
+    if cpus_per_node is None:
+        if not trial.gpu:
+            raise SettingError("must be given where trials use no GPU: it says how many fit", key="cpus_per_node")
+        # A thousandth, because ten shares of 0.1 must fit into 1.
+        return math.ceil(int(gpus_per_node / trial.gpu + 1e-3) * trial.cpu)
+    if trial.cpu > cpus_per_node:
+        rule = f"a trial asks for {trial.cpu:g}, but a node is to have {cpus_per_node}; raise cpus_per_node or lower it"
+        raise SettingError(rule, key="resources.cpu")
+    return cpus_per_node
+
+
+def is_address(place: str) -> bool:
+    """Whether a sweep's place is a URI such as ``s3://bucket/name``, not a path."""
+    return "://" in place
+
+
+def check_printable(key: str, text: str) -> str:
+    """The text, which may hold anything that fits on a line."""
+    if not text or not text.isprintable():
+        raise SettingError(f"must be printable text on one line; got {shown(text)}", key=key)
+    return text
+
+
+def command_comment(command: Sequence[str]) -> str:
+    """The command as one line of comment, whatever it holds."""
+    text = shlex.join(command)
+    return "# " + "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def sweep_text(sweep: Sweep, command: Sequence[str]) -> str:
+    """The resolved sweep as YAML that opens with the command that wrote it."""
+    resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
+    return f"{command_comment(command)}\n{resolved}"
