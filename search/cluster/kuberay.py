@@ -16,9 +16,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
-from glosstune.search.cluster.options import check_printable, command_comment, count_cpus, is_address, sweep_text
+from glosstune.search.cluster.options import check_printable, command_comment, count_cpus, sweep_text
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError, shown
+from glosstune.spaces.object_storage import is_uri
 from glosstune.trainables.settings import Section
 
 # KubeRay appends to the name, and Kubernetes ends labels at 63 letters.
@@ -155,7 +156,7 @@ while kill -0 "$pid" 2> /dev/null; do sleep 1; done
 
 def _check_kept(place: str, options: KubeOptions) -> None:
     check_printable("place", place)
-    if is_address(place):
+    if is_uri(place):
         return
     if options.claim is None:
         rule = "a path inside of a pod is lost with it; name a persistent volume claim, or use s3://bucket/name"

@@ -8,6 +8,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from glosstune.search.gpu_share import MOST_TRIALS
 from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_errors import problems, validated
 from glosstune.spaces.errors import SettingError, shown
@@ -37,26 +38,23 @@ def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> i
         SettingError: no trial would fit onto a node, or its GPUs would lie idle.
     """
     trial = sweep.resources
-    if trial.gpu > gpus_per_node:
-        rule = f"a trial asks for {trial.gpu:g}, but a node is to have {gpus_per_node}; raise gpus_per_node or lower it"
+    # Left open, it is found on the cluster: at least this much where there are GPUs.
+    share = trial.gpu if trial.gpu is not None else 1 / MOST_TRIALS if gpus_per_node else 0.0
+    if share > gpus_per_node:
+        rule = f"a trial asks for {share:g}, but a node is to have {gpus_per_node}; raise gpus_per_node or lower it"
         raise SettingError(rule, key="resources.gpu")
-    if gpus_per_node and not trial.gpu:
+    if gpus_per_node and not share:
         rule = f"is {gpus_per_node}, but no trial would use one; set resources.gpu=1, or a share such as 0.25"
         raise SettingError(rule, key="gpus_per_node")
     if cpus_per_node is None:
-        if not trial.gpu:
+        if not share:
             raise SettingError("must be given where trials use no GPU: it says how many fit", key="cpus_per_node")
         # A thousandth, because ten shares of 0.1 must fit into 1.
-        return math.ceil(int(gpus_per_node / trial.gpu + 1e-3) * trial.cpu)
+        return math.ceil(int(gpus_per_node / share + 1e-3) * trial.cpu)
     if trial.cpu > cpus_per_node:
         rule = f"a trial asks for {trial.cpu:g}, but a node is to have {cpus_per_node}; raise cpus_per_node or lower it"
         raise SettingError(rule, key="resources.cpu")
     return cpus_per_node
-
-
-def is_address(place: str) -> bool:
-    """Whether a sweep's place is a URI such as ``s3://bucket/name``, not a path."""
-    return "://" in place
 
 
 def check_printable(key: str, text: str) -> str:

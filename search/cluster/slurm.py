@@ -15,9 +15,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
-from glosstune.search.cluster.options import check_printable, command_comment, count_cpus, is_address
+from glosstune.search.cluster.options import check_printable, command_comment, count_cpus
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError, shown
+from glosstune.spaces.object_storage import is_uri
 from glosstune.trainables.settings import Section
 
 
@@ -75,7 +76,7 @@ class JobFiles:
 
 def job_files(place: str, folder: Path | None = None) -> JobFiles:
     """Where the files of a job lie: beside its place, or where that is a URI in a folder, default the current one."""
-    if is_address(place):
+    if is_uri(place):
         stem = (folder or Path.cwd()).absolute() / place.partition("?")[0].rstrip("/").rpartition("/")[2]
     else:
         stem = Path(place).expanduser().absolute()
@@ -118,7 +119,7 @@ def slurm_script(
         "account": options.account,
     }
     asked = [f"--{key}={value}" if value != "" else f"--{key}" for key, value in request.items() if value is not None]
-    place = check_printable("place", place if is_address(place) else str(Path(place).expanduser().absolute()))
+    place = check_printable("place", place if is_uri(place) else str(Path(place).expanduser().absolute()))
     driver = shlex.join(["glosstune", "sweep", check_printable("place", str(files.sweep)), "--out", place, "--resume"])
     resources = f"--num-cpus={cpus} --num-gpus={options.gpus_per_node}"
     lines = [
