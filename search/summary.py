@@ -11,6 +11,7 @@ from glosstune.search.manifest import read_manifest
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.object_storage import join
 
+_MOST_FAULTS = 5
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
 
@@ -33,6 +34,7 @@ def summarise(results: Results, console: Console) -> None:
         f"recipe    {describe(results.configuration(int(best['trial'])))}",
         *_compare(trials),
         *_judge_teacher(results),
+        *_list_faults(results),
         f"folder    {results.place}",
         f"weights   {best['best_checkpoint']}",
         f"picture   {join(results.place, 'curves.png')}",
@@ -40,6 +42,31 @@ def summarise(results: Results, console: Console) -> None:
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _list_faults(results: Results) -> Iterator[str]:
+    """What went wrong on the way, and what became of it; nothing where all went well."""
+    trials, decisions = results.trials, results.decisions
+    again = decisions[decisions["decision"] == "starts again"]
+    failed = trials[trials["status"] == "failed"]
+    told = []
+    if len(again):
+        what = "process" if len(again) == 1 else "processes"
+        told.append(f"{len(again)} {what} died, of {_numbers(again['trial'])}; every one began again or was given up")
+    halved = results.epochs[results.epochs.get("micro_batches", pd.Series(dtype=float)) > 1]
+    if len(halved):
+        told.append(f"{_numbers(halved['trial'])} went on with batches in two parts, out of memory")
+    told += [f"trial {row['trial']} failed: {row['error'] or row['stop_rule']}" for _, row in failed.iterrows()]
+    for place, line in enumerate(told[:_MOST_FAULTS]):
+        yield f"{'' if place else 'faults':10}{line}"
+    if len(told) > _MOST_FAULTS:
+        yield f"{'':10}and {len(told) - _MOST_FAULTS} more: glosstune results {results.place}"
+
+
+def _numbers(trials: pd.Series) -> str:
+    numbers = sorted(set(trials))
+    shown = ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
+    return f"trial {shown}" if len(numbers) == 1 else f"trials {shown}"
 
 
 def _judge_teacher(results: Results) -> Iterator[str]:

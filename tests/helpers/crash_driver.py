@@ -1,5 +1,6 @@
 """A driver to be killed."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 
 import ray
-from player import SlowPlayer, play
+from player import SlowPlayer, SteadyPlayer, play
 from replay import crash_plan
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from glosstune.search.driving import drive, write_sweep
 from glosstune.search.workplace import Workplace
 
 
-def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
+def run(folder: Path, samples: int, workers: int | None, address: str | None, steady: bool = False) -> None:
     """Begin the sweep in a folder or go on with it, on a cluster or a Ray of its own.
 
     To be called in a process of its own; it leads a group of processes, which its Ray belongs to.
@@ -27,7 +28,7 @@ def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
     with (folder / "driver.log").open("ab") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
-    plan = crash_plan(samples, f"resources.concurrent={workers}")
+    plan = crash_plan(samples, f"resources.concurrent={json.dumps(workers)}")
     own: dict[str, Any] = {"num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
     work = Workplace.at(folder)
@@ -39,5 +40,12 @@ def run(folder: Path, samples: int, workers: int, address: str | None) -> None:
         else:
             write_sweep(plan, work)
             events = [record.append("sweep", id="crash", samples=samples, epochs=18, metric="wer", target=0.3)]
-        drive(plan, work, events, Console(stderr=True), print, trainable=play(plan, folder, SlowPlayer))
+        drive(
+            plan,
+            work,
+            events,
+            Console(stderr=True),
+            print,
+            trainable=play(plan, folder, SteadyPlayer if steady else SlowPlayer),
+        )
     ray.shutdown()

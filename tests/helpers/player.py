@@ -1,8 +1,10 @@
 """A Trainable that replays made-up learning curves: everything of a trial but its training."""
 
+import errno
 import json
 import math
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -53,6 +55,7 @@ class ReplaySession:
         state = json.dumps({"epoch": self.epoch, "metrics": self.metrics, "best_wer": self.best_wer})
         write_whole(path, lambda partial: partial.write_text(state))
         (path.parent / "pid").write_text(str(os.getpid()))
+        (path.parent / "node").write_text(ray.get_runtime_context().get_node_id())
 
     def load(self, path: Path) -> None:
         try:
@@ -75,6 +78,37 @@ class SlowPlayer(Player):
     """The same at a pace that leaves time for a crash."""
 
     pause_s = 0.04
+
+
+class SteadyPlayer(Player):
+    """The same at a pace that lets nodes come and go."""
+
+    pause_s = 0.5
+
+
+class MortalPlayer(SlowPlayer):
+    """The first trial's process dies in its third epoch, every time."""
+
+    def _train_epoch(self) -> dict[str, Any]:
+        if self._folder.name == "0000" and self._session.epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._train_epoch()
+
+
+class FullPlayer(SlowPlayer):
+    """The disk is full when the third epoch of the first trial is written, for as long as two processes try."""
+
+    def _train_epoch(self) -> dict[str, Any]:
+        tries = self._folder / "tries"
+        tried = len(tries.read_text()) if tries.exists() else 0
+        if self._folder.name == "0000" and self._session.epoch == 2 and tried < 2:
+            tries.write_text("x" * (tried + 1))
+            write_whole(self._folder / "last.pt", _fill_disk)
+        return super()._train_epoch()
+
+
+def _fill_disk(partial: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def play(sweep: Sweep, folder: Path, kind: type[Player] = Player, uri: str | None = None) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import ray
+from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
 from glosstune.search.conductor import Conductor
@@ -45,8 +46,7 @@ class Log:
         pass
 
 
-def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, slow: bool = False) -> Conductor:
-    from player import Player, SlowPlayer, play
+def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, kind: Any = None) -> Conductor:
 
     plan = sweep("halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
     record = Record(folder / "record.jsonl")
@@ -56,7 +56,7 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
         record.append("resume", changes={})
     events = [json.loads(line) for line in record.path.read_text().splitlines()]
     conductor = Conductor(plan, record.append, slots=lambda: workers, events=events)
-    run_trials(conductor, play(plan, folder, SlowPlayer if slow else Player), folder, log or Log())
+    run_trials(conductor, play(plan, folder, kind or Player), folder, log or Log())
     conductor.close()
     return conductor
 
@@ -108,7 +108,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: P
         (pid,) = (tmp_path / "trials").glob("*/pid")
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
-    conductor = _run(tmp_path, "search.samples=2", log=Log(kill), slow=True)
+    conductor = _run(tmp_path, "search.samples=2", log=Log(kill), kind=SlowPlayer)
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events].count("retry") == 1
     pure = Conductor(conductor.state.sweep, Tape().append)
@@ -117,6 +117,27 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: P
     for number in conductor.state.trials:
         epochs = [event["epoch"] for event in events if event["event"] == "report" and event["trial"] == number]
         assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_a_trial_that_dies_in_its_third_epoch_every_time_is_given_up_alone(tmp_path: Path) -> None:
+    conductor = _run(tmp_path, "search.samples=4", kind=MortalPlayer)
+    first, *others = conductor.state.trials.values()
+    assert (first.status, first.rule, first.epoch) == ("failed", "process died", 2)
+    assert {trial.status for trial in others} <= {"finished", "stopped"} and len(others) == 3
+    events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert [event["trial"] for event in events if event["event"] == "retry"] == [0] * 4
+
+
+def test_a_full_disk_costs_the_trial_time_where_it_empties_again(tmp_path: Path) -> None:
+    conductor = _run(tmp_path, "search.samples=3", kind=FullPlayer)
+    assert {trial.status for trial in conductor.state.trials.values()} <= {"finished", "stopped"}
+    events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    retries = [event for event in events if event["event"] == "retry"]
+    assert [event["trial"] for event in retries] == [0, 0]
+    assert all("no space left on the disk" in event["reason"] for event in retries)
+    pure = Conductor(conductor.state.sweep, Tape().append)
+    drive(pure)
+    assert _curves(conductor) == _curves(pure)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +185,7 @@ def test_the_first_signal_saves_and_the_handlers_are_put_back(tmp_path: Path) ->
         os.kill(os.getpid(), signal.SIGTERM)
 
     started = time.monotonic()
-    conductor = _run(tmp_path, "search.samples=8", "training.epochs=1000", log=Log(send), slow=True)
+    conductor = _run(tmp_path, "search.samples=8", "training.epochs=1000", log=Log(send), kind=SlowPlayer)
     assert time.monotonic() - started < 60
     assert signal.getsignal(signal.SIGTERM) == before
     assert conductor.state.over is not None and conductor.state.over.reason == "interrupted by SIGTERM"

@@ -87,7 +87,11 @@ def test_a_share_of_a_gpu_that_is_left_open_gets_cpus_for_four_trials_each() -> 
         (["resources.gpu=2"], {"gpus_per_node": 1}, "resources.gpu: a trial asks for 2, but a node is to have 1;"),
         (["resources.gpu=1"], {}, "resources.gpu: a trial asks for 1, but a node is to have 0; raise gpus_per_node"),
         (["resources.cpu=4"], {}, "resources.cpu: a trial asks for 4, but a node is to have 2; raise cpus_per_node"),
-        (["resources.gpu=0"], {"gpus_per_node": 1}, "gpus_per_node: is 1, but no trial would use one; set resources.gpu=1"),
+        (
+            ["resources.gpu=0"],
+            {"gpus_per_node": 1},
+            "gpus_per_node: is 1, but no trial would use one; set resources.gpu=1",
+        ),
         ([], {"time_limit_min": 2}, "save_before_s: is 120, as long as the whole job; raise time_limit_min"),
         ([], {"cpus_per_node": None}, "cpus_per_node: must be given where trials use no GPU"),
         ([], {"name": "a b"}, "name: must be letters, digits and any of"),

@@ -1,0 +1,66 @@
+"""A sweep on several nodes survives the loss of one, a frozen one, and uses one that joins late."""
+
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.cluster_utils import Cluster
+from replay import crash_plan
+from victim import Victim, check_record, read_events, read_reports
+
+pytestmark = pytest.mark.slow
+SAMPLES = 8
+# What docs/cluster.md tells heads to be started with.
+HEALTH = {"health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head without trials and two nodes for one trial each, every one with processes of its own."""
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        yield cluster
+    finally:
+        for node in cluster.worker_nodes:
+            _signal(node, signal.SIGCONT)
+        cluster.shutdown()
+
+
+def _signal(node: Any, number: signal.Signals) -> None:
+    """Signal a node's raylet, and with it all trials of the node."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    listed = Path(f"/proc/{raylet}/task/{raylet}/children")
+    children = listed.read_text().split() if listed.exists() else []
+    for pid in (raylet, *map(int, children)):
+        os.kill(pid, number)
+
+
+def _busy_nodes(folder: Path) -> set[str]:
+    return {path.read_text() for path in folder.glob("trials/*/node")}
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_lost_node_costs_epochs_under_way_and_a_late_one_is_used(
+    cluster: Cluster, drivers: ForkServerContext, tmp_path: Path, fault: signal.Signals
+) -> None:
+    driver = Victim(drivers, tmp_path, SAMPLES, None, cluster.address, steady=True)
+    lost = next(iter(cluster.worker_nodes))
+    while lost.node_id not in _busy_nodes(tmp_path):
+        assert driver.wait_for(len(read_reports(tmp_path)) + 1)
+    _signal(lost, fault)
+    assert driver.wait_for(len(read_reports(tmp_path)) + 4)
+    late = cluster.add_node(num_cpus=1)
+    driver.process.join(timeout=240)
+    assert driver.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]
+    check_record(tmp_path, crash_plan(SAMPLES))
+    retries = [event for event in read_events(tmp_path) if event["event"] == "retry"]
+    assert len(retries) == 1
+    assert "actor" in retries[0]["reason"]  # Ray's word for the process of a trial
+    assert late.node_id in _busy_nodes(tmp_path)
