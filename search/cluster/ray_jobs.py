@@ -106,6 +106,24 @@ def plain_errors(address: str) -> Iterator[None]:
         raise SettingError(f"{address}: {_last_line(error)}") from error
 
 
+def start_job(client: "JobSubmissionClient", address: str, **job: Any) -> None:
+    """Submit a job (see Ray's ``submit_job``); a head that has only just started is given time.
+
+    Raises:
+        SettingError: the cluster refuses it.
+    """
+    begun = time.monotonic()
+    while True:
+        with plain_errors(address):
+            try:
+                client.submit_job(**job)
+                return
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() - begun > _SILENCE_S:
+                    raise
+        time.sleep(_POLL_S)
+
+
 def job_info(client: "JobSubmissionClient", address: str, name: str) -> "JobDetails":
     """What the cluster knows of a job.
 

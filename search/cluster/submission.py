@@ -27,6 +27,7 @@ from glosstune.search.cluster.ray_jobs import (
     connect,
     find_address,
     plain_errors,
+    start_job,
     wait_for_end,
 )
 from glosstune.search.cluster.staging import Staged, stage
@@ -133,6 +134,7 @@ def submit(
         client = connect(address)
         if not asks_for_token(address):
             say(f"warning: {address}: {OPEN_CLUSTER}")
+        _check_name(client, address, plan.name)
         say(f"{address}: looking at its nodes")
         _check_cluster(client, address, plan, files, say)
         say(f"{address}: sending {files.size_bytes / 1e6:.1f} MB")
@@ -154,6 +156,12 @@ def staged(plan: Plan) -> Iterator[Staged]:
         yield files
 
 
+def _check_name(client: "JobSubmissionClient", address: str, name: str) -> None:
+    with plain_errors(address):
+        if any(job.submission_id == name for job in client.list_jobs()):
+            raise SettingError(f"--name {name}: the cluster has a job of that name; choose another")
+
+
 def _check_cluster(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged, say: Any) -> None:
     """Raise SettingError, a line for each reason, where the sweep cannot run there; tell what else differs."""
     requirements = read_requirements(plan.sweep)
@@ -172,8 +180,8 @@ def _run_probe(client: "JobSubmissionClient", address: str, plan: Plan, files: S
     name = f"probe-{plan.name}-{secrets.token_hex(3)}"
     environment = {"RAY_AUTH_MODE": plan.environment["RAY_AUTH_MODE"]}
     runtime = {"working_dir": str(files.working_dir), "env_vars": environment}
+    start_job(client, address, entrypoint="python probe.py", submission_id=name, runtime_env=runtime)
     with plain_errors(address):
-        client.submit_job(entrypoint="python probe.py", submission_id=name, runtime_env=runtime)
         status = wait_for_end(client, address, name, PROBE_WITHIN_S)
         if not status.is_terminal():
             client.stop_job(name)
@@ -191,19 +199,9 @@ def _start(client: "JobSubmissionClient", address: str, plan: Plan, files: Stage
         "py_modules": [str(files.package)],
         "env_vars": plan.environment,
     }
-    with plain_errors(address):
-        try:
-            # Without CPUs or GPUs of its own: it only drives, and a request that no node meets would wait for ever.
-            client.submit_job(
-                entrypoint=plan.entrypoint,
-                submission_id=plan.name,
-                runtime_env=runtime,
-                metadata={PLACE: plan.place},
-            )
-        except RuntimeError as error:
-            if "already exists" in str(error):
-                raise SettingError(f"--name {plan.name}: the cluster has a job of that name; choose another") from None
-            raise
+    # Without CPUs or GPUs of its own: it only drives, and a request that no node meets would wait for ever.
+    job = {"entrypoint": plan.entrypoint, "submission_id": plan.name, "metadata": {PLACE: plan.place}}
+    start_job(client, address, runtime_env=runtime, **job)
 
 
 def _key(override: str) -> str:
