@@ -119,8 +119,11 @@ def start_job(client: "JobSubmissionClient", address: str, **job: Any) -> None:
                 client.submit_job(**job)
                 return
             except RuntimeError as error:
-                if "No available agent" not in str(error) or time.monotonic() - begun > _SILENCE_S:
+                if "No available agent" not in str(error):
                     raise
+                if time.monotonic() - begun > _SILENCE_S:
+                    rule = "its head starts no jobs; see dashboard_agent.log there, whose port another Ray may hold"
+                    raise SettingError(f"{address}: {rule}") from error
         time.sleep(_POLL_S)
 
 

@@ -176,7 +176,7 @@ def _check_cluster(client: "JobSubmissionClient", address: str, plan: Plan, file
 
 
 def _run_probe(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged) -> str:
-    """The log of the probe, which leaves nothing behind but that."""
+    """The log of the probe."""
     name = f"probe-{plan.name}-{secrets.token_hex(3)}"
     environment = {"RAY_AUTH_MODE": plan.environment["RAY_AUTH_MODE"]}
     runtime = {"working_dir": str(files.working_dir), "env_vars": environment}
@@ -188,9 +188,7 @@ def _run_probe(client: "JobSubmissionClient", address: str, plan: Plan, files: S
             raise SettingError(
                 f"{address}: did not start a job within {PROBE_WITHIN_S:.0f} s; see glosstune logs {name}"
             )
-        log = client.get_job_logs(name) or client.get_job_info(name).message or ""
-        client.delete_job(name)
-    return log
+        return client.get_job_logs(name) or client.get_job_info(name).message or ""
 
 
 def _start(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged) -> None:

@@ -25,6 +25,15 @@ pytestmark = pytest.mark.slow
 EPOCHS = 100
 NO_RULES = ["stopping.stuck_wer=null", "stopping.blank_ratio=null", "stopping.divergence=null"]
 PATIENCE_S = 240
+PORTS = (
+    "port",
+    "dashboard-port",
+    "ray-client-server-port",
+    "dashboard-agent-listen-port",
+    "dashboard-agent-grpc-port",
+    "metrics-export-port",
+    "runtime-env-agent-port",
+)
 
 # What a job brings along lies in runtime_resources; everything else that is installed here, a cluster lacks.
 HIDE = """
@@ -99,7 +108,8 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     on_cluster = inherited | {"PYTHONPATH": str(folder), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     on_client = inherited | {"XDG_STATE_HOME": str(folder / "state")}
     sockets = tempfile.mkdtemp(prefix="gt-", dir="/tmp")  # the path of a Unix socket has at most 107 characters
-    ports = dict(zip(("port", "dashboard-port", "ray-client-server-port"), _free_ports(3), strict=True))
+    # The agent's ports are fixed by default, and a second head on a machine would never run a job.
+    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     command = [str(programs / "ray"), "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats"]
     command += [f"--temp-dir={sockets}", "--object-store-memory=100000000"]
