@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     inherited |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "OMP_NUM_THREADS": "1"}
     programs = Path(sys.executable).parent
     on_cluster = inherited | {"PYTHONPATH": str(folder), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    on_client = inherited | {"XDG_STATE_HOME": str(folder / "state")}
+    # Ray's own client would prefer RAY_ADDRESS to what it is given.
+    on_client = inherited | {"XDG_STATE_HOME": str(folder / "state"), "RAY_ADDRESS": "127.0.0.1:1"}
     sockets = tempfile.mkdtemp(prefix="gt-", dir="/tmp")  # the path of a Unix socket has at most 107 characters
     # The agent's ports are fixed by default, and a second head on a machine would never run a job.
     ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
