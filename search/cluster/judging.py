@@ -122,7 +122,7 @@ def read_answer(log: str) -> list[Node]:
     return [Node(**node) for node in answer["nodes"]]
 
 
-def judge(nodes: Sequence[Node], sweep: Sweep, place: str, requirements: Sequence[Requirement]) -> Verdict:
+def judge(nodes: Sequence[Node], sweep: Sweep, requirements: Sequence[Requirement]) -> Verdict:
     """Whether a sweep can run on these nodes; only those matter where its driver or a trial fits."""
     refusals = list(_resource_refusals(nodes, sweep.resources))
     used = [node for node in nodes if node.driver or _fits(node, sweep.resources)]

@@ -138,7 +138,7 @@ def job_info(client: "JobSubmissionClient", address: str, name: str) -> "JobDeta
             return client.get_job_info(name)
         except RuntimeError as error:
             if "does not exist" in str(error):
-                raise SettingError(f"{name}: no such job on {address}; glosstune status lists those you sent") from None
+                raise SettingError(f"{address}: has no job {name}; was it started again since?") from None
             raise
 
 

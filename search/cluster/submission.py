@@ -166,7 +166,7 @@ def _check_cluster(client: "JobSubmissionClient", address: str, plan: Plan, file
     """Raise SettingError, a line for each reason, where the sweep cannot run there; tell what else differs."""
     requirements = read_requirements(plan.sweep)
     nodes = read_answer(_run_probe(client, address, plan, files))
-    verdict = judge(nodes, plan.sweep, plan.place, requirements)
+    verdict = judge(nodes, plan.sweep, requirements)
     if verdict.differences:
         say(verdict.table(), soft_wrap=False)
     for warning in verdict.warnings:

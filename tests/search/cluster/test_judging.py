@@ -23,7 +23,7 @@ PLACE = "/shared/a"
 
 
 def verdict(*nodes: Node, sweep: Sweep | None = None) -> Verdict:
-    return judge(nodes, sweep or load_sweep("student"), PLACE, NEEDED)
+    return judge(nodes, sweep or load_sweep("student"), NEEDED)
 
 
 def lacking(node: Node, **versions: str | None) -> Node:

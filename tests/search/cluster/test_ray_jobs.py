@@ -86,7 +86,7 @@ def test_what_the_cluster_refuses_is_its_last_line() -> None:
 
 
 def test_an_unknown_job_is_told() -> None:
-    with pytest.raises(SettingError, match=r"b: no such job on http://head:8265"):
+    with pytest.raises(SettingError, match=f"{ADDRESS}: has no job b"):
         job_info(cast(Any, FakeClient()), ADDRESS, "b")
 
 
