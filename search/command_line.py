@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from glosstune.search.check_commands import diagnose, inspect, overfit, verify
+from glosstune.search.cluster_commands import logs, status, stop, submit
 from glosstune.search.model_commands import compare_models
 from glosstune.search.sweep_arguments import split_arguments
 from glosstune.spaces.errors import GlosstuneError, Interrupted, SettingError
@@ -333,7 +334,7 @@ def pack(arguments: Arguments = None) -> None:
     typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
 
 
-for command in (inspect, verify, overfit, diagnose, compare_models):
+for command in (inspect, verify, overfit, diagnose, compare_models, submit, status, logs, stop):
     app.command()(command)
 
 

@@ -1,3 +1,5 @@
 """A sweep on machines of others: Ray jobs, SLURM and Kubernetes."""
 
-__all__: list[str] = []
+from glosstune.search.cluster.submission import submit
+
+__all__ = ["submit"]

@@ -1,0 +1,81 @@
+"""What this machine remembers of the sweeps that it sent to clusters, so that a name is enough to find one again."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_state_path
+
+from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.trainables.files import write_whole
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sweep on a cluster; never a token.
+
+    Attributes:
+        kind: what runs it, such as ``ray``.
+        place: folder or URI of the sweep, as the cluster sees it.
+        submitted: date and time with zone, ISO 8601.
+        again: the command that goes on with it.
+        address: of the kinds that have one, such as ``http://head:8265``.
+        id: of the kinds that number jobs themselves.
+    """
+
+    kind: str
+    place: str
+    submitted: str
+    again: str
+    address: str | None = None
+    id: str | None = None
+
+
+def remember(name: str, job: Job) -> None:
+    """Keep a job under a name; an older one of that name is forgotten.
+
+    Raises:
+        FolderError: the file of jobs cannot be read or written.
+    """
+    file = _file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            jobs = {**list_jobs(), name: job}
+            text = json.dumps({key: asdict(kept) for key, kept in jobs.items()}, indent=1)
+            write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise FolderError(f"{file}: cannot be written: {error}") from error
+
+
+def list_jobs() -> dict[str, Job]:
+    """All jobs that this machine remembers, by name, oldest first.
+
+    Raises:
+        FolderError: the file of jobs is damaged.
+    """
+    file = _file()
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return {name: Job(**fields) for name, fields in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        rule = f"cannot be read as the list of submitted jobs ({error})"
+        raise FolderError(f"{file}: {rule}; remove it, and name clusters with --address") from error
+
+
+def recall(name: str) -> Job | None:
+    """The job of a name, if this machine remembers one."""
+    return list_jobs().get(name)
+
+
+def require_kind(name: str, job: Job, kind: str) -> None:
+    """Raise SettingError where a job is of another kind than what is asked of it."""
+    if job.kind != kind:
+        raise SettingError(f"{name}: is a job of kind {job.kind!r}, not {kind!r}")
+
+
+def _file() -> Path:
+    return user_state_path("glosstune") / "jobs.json"

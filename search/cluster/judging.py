@@ -1,0 +1,229 @@
+"""Judge from what the nodes of a cluster have whether a sweep can run there."""
+
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from typing import Any
+
+from packaging.requirements import Requirement
+from rich.table import Table
+
+from glosstune.search.cluster.probe import MARK, find_version
+from glosstune.search.settings import ResourceSettings
+from glosstune.search.sweep import AUTO, Sweep
+from glosstune.spaces.errors import SettingError
+from glosstune.spaces.object_storage import is_uri
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of a cluster, as the probe saw it.
+
+    Attributes:
+        driver: whether jobs start on it.
+        versions: of installed packages; None where one is missing.
+        missing: paths that are to be read and are not there.
+        closed: paths that are to be written and cannot.
+        unshared: paths that it does not share with the node where jobs start.
+        error: why it could not look.
+    """
+
+    host: str
+    driver: bool
+    cpu: float
+    gpu: float
+    python: str = ""
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+    closed: Sequence[str] = ()
+    unshared: Sequence[str] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A package, or Python itself, that is another one on some nodes than here.
+
+    Attributes:
+        there: None where it is missing.
+        install: what mends it, as pip takes it; empty where it does no harm.
+    """
+
+    package: str
+    here: str | None
+    there: str | None
+    nodes: tuple[str, ...]
+    install: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found: ``refusals`` end a submission, ``warnings`` do not."""
+
+    differences: list[Difference]
+    refusals: list[str]
+    warnings: list[str]
+
+    def table(self) -> Table:
+        """The differences, for the console."""
+        table = Table("package", "here", "there", "nodes", title="what the cluster has otherwise than this machine")
+        for found in self.differences:
+            there = found.there or "missing"
+            table.add_row(found.package, found.here or "missing", there, shorten_hosts(found.nodes))
+        return table
+
+
+def read_requirements(sweep: Sweep, place: str) -> list[Requirement]:
+    """What must be installed where trials of a sweep run: what glosstune needs, with the extras that the sweep uses.
+
+    Raises:
+        SettingError: glosstune itself is not installed here, so nobody can tell.
+    """
+    demo = "demo" if sweep.corpus.kind == "fingerspelling" else ""
+    extras = {"", demo, sweep.tracking or "", "s3" if is_uri(place) else ""}
+    try:
+        lines = metadata.requires("glosstune") or []
+    except metadata.PackageNotFoundError:
+        raise SettingError("glosstune is not installed here, so its requirements are not known; install it") from None
+    asked = [Requirement(line) for line in lines]
+    return [one for one in asked if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in extras)]
+
+
+def ask_about(sweep: Sweep, place: str, requirements: Iterable[Requirement]) -> dict[str, Any]:
+    """The question to the probe: packages, paths that must be there, and those that must be writable or shared."""
+    corpus, own = sweep.corpus, [] if is_uri(place) else [place]
+    return {
+        "packages": sorted({one.name for one in requirements}),
+        "read": [*_present(corpus.root), *_driver_reads(sweep)],
+        "write": [*own, *_present(corpus.cache)],
+        "shared": own,
+    }
+
+
+def _driver_reads(sweep: Sweep) -> list[str]:
+    """Files that the driver alone reads: what trials need of them it hands on."""
+    pretrained = None if sweep.pretrained == AUTO else sweep.pretrained
+    return _present(pretrained, sweep.teacher, sweep.pretraining.align_with, *sweep.search.warm_start)
+
+
+def _present(*paths: object) -> list[str]:
+    return [str(path) for path in paths if path is not None]
+
+
+def read_answer(log: str) -> list[Node]:
+    """The nodes from the log of the probe.
+
+    Raises:
+        SettingError: it has no answer, or one that says why there is none.
+    """
+    lines = log.strip().splitlines()
+    told = next((line.removeprefix(MARK) for line in lines if line.startswith(MARK)), None)
+    if told is None:
+        last = lines[-1] if lines else "its log is empty"
+        rule = "the cluster could not be looked at"
+        raise SettingError(f"{rule}: {last}; start Ray where `python` is the one that it is installed in")
+    answer = json.loads(told)
+    if "error" in answer:
+        rule = "start Ray there with the environment active that it is installed in"
+        raise SettingError(f"the cluster's `python` is not Ray's: {answer['error']}; {rule}")
+    return [Node(**node) for node in answer["nodes"]]
+
+
+def judge(nodes: Sequence[Node], sweep: Sweep, requirements: Sequence[Requirement]) -> Verdict:
+    """Whether a sweep can run on these nodes; only those matter where its driver or a trial fits."""
+    refusals = list(_resource_refusals(nodes, sweep.resources))
+    used = [node for node in nodes if node.driver or _fits(node, sweep.resources)]
+    answered = [node for node in used if not node.error]
+    refusals += [f"{node.host}: could not be looked at: {node.error}" for node in used if node.error]
+    differences = list(_differences(answered, requirements))
+    refusals += _install_refusals(differences)
+    of_driver = set(_driver_reads(sweep))
+    answered = [
+        node if node.driver else replace(node, missing=[path for path in node.missing if path not in of_driver])
+        for node in answered
+    ]
+    for paths, rule in (
+        ("missing", "is not there; put it on storage that nodes see under this path"),
+        ("closed", "cannot be written; choose a place that all nodes may write to (--out, corpus.cache)"),
+        ("unshared", "is another folder there than where the driver runs; use shared storage, such as NFS, or s3://"),
+    ):
+        refusals += [f"{path} {rule}: {shorten_hosts(hosts)}" for path, hosts in _by_path(answered, paths).items()]
+    return Verdict(differences, refusals, list(_warnings(used, sweep)))
+
+
+def shorten_hosts(hosts: Sequence[str]) -> str:
+    """At most three hosts by name."""
+    return ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
+
+
+def _resource_refusals(nodes: Sequence[Node], asked: ResourceSettings) -> Iterator[str]:
+    listed = "; ".join(f"{node.host}: {node.cpu:g} CPUs, {node.gpu:g} GPUs" for node in nodes[:5])
+    listed += f"; and {len(nodes) - 5} more" if len(nodes) > 5 else ""
+    short = False
+    for key in ("cpu", "gpu"):
+        amount, most = getattr(asked, key) or 0.0, max((getattr(node, key) for node in nodes), default=0.0)
+        if amount > most:
+            short = True
+            yield f"resources.{key}: a trial asks for {amount:g}, but no node has more than {most:g} ({listed})"
+    if not short and not any(_fits(node, asked) for node in nodes):
+        yield f"resources: no node has both the CPUs and the GPUs that a trial asks for ({listed})"
+
+
+def _fits(node: Node, asked: ResourceSettings) -> bool:
+    return node.cpu >= asked.cpu and node.gpu >= (asked.gpu or 0.0)
+
+
+def _differences(nodes: Sequence[Node], requirements: Sequence[Requirement]) -> Iterator[Difference]:
+    here = platform.python_version()
+    for there, hosts in _group(nodes, lambda node: node.python).items():
+        if there != here:
+            same_minor = str(there).split(".")[:2] == here.split(".")[:2]
+            minor = ".".join(here.split(".")[:2])
+            yield Difference("Python", here, there, hosts, "" if same_minor else f"Python {minor}")
+    for one in requirements:
+        version = find_version(one.name)
+        for there, hosts in _group(nodes, lambda node, name=one.name: node.versions.get(name)).items():
+            if there is None or not one.specifier.contains(there, prereleases=True):
+                yield Difference(one.name, version, there, hosts, _plain(one))
+            elif there != version:
+                # Two versions of Ray do not understand each other, whatever the requirement says.
+                yield Difference(one.name, version, there, hosts, f"ray=={version}" if one.name == "ray" else "")
+
+
+def _group(nodes: Sequence[Node], value: Any) -> dict[str | None, tuple[str, ...]]:
+    grouped: dict[str | None, tuple[str, ...]] = {}
+    for node in nodes:
+        grouped[value(node)] = (*grouped.get(value(node), ()), node.host)
+    return grouped
+
+
+def _plain(requirement: Requirement) -> str:
+    """As pip takes it, without the marker that says which extra it belongs to."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{requirement.specifier}"
+
+
+def _install_refusals(differences: Iterable[Difference]) -> Iterator[str]:
+    """A line for each set of nodes that lacks something."""
+    needed: dict[tuple[str, ...], list[str]] = {}
+    for found in differences:
+        if found.install:
+            needed.setdefault(found.nodes, []).append(found.install)
+    for hosts, packages in needed.items():
+        yield f"install on {shorten_hosts(hosts)}: {' '.join(repr(name) for name in packages)}"
+
+
+def _by_path(nodes: Sequence[Node], paths: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        for path in getattr(node, paths):
+            found.setdefault(path, []).append(node.host)
+    return found
+
+
+def _warnings(used: Sequence[Node], sweep: Sweep) -> Iterator[str]:
+    if len(used) > 1 and sweep.corpus.cache is None and (sweep.pretrained == AUTO or sweep.teacher is not None):
+        what = "the teacher's posteriors" if sweep.teacher is not None else "the weights of pretrained: auto"
+        yield f"corpus.cache: is not set, so {what} lie in the driver's home; set it to a folder that all nodes share"

@@ -1,0 +1,91 @@
+"""Lay out what a cluster is sent: the package as it runs here, and a folder with the resolved sweep."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from glosstune.search.driving import write_sweep
+from glosstune.search.sweep import Sweep
+from glosstune.search.workplace import Workplace
+from glosstune.spaces.errors import SettingError
+
+# Of a request to Ray's job server, which answers 413 to a larger one.
+LIMIT_MIB = 100
+
+_PARTS = ("models", "results", "search", "spaces", "trainables")
+_ENDINGS = {".py", ".yaml", ".html", ".css", ".js"}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What is sent.
+
+    Attributes:
+        package: a folder ``glosstune`` that Python imports once its parent is on the path.
+        working_dir: where the job starts; holds ``sweep.yaml``.
+    """
+
+    package: Path
+    working_dir: Path
+
+    def files(self) -> list[Path]:
+        """Every file of both, sorted."""
+        return sorted(
+            path for folder in (self.package, self.working_dir) for path in folder.rglob("*") if path.is_file()
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together, before they are packed."""
+        return sum(path.stat().st_size for path in self.files())
+
+
+def stage(sweep: Sweep, folder: Path) -> Staged:
+    """Write package and working folder of a sweep below an empty folder.
+
+    Raises:
+        SettingError: they are too large to be sent.
+    """
+    staged = Staged(folder / "glosstune", folder / "work")
+    for part in _PARTS:
+        _copy(_find(part), staged.package / part)
+    staged.working_dir.mkdir()
+    write_sweep(sweep, Workplace(staged.working_dir))
+    check_size(staged)
+    return staged
+
+
+def check_size(staged: Staged) -> None:
+    """Raise SettingError where a cluster would refuse the upload."""
+    size_mib = staged.size_bytes / 2**20
+    if size_mib > LIMIT_MIB:
+        largest = max(staged.files(), key=lambda path: path.stat().st_size)
+        rule = f"{size_mib:.0f} MiB are to be sent, but a Ray cluster takes at most {LIMIT_MIB} MiB"
+        raise SettingError(f"{rule}; the largest file is {largest.name}")
+
+
+def _find(part: str) -> Path:
+    """The folder that a package is imported from; in an editable install it need not lie in one called glosstune."""
+    spec = find_spec(f"glosstune.{part}")
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingError(f"glosstune.{part}: is not installed here; install glosstune again")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in _package_files(source):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _package_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "__pycache__")):
+            continue
+        if path.is_dir():
+            yield from _package_files(path)
+        elif path.suffix in _ENDINGS or path.name == "py.typed":
+            yield path

@@ -1,0 +1,58 @@
+import configparser
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glosstune.search import load_sweep
+from glosstune.search.cluster import staging
+from glosstune.search.cluster.staging import stage
+from glosstune.spaces import SettingError
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_all_packages_and_their_data_are_sent_and_nothing_else(tmp_path: Path) -> None:
+    staged = stage(load_sweep("student"), tmp_path)
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    packages = parser["options"]["packages"].split()
+    wanted = set()
+    for package in packages:
+        name = package.removeprefix("glosstune.").replace(".", "/")
+        for pattern in ("*.py", *parser["options.package_data"][package].split(", ")):
+            wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / name).glob(pattern)}
+    sent = {path.relative_to(staged.package).as_posix() for path in staged.package.rglob("*") if path.is_file()}
+    assert sent == wanted
+    assert (staged.package / "search" / "sweeps" / "student.yaml").is_file()
+
+
+def test_what_is_sent_runs_without_the_checkout(tmp_path: Path) -> None:
+    staged = stage(load_sweep("student"), tmp_path)
+    told = subprocess.run(
+        # Isolated, so that neither the editable install's hooks nor PYTHONPATH lend it anything of the checkout.
+        [sys.executable, "-c", "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'ditable' not in repr(f)]; "
+         "from glosstune.search import load_sweep; import glosstune.search as s; "
+         "print(s.__file__, load_sweep('sweep.yaml').name)"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=staged.working_dir,
+        capture_output=True,
+        text=True,
+        check=True,
+    )  # fmt: skip
+    assert told.stdout.split() == [str(staged.package / "search" / "__init__.py"), "student"]
+
+
+def test_the_sweep_that_is_sent_is_the_same_with_every_path_absolute(tmp_path: Path) -> None:
+    sweep = load_sweep("student-phoenix", ["corpus.root=here", "search.samples=3"])
+    staged = stage(sweep, tmp_path)
+    assert load_sweep(staged.working_dir / "sweep.yaml") == sweep
+    assert sweep.corpus.root == Path.cwd() / "here"
+
+
+def test_too_much_is_refused_with_size_and_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "LIMIT_MIB", 0.1)
+    with pytest.raises(SettingError, match=r"1 MiB are to be sent, .* at most 0\.1 MiB; the largest file is \w+\.\w+"):
+        stage(load_sweep("student"), tmp_path)
