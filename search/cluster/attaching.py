@@ -38,7 +38,7 @@ def attach(address: str, say: Callable[..., object]) -> None:
             ray.init(address=address, runtime_env=modules, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0]
-            rule = f"no Ray cluster answers at {address} ({reason}); start one, or correct the address"
+            rule = f"no Ray cluster answers at {address} ({reason}); start one, or correct the address or the token"
             raise SettingError(rule, key="--address") from error
 
 
