@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ruamel.yaml import YAML
 
+from glosstune.search.gpu_share import MOST_TRIALS
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.weights import Say, list_plans, with_weights
 from glosstune.spaces import SettingError
@@ -191,10 +192,11 @@ def _most_samples(plan: Plan, budget_epochs: float) -> int:
 
 def _slots(sweep: Sweep, gpus: float) -> int:
     cpus = os.cpu_count() or 1
-    if gpus and not sweep.resources.gpu:
+    share = 1 / MOST_TRIALS if sweep.resources.gpu is None else sweep.resources.gpu  # else found when a sweep begins
+    if gpus and not share:
         rule = f"a trial asks for none of the {gpus:g} GPUs; say for what share, such as resources.gpu=0.25"
         raise SettingError(rule, key="resources.gpu")
-    slots = int(gpus / (sweep.resources.gpu or 1.0) + 1e-3) if gpus else int(cpus / sweep.resources.cpu + 1e-3)
+    slots = int(gpus / share + 1e-3) if gpus else int(cpus / sweep.resources.cpu + 1e-3)
     if slots < 1:
         have = f"{gpus:g} GPUs" if gpus else f"{cpus} CPUs"
         raise SettingError(f"a trial asks for more than the {have} that there are", key="resources")

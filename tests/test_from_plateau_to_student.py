@@ -62,6 +62,13 @@ def test_every_command_of_the_guide_leads_to_the_next(
     assert (epochs["distillation_loss"] > 0).all()
     manifest = json.loads((tmp_path / "runs" / "student" / "manifest.json").read_text())
     assert manifest["teacher"]["wer"] == pytest.approx(comparison["models"][0]["rates"]["wer"])
+    assert load_recogniser(tmp_path / "student.safetensors").recorded["teacher"] == {
+        name: manifest["teacher"][name] for name in ("sha256", "wer")
+    }
+    monkeypatch.setattr(sys, "argv", ["glosstune", "reproduce", "runs/student", "0", "--epochs", "1"])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert not ended.value.code
     for name in ("teacher", "student"):
         assert load_recogniser(tmp_path / f"{name}.safetensors").settings.corpus.sentences == 24
 

@@ -19,6 +19,7 @@ CHECKPOINT_KEYS = {
     "fresh",
     "conditioning",
     "micro_batches",
+    "taught_by",
 }
 
 

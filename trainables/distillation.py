@@ -39,6 +39,11 @@ class Distillation:
         frames = corpus.table["frames"].tolist()
         return cls(settings.distillation, teacher_posteriors(settings, corpus), frames, settings.model.time_stride)
 
+    @property
+    def teacher(self) -> dict[str, object]:
+        """What is known of the file that teaches: its hash, and its WER on dev, a fraction."""
+        return {"sha256": self.posteriors.sha256, "wer": self.posteriors.wer}
+
     def loss(
         self, rows: Sequence[int], played: Tensor, log_probs: Tensor, encoded: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor]:

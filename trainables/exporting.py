@@ -93,6 +93,7 @@ def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object])
         "vocabulary": list(state["vocabulary"]),
         "recordings": list(state["recordings"]),
         "settings": settings.model_copy(update={"pretrained": None, "teacher": None}).model_dump(mode="json"),
+        "teacher": state["taught_by"],
         "scores": {"epoch": int(state["epoch"]), **scores},
     }
     write_weights(out, {**state["model"], **conditioning}, recorded)

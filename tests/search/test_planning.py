@@ -75,7 +75,7 @@ def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
         ((None, [], 0.0, 0.0, 1.0, False), "--hours: must be a number above 0; got 0"),
         ((None, [], 1.0, 0.0, -1.0, False), "--seconds-per-epoch: must be"),
         ((None, [], 1.0, 0.0, 1.0, True), "--write: name a sweep file of your own"),
-        ((None, [], 1.0, 4.0, 1.0, False), "resources.gpu: a trial asks for none of the 4 GPUs"),
+        ((None, ["resources.gpu=0"], 1.0, 4.0, 1.0, False), "resources.gpu: a trial asks for none of the 4 GPUs"),
     ],
 )
 def test_a_plan_that_cannot_be_made_says_why(arguments: tuple, message: str) -> None:
