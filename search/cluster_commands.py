@@ -1,17 +1,24 @@
 """The commands for sweeps on clusters: submit, status, logs, stop."""
 
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from glosstune.search.sweep_arguments import split_arguments
+from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from glosstune.search.cluster.submission import Plan
+    from glosstune.search.sweep import Sweep
+    from glosstune.trainables.settings import Section
 
-Target = Literal["ray"]
+Target = Literal["ray", "slurm", "kuberay"]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -32,31 +39,70 @@ def submit(
     ] = None,
     *,
     to: Annotated[Target, typer.Option(help="What runs it.")],
-    address: Address = None,
-    out: Annotated[str | None, typer.Option(help="Folder or URI of the sweep; default STORAGE/NAME.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or s3:// address of the sweep; default STORAGE/NAME.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the job; default that of the sweep and the date.")] = None,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the log until the job has ended.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and contact nobody.")] = False,
+    address: Address = None,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="ray: show the log to its end.")] = True,
+    nodes: Annotated[int | None, typer.Option(help="slurm, kuberay: how many.")] = None,
+    gpus_per_node: Annotated[int | None, typer.Option(help="slurm, kuberay: GPUs of each.")] = None,
+    cpus_per_node: Annotated[int | None, typer.Option(help="slurm, kuberay: default what trials on GPUs need.")] = None,
+    time_limit_min: Annotated[int | None, typer.Option(help="slurm, kuberay: minutes until it has to end.")] = None,
+    partition: Annotated[str | None, typer.Option(help="slurm.")] = None,
+    account: Annotated[str | None, typer.Option(help="slurm.")] = None,
+    setup: Annotated[
+        list[str] | None, typer.Option(help="slurm: line of shell that makes glosstune available.")
+    ] = None,
+    sbatch: Annotated[list[str] | None, typer.Option(help="slurm: further option, such as --constraint=a100.")] = None,
+    run: Annotated[bool, typer.Option("--run", help="slurm: submit the script that is written.")] = False,
+    image: Annotated[str | None, typer.Option(help="kuberay: image that holds glosstune.")] = None,
+    ray_version: Annotated[str | None, typer.Option(help="kuberay: of the image; default the one here.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="kuberay.")] = None,
+    claim: Annotated[str | None, typer.Option(help="kuberay: volume claim that keeps the sweep.")] = None,
+    mount: Annotated[str | None, typer.Option(help="kuberay: where the claim is mounted.")] = None,
+    env_from_secret: Annotated[list[str] | None, typer.Option(help="kuberay: secret with keys of S3.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="slurm, kuberay: any other option of docs/cluster.md."),
+    ] = None,
 ) -> None:
-    """Check a cluster and run a sweep there; exit status 1 if a job that was followed did not succeed.
+    """Run a sweep on a cluster: as a Ray job, by a script for SLURM, or by a manifest for Kubernetes.
 
     Example: glosstune submit my.yaml --to ray --address http://head:8265 --out /shared/runs/a
     """
-    from glosstune.search.cluster import submit as send
-    from glosstune.search.cluster.ray_jobs import find_address
-    from glosstune.search.cluster.submission import plan_submission
     from glosstune.search.sweep import load_sweep
 
     path, overrides = split_arguments(arguments)
-    address = find_address(address)
     sweep = load_sweep(path, overrides)
-    if dry_run:
-        _describe(plan_submission(sweep, address, out=out, name=name, source=path, overrides=overrides))
+    named: dict[str, object] = {
+        "nodes": nodes,
+        "gpus_per_node": gpus_per_node,
+        "cpus_per_node": cpus_per_node,
+        "time_limit_min": time_limit_min,
+        "partition": partition,
+        "account": account,
+        "setup": setup,
+        "sbatch": sbatch,
+        "image": image,
+        "ray_version": ray_version,
+        "namespace": namespace,
+        "claim": claim,
+        "mount": mount,
+        "env_from_secret": env_from_secret,
+    }
+    options = {key: value for key, value in named.items() if value is not None and value != []}
+    if to == "ray":
+        _refuse(to, {**options, "set": option, "run": run})
+        _submit_to_ray(sweep, path, overrides, address, out, name, follow, dry_run)
         return
-    name = send(sweep, address, out=out, name=name, source=path, overrides=overrides)
-    typer.echo(name)
-    if follow:
-        _follow(name, address)
+    _refuse(to, {"address": address, "no_follow": not follow})
+    options |= dict(_parse_option(text) for text in option or ())
+    command = ["glosstune", *sys.argv[1:]]
+    if to == "slurm":
+        _submit_to_slurm(sweep, out, name, options, command, run, dry_run)
+    else:
+        _refuse(to, {"run": run})
+        _print_manifest(sweep, out, name, options, command)
 
 
 def status(
@@ -93,9 +139,17 @@ def logs(
 
     Example: glosstune logs teacher-2026-05-04-101500 --follow
     """
+    from glosstune.search.cluster.jobs import recall
     from glosstune.search.cluster.ray_jobs import connect, job_info, plain_errors
+    from glosstune.search.cluster.slurm_jobs import log_of
     from glosstune.search.cluster.states import locate
 
+    job = recall(name)
+    if address is None and job is not None and job.kind == "slurm":
+        if follow:
+            raise SettingError(f"is not for jobs of SLURM; use tail -f, on the log beside {job.place}", key="--follow")
+        typer.echo(log_of(job.place), nl=False)
+        return
     address = locate(name, address)
     if follow:
         _follow(name, address)
@@ -114,6 +168,91 @@ def stop(name: Name, *, address: Address = None) -> None:
     from glosstune.search.cluster.states import stop_job
 
     typer.echo(stop_job(name, address, partial(typer.echo, err=True)))
+
+
+def _submit_to_ray(
+    sweep: "Sweep",
+    path: Path | str | None,
+    overrides: list[str],
+    address: str | None,
+    out: str | None,
+    name: str | None,
+    follow: bool,
+    dry_run: bool,
+) -> None:
+    from glosstune.search.cluster import submit as send
+    from glosstune.search.cluster.ray_jobs import find_address
+    from glosstune.search.cluster.submission import plan_submission
+
+    address = find_address(address)
+    if dry_run:
+        _describe(plan_submission(sweep, address, out=out, name=name, source=path, overrides=overrides))
+        return
+    name = send(sweep, address, out=out, name=name, source=path, overrides=overrides)
+    typer.echo(name)
+    if follow:
+        _follow(name, address)
+
+
+def _submit_to_slurm(
+    sweep: "Sweep",
+    out: str | None,
+    name: str | None,
+    options: dict[str, object],
+    command: list[str],
+    run: bool,
+    dry_run: bool,
+) -> None:
+    from glosstune.search.cluster.jobs import Job, remember
+    from glosstune.search.cluster.kuberay import KubeOptions
+    from glosstune.search.cluster.options import read_options
+    from glosstune.search.cluster.slurm import SlurmOptions, job_files
+    from glosstune.search.cluster.slurm_jobs import submit_slurm
+    from glosstune.spaces.object_storage import join
+
+    name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    place = out or join(sweep.storage, name)
+    _refuse("slurm", {key: value for key, value in options.items() if key in _only(KubeOptions, SlurmOptions)})
+    read = read_options(SlurmOptions, options)
+    job = submit_slurm(sweep, name, place, read, command, run=run, dry_run=dry_run, say=typer.echo)
+    if job is not None:
+        submitted = datetime.now(UTC).isoformat(timespec="seconds")
+        remember(name, Job("slurm", place, submitted, f"sbatch {job_files(place).script}", id=job))
+        typer.echo(name)
+
+
+def _print_manifest(
+    sweep: "Sweep", out: str | None, name: str | None, options: dict[str, object], command: list[str]
+) -> None:
+    from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest
+    from glosstune.search.cluster.options import read_options
+    from glosstune.search.cluster.slurm import SlurmOptions
+    from glosstune.spaces.object_storage import join
+
+    name = name or sweep.name.lower().replace("_", "-").replace(".", "-")
+    place = out or join(sweep.storage, name)
+    _refuse("kuberay", {key: value for key, value in options.items() if key in _only(SlurmOptions, KubeOptions)})
+    typer.echo(rayjob_manifest(sweep, name, place, read_options(KubeOptions, options), command), nl=False)
+
+
+def _refuse(to: str, options: Mapping[str, object]) -> None:
+    """Raise SettingError for the first option that was given: what it asks for would not be done."""
+    for option, value in options.items():
+        if value:
+            raise SettingError(f"is not for --to {to}; leave it out", key=f"--{option.replace('_', '-')}")
+
+
+def _only(kind: "type[Section]", other: "type[Section]") -> set[str]:
+    return set(kind.model_fields) - set(other.model_fields)
+
+
+def _parse_option(text: str) -> tuple[str, object]:
+    from glosstune.search.yaml_data import parse_yaml
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"must be KEY=VALUE; got {text!r}", key="--set")
+    return key.strip(), parse_yaml(value, f"--set {text}")
 
 
 def _follow(name: str, address: str) -> None:

@@ -34,6 +34,9 @@ Arguments = Annotated[
 ]
 # A folder or, as ``storage`` of a sweep file, an address on object storage: a Path would swallow one of its slashes.
 ResultsFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or its s3:// address.")]
+Attached = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT|auto", help="Ray cluster to attach to; default RAY_ADDRESS.")
+]
 Labels = Literal["isolated", "uniform", "aligned"]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
@@ -52,6 +55,7 @@ def sweep(
     arguments: Arguments = None,
     out: Annotated[str | None, typer.Option(help="Folder or s3:// address; default sweeps/NAME-DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where a sweep lies there.")] = False,
+    address: Attached = None,
 ) -> None:
     """Search for the best recipe.
 
@@ -67,9 +71,9 @@ def sweep(
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
     if resume and out is not None and Workplace.at(out).begun:
-        _finish(lambda: resume_as(out, settings, overrides))
+        _finish(lambda: resume_as(out, settings, overrides, address))
     else:
-        _finish(lambda: launch(settings, out))
+        _finish(lambda: launch(settings, out, address=address))
 
 
 @app.command()
@@ -83,6 +87,7 @@ def resume(
     queue: Annotated[
         list[Path] | None, typer.Option(help="YAML file of a configuration to try next; may be repeated.")
     ] = None,
+    address: Attached = None,
 ) -> None:
     """Go on with a sweep that was interrupted or has ended, or change one that runs.
 
@@ -90,7 +95,7 @@ def resume(
     """
     from glosstune.search.resuming import resume as go_on
 
-    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=queue or []))
+    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=queue or [], address=address))
 
 
 @app.command()

@@ -22,12 +22,15 @@ from glosstune.spaces.errors import FolderError, Interrupted
 from glosstune.spaces.object_storage import join
 
 
-def launch(sweep: Sweep, out: Path | str | None = None, *, console: Console | None = None) -> Results:
+def launch(
+    sweep: Sweep, out: Path | str | None = None, *, address: str | None = None, console: Console | None = None
+) -> Results:
     """Run a sweep and return its results.
 
     Args:
         sweep: what to search (see ``load_sweep``).
         out: the sweep's place, a folder or a URI as ``storage``; default ``<storage>/<name>-<date>``.
+        address: ``HOST:PORT`` or ``auto``, of a Ray cluster to attach to; default RAY_ADDRESS, else this machine.
         console: where progress is shown; default standard error.
 
     Raises:
@@ -43,7 +46,7 @@ def launch(sweep: Sweep, out: Path | str | None = None, *, console: Console | No
     work = Workplace.at(out or _dated_place(sweep))
     _check_free(work)
     earlier_trials(sweep, lambda line: None)
-    prepared = prepare(sweep, say)
+    prepared = prepare(sweep, say, work.place, address)
     _reserve(work)
     with work.owned():
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)

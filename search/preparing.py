@@ -6,6 +6,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.authentication import ask_for_tokens
+from glosstune.search.cluster.attaching import attach, check_address, check_nodes
 from glosstune.search.gpu_share import gpu_share, needed_gb
 from glosstune.search.sweep import AUTO, Sweep
 from glosstune.search.tracking import check_tracking
@@ -37,12 +38,18 @@ class Prepared:
     teacher: dict[str, Any] | None
 
 
-def prepare(sweep: Sweep, say: Say) -> Prepared:
+def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> Prepared:
     """Open or pack the corpus, connect to Ray, and make the weights where there are none; nothing is kept.
+
+    Args:
+        place: of the sweep, which all nodes of a cluster have to see.
+        address: of a cluster to attach to; default RAY_ADDRESS, else Ray is started here.
 
     Raises:
         CorpusError, CheckpointError, SettingError: see ``launch``.
     """
+    if address is not None:
+        check_address(address)
     if sweep.pretrained not in (None, AUTO):
         read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
     if sweep.teacher is not None:
@@ -66,7 +73,10 @@ def prepare(sweep: Sweep, say: Say) -> Prepared:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
+    if address is not None:
+        attach(address, say)
     start_ray()
+    check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:
         longest = max(map(corpus.length, corpus.rows("train")))
         sweep = _with_gpu(sweep, longest, gpu_memory_gb(), say)

@@ -30,6 +30,7 @@ def resume(
     *,
     samples: str | None = None,
     queue: Sequence[Path] = (),
+    address: str | None = None,
     console: Console | None = None,
 ) -> Results | None:
     """Go on with the sweep in a folder, or on object storage, and return its results.
@@ -41,6 +42,7 @@ def resume(
         overrides: ``key=value`` as for ``load_sweep``; see ``changes`` for what may change.
         samples: how many trials the sweep has, or how many more, such as ``+32``.
         queue: YAML files of a configuration each, to try before the sampler suggests others, on top of the samples.
+        address: of a Ray cluster, as for ``launch``.
         console: where progress is shown; default standard error.
 
     Returns:
@@ -63,7 +65,7 @@ def resume(
     configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:
         with work.owned():
-            interrupted = _drive(work, new, configurations, console)
+            interrupted = _drive(work, new, configurations, address, console)
     except Driven:
         if not changes and not queue:
             raise
@@ -77,19 +79,25 @@ def resume(
     return load_results(work.place)
 
 
-def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str]) -> Results | None:
+def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str], address: str | None) -> Results | None:
     """Go on with the sweep that lies in a place, which must be the one that is asked for.
 
     What may change and the command does not name stays as the place has it: it may have been changed since.
     """
     list_changes(load_sweep(as_local(place) / SWEEP), sweep)
-    return resume(place, [override for override in overrides if is_changeable(override.partition("=")[0].strip())])
+    return resume(
+        place,
+        [override for override in overrides if is_changeable(override.partition("=")[0].strip())],
+        address=address,
+    )
 
 
-def _drive(work: Workplace, new: Sweep, queue: Sequence[Mapping[str, Any]], console: Console) -> Signals | None:
+def _drive(
+    work: Workplace, new: Sweep, queue: Sequence[Mapping[str, Any]], address: str | None, console: Console
+) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
-    prepared = prepare(work.with_inputs(new, manifest), say)
+    prepared = prepare(work.with_inputs(new, manifest), say, work.place, address)
     _check_same(work.place, manifest, prepared)
     record = work.record
     record.repair()

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -60,11 +60,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found: ``refusals`` end a submission, ``warnings`` do not."""
+    """What was found: ``refusals`` end a submission, differences alone do not."""
 
     differences: list[Difference]
     refusals: list[str]
-    warnings: list[str]
+
+    def tell(self, say: Callable[..., object], where: str) -> None:
+        """Say what differs, and raise SettingError, a line for each refusal, where there is any."""
+        if self.differences:
+            say(self.table(), soft_wrap=False)
+        if self.refusals:
+            raise SettingError("\n".join(f"{where}: {refusal}" for refusal in self.refusals))
 
     def table(self) -> Table:
         """The differences, for the console."""
@@ -150,7 +156,7 @@ def judge(nodes: Sequence[Node], sweep: Sweep, requirements: Sequence[Requiremen
         ("unshared", "is another folder there than where the driver runs; use shared storage, such as NFS, or s3://"),
     ):
         refusals += [f"{path} {rule}: {shorten_hosts(hosts)}" for path, hosts in _by_path(answered, paths).items()]
-    return Verdict(differences, refusals, list(_warnings(used, sweep)))
+    return Verdict(differences, refusals)
 
 
 def shorten_hosts(hosts: Sequence[str]) -> str:
@@ -221,9 +227,3 @@ def _by_path(nodes: Sequence[Node], paths: str) -> dict[str, list[str]]:
         for path in getattr(node, paths):
             found.setdefault(path, []).append(node.host)
     return found
-
-
-def _warnings(used: Sequence[Node], sweep: Sweep) -> Iterator[str]:
-    if len(used) > 1 and sweep.corpus.cache is None and (sweep.pretrained == AUTO or sweep.teacher is not None):
-        what = "the teacher's posteriors" if sweep.teacher is not None else "the weights of pretrained: auto"
-        yield f"corpus.cache: is not set, so {what} lie in the driver's home; set it to a folder that all nodes share"

@@ -8,7 +8,7 @@ first process of a Ray container hands none on: a hook before the end of the hea
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -119,23 +119,6 @@ def rayjob_manifest(sweep: Sweep, name: str, place: str, options: KubeOptions, c
     job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": _job(name, cpus, options)}
     texts = [yaml.dump(part, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120) for part in (files, job)]
     return f"{command_comment(command)}\n" + "---\n".join(texts)
-
-
-def submit_kuberay(
-    sweep: Sweep,
-    name: str,
-    place: str,
-    options: KubeOptions,
-    command: Sequence[str],
-    *,
-    say: Callable[[str], object],
-) -> None:
-    """Say the manifest, which ``kubectl apply`` takes; nothing is sent from here.
-
-    Raises:
-        SettingError: see ``rayjob_manifest``.
-    """
-    say(rayjob_manifest(sweep, name, place, options, command))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -48,13 +48,19 @@ def stage(sweep: Sweep, folder: Path) -> Staged:
     Raises:
         SettingError: they are too large to be sent.
     """
-    staged = Staged(folder / "glosstune", folder / "work")
-    for part in _PARTS:
-        _copy(_find(part), staged.package / part)
+    staged = Staged(stage_package(folder), folder / "work")
     staged.working_dir.mkdir()
     write_sweep(sweep, Workplace(staged.working_dir))
     check_size(staged)
     return staged
+
+
+def stage_package(folder: Path) -> Path:
+    """Copy the package as it is imported here into a folder ``glosstune`` below an empty one."""
+    package = folder / "glosstune"
+    for part in _PARTS:
+        _copy(_find(part), package / part)
+    return package
 
 
 def check_size(staged: Staged) -> None:

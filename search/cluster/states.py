@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from glosstune.search.cluster import slurm_jobs
 from glosstune.search.cluster.jobs import Job, recall, require_kind
 from glosstune.search.cluster.ray_jobs import PLACE, connect, find_address, job_info, plain_errors, wait_for_end
 from glosstune.spaces.errors import SettingError
@@ -27,6 +28,9 @@ def describe_job(name: str, address: str | None) -> str:
     Raises:
         SettingError: its cluster cannot be reached or has no such job.
     """
+    job = recall(name)
+    if address is None and job is not None and job.kind == "slurm":
+        return _describe_slurm(name, job)
     address = locate(name, address)
     return _describe(name, address, job_info(connect(address), address, name))
 
@@ -35,6 +39,9 @@ def describe_jobs(jobs: Mapping[str, Job]) -> Iterator[str]:
     """A line or two for each job, whether its cluster answers or not; each cluster is tried once."""
     clients: dict[str, JobSubmissionClient | SettingError] = {}
     for name, job in jobs.items():
+        if job.kind == "slurm":
+            yield _describe_slurm(name, job)
+            continue
         if job.kind != "ray" or job.address is None:
             continue
         if job.address not in clients:
@@ -57,6 +64,9 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
     Raises:
         SettingError: its cluster cannot be reached or has no such job.
     """
+    known = recall(name)
+    if address is None and known is not None and known.kind == "slurm":
+        return f"{name}: {slurm_jobs.stop(str(known.id))}\ngo on with: {known.again}"
     address = locate(name, address)
     client = connect(address)
     info = job_info(client, address, name)
@@ -69,6 +79,14 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
         return f"{name}: {status}; results: {place}"
     again = f"glosstune submit SWEEP.yaml --to ray --address {address} --out {place}" if job is None else job.again
     return f"{name}: {status}\ngo on with: {again}\nor, where {place} is at hand: glosstune resume {place}"
+
+
+def _describe_slurm(name: str, job: Job) -> str:
+    try:
+        state = slurm_jobs.status_of(str(job.id))
+    except SettingError as error:
+        state = f"unknown  {error}"
+    return f"{name}  {state}  job {job.id}, sent {job.submitted}; results: {job.place}"
 
 
 def _describe(name: str, address: str, info: "JobDetails") -> str:

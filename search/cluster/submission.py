@@ -84,7 +84,9 @@ def plan_submission(
     name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
     if name.startswith((".", "-")) or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise SettingError(f"--name {name}: must be letters, digits, '.', '_' and '-', because a folder is called so")
-    place = join(sweep.storage, name) if out is None else check_uri(out, "--out") if is_uri(out) else os.path.abspath(out)
+    place = (
+        join(sweep.storage, name) if out is None else check_uri(out, "--out") if is_uri(out) else os.path.abspath(out)
+    )
     changes = [_absolute(override, sweep) for override in overrides if is_changeable(_key(override))]
     run = ["python", "-m", "glosstune.search", "sweep", SWEEP, *changes, "--out", place, "--resume"]
     file = () if source is None else (str(Path(source).absolute() if Path(source).is_file() else source),)
@@ -167,13 +169,7 @@ def _check_cluster(client: "JobSubmissionClient", address: str, plan: Plan, file
     """Raise SettingError, a line for each reason, where the sweep cannot run there; tell what else differs."""
     requirements = read_requirements(plan.sweep, plan.place)
     nodes = read_answer(_run_probe(client, address, plan, files))
-    verdict = judge(nodes, plan.sweep, requirements)
-    if verdict.differences:
-        say(verdict.table(), soft_wrap=False)
-    for warning in verdict.warnings:
-        say(f"warning: {warning}")
-    if verdict.refusals:
-        raise SettingError("\n".join(f"{address}: {refusal}" for refusal in verdict.refusals))
+    judge(nodes, plan.sweep, requirements).tell(say, address)
 
 
 def _run_probe(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged) -> str:

@@ -31,7 +31,7 @@ def lacking(node: Node, **versions: str | None) -> Node:
 
 
 def test_a_cluster_like_this_machine_passes_without_a_word() -> None:
-    assert verdict(HEAD, WORKER) == Verdict([], [], [])
+    assert verdict(HEAD, WORKER) == Verdict([], [])
 
 
 def test_one_line_names_all_that_is_to_be_installed_and_where() -> None:
@@ -103,20 +103,21 @@ def test_a_node_that_did_not_answer_is_refused() -> None:
     assert verdict(HEAD, silent).refusals == ["worker: could not be looked at: does not answer"]
 
 
-def test_weights_that_are_made_once_need_a_shared_cache_where_there_are_several_nodes() -> None:
-    sweep = load_sweep("teacher", ["pretrained=auto"])
-    assert verdict(HEAD, sweep=sweep).warnings == []
-    assert "corpus.cache: is not set" in verdict(HEAD, WORKER, sweep=sweep).warnings[0]
-    cached = load_sweep("teacher", ["pretrained=auto", "corpus.cache=/shared/cache"])
-    assert verdict(HEAD, WORKER, sweep=cached).warnings == []
+def test_files_that_trials_begin_from_have_to_be_where_the_driver_is_alone() -> None:
+    sweep = load_sweep("teacher-phoenix", ["pretrained=/w.safetensors", "corpus.root=/data"])
+    lacking = replace(WORKER, missing=["/w.safetensors", "/data"])
+    (refusal,) = verdict(HEAD, lacking, sweep=sweep).refusals
+    assert refusal.startswith("/data is not there")
+    (refusal,) = verdict(replace(HEAD, missing=["/w.safetensors"]), WORKER, sweep=sweep).refusals
+    assert refusal.startswith("/w.safetensors is not there")
 
 
 def test_requirements_follow_what_the_sweep_uses() -> None:
-    plain = {one.name for one in read_requirements(load_sweep("student-phoenix", ["corpus.root=/data"]))}
+    plain = {one.name for one in read_requirements(load_sweep("student-phoenix", ["corpus.root=/data"]), PLACE)}
     assert {"torch", "ray", "optuna"} <= plain
     assert not {"spoken-to-signed", "wandb", "pytest"} & plain
-    embedded = {one.name for one in read_requirements(load_sweep("student", ["tracking=wandb"]))}
-    assert embedded - plain == {"spoken-to-signed", "pose-format", "wandb"}
+    embedded = {one.name for one in read_requirements(load_sweep("student", ["tracking=wandb"]), "s3://bucket/a")}
+    assert embedded - plain == {"spoken-to-signed", "pose-format", "wandb", "boto3"}
 
 
 def test_the_probe_is_asked_for_every_path_of_the_sweep() -> None:

@@ -14,7 +14,7 @@ from kuberay_fields import CONFIG_MAP, RAY_JOB, wrong_fields
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.cluster import kuberay
-from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest, submit_kuberay
+from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest
 from glosstune.search.cluster.options import read_options
 from glosstune.spaces.errors import SettingError
 
@@ -87,12 +87,6 @@ def test_the_version_of_ray_is_the_installed_one_unless_told() -> None:
     options = {name: value for name, value in CPUS.items() if name != "ray_version"}
     _, job = parts(manifest(SWEEP, "s3://bucket/a", options))
     assert job["spec"]["rayClusterSpec"]["rayVersion"] == version("ray")
-
-
-def test_the_manifest_can_be_piped_to_kubectl() -> None:
-    said = list[str]()
-    submit_kuberay(SWEEP, "a", "s3://bucket/a", read_options(KubeOptions, CPUS), COMMAND, say=said.append)
-    assert said == [manifest(SWEEP, "s3://bucket/a", CPUS)]
 
 
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from s3_server import S3Server
 
 from glosstune.results import load_results
 from glosstune.results.record import RECORD, read_record
@@ -57,6 +58,7 @@ sys.meta_path.insert(0, Shipped)
 @dataclass(frozen=True)
 class Head:
     address: str
+    gcs: str
     token: str
     on_cluster: dict[str, str]
     on_client: dict[str, str]
@@ -118,7 +120,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     command += [f"--{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("w") as log:
         started = subprocess.Popen(command, env=on_cluster, cwd=folder, stdout=log, stderr=log)
-    running = Head(address, token, on_cluster, on_client)
+    running = Head(address, f"127.0.0.1:{ports['port']}", token, on_cluster, on_client)
 
     def answers() -> bool:
         assert started.poll() is None, (folder / "log").read_text()
@@ -198,6 +200,18 @@ def test_a_job_outlives_its_client_is_stopped_and_goes_on(head: Head, tiny: list
     taken = head.client("submit", *sweep, *to, "--name", "second")
     assert taken.returncode == 2
     assert "--name second: the cluster has a job of that name" in taken.stderr
+
+
+def test_a_driver_beside_the_cluster_brings_its_package_and_keeps_the_sweep_on_s3(
+    head: Head, tiny: list[str], s3: S3Server
+) -> None:
+    place = s3.uri("attached")
+    asked = [*tiny, "search.samples=1", "training.epochs=2", "--address", head.gcs, "--out"]
+    done = head.client("sweep", *asked, place)
+    assert done.returncode == 0, done.stderr
+    trials = load_results(place).trials
+    assert trials["status"].to_list() == ["finished"]
+    assert str(trials["best_checkpoint"].iloc[0]).startswith("s3://bucket/attached/trials/0000/best.pt?")
 
 
 def test_what_the_cluster_lacks_is_told_before_anything_runs(head: Head, tiny: list[str], tmp_path: Path) -> None:
