@@ -6,19 +6,30 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from glosstune.search.cluster.ray_jobs import OPEN_CLUSTER
 from glosstune.search.weights import Say
 
 _MODE = "RAY_AUTH_MODE"
 
 
-def ask_for_tokens(say: Say) -> None:
-    """Turn Ray's authentication on, unless the environment says otherwise; to be called before Ray starts."""
-    # Ray decides when it is imported. One that is there already asks for tokens by itself where nothing is set, and
-    # would not start at all where something is set behind its back.
-    if "ray" not in sys.modules:
-        os.environ.setdefault(_MODE, "token")
-    named = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS")
-    if os.environ.get(_MODE, "token") == "token" and not any(map(os.environ.get, named)):
+def ask_for_tokens(say: Say, address: str | None = None) -> None:
+    """Turn Ray's authentication on, unless the environment says otherwise; to be called before Ray starts.
+
+    Args:
+        say: hears what can happen where it stays off.
+        address: of a cluster to attach to, which has a token already; default RAY_ADDRESS.
+    """
+    if _MODE not in os.environ:
+        os.environ[_MODE] = "token"
+        if "ray" in sys.modules:  # which has read the environment when it was imported
+            from ray._raylet import Config
+
+            Config.initialize("")
+    address = address or os.environ.get("RAY_ADDRESS")
+    if os.environ[_MODE] != "token":
+        if address:
+            say(f"warning: {address}: {OPEN_CLUSTER}")
+    elif not (address or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
         _keep_token(Path.home() / ".ray" / "auth_token", say)
 
 

@@ -160,7 +160,10 @@ def confirm(
             _train(out / name, part, console)
         _score(out, plan, parts, console)
     clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
-    utterances = pd.read_parquet(out / UTTERANCES)
+    try:
+        utterances = pd.read_parquet(out / UTTERANCES)
+    except Exception as error:  # pyarrow raises a different type for each kind of damage
+        raise FolderError(f"{out / UTTERANCES}: is damaged ({error}); give another folder with --out") from error
     utterances["broadcast"] = utterances["key"].map(_broadcast)
     summary = summarise_confirmation(utterances, clusters)
     if plan.folds:

@@ -69,12 +69,12 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
 
-    ask_for_tokens(say)
+    ask_for_tokens(say, address)
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
     if address is not None:
-        attach(address, say)
+        attach(address)
     start_ray()
     check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:

@@ -50,7 +50,7 @@ def test_a_token_that_others_can_read_is_told(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN", "t"), ("RAY_AUTH_TOKEN_PATH", "t"), ("RAY_ADDRESS", "head:1")],
+    [("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN", "t"), ("RAY_AUTH_TOKEN_PATH", "t")],
 )
 def test_no_token_is_made_where_none_is_needed(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -58,6 +58,31 @@ def test_no_token_is_made_where_none_is_needed(
     monkeypatch.setenv(name, value)
     ask_for_tokens(print)
     assert not (home / ".ray").exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_no_token_is_made_for_a_cluster_that_has_one(
+    home: Path, named: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not named:
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    ask_for_tokens(print, "head:6379" if named else None)
+    assert not (home / ".ray").exists()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_cluster_without_authentication_gets_a_warning_that_says_what_can_happen(
+    home: Path, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    if not named:
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    said: list[str] = []
+    ask_for_tokens(said.append, "head:6379" if named else None)
+    (warning,) = said
+    assert warning.startswith("warning: head:6379: asks for no token: whoever reaches this port runs any code there")
+    assert "RAY_AUTH_MODE=token" in warning
 
 
 START = """
