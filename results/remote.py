@@ -16,7 +16,7 @@ from glosstune.spaces.object_storage import CONNECTIONS, ObjectFolder, check_uri
 EVENTS = "record"
 COMPACTED = 1000
 # What lies in storage and is of no use to a reader.
-_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record)/.*|driver\.json|\.probe")
+_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record)/.*|driver\.(json|lock)|\.probe")
 _ORIGIN = "origin.json"
 _PATIENCE_S = 60.0
 
@@ -130,11 +130,15 @@ def _read_record(storage: ObjectFolder) -> bytes:
 def _read_origin(folder: Path) -> dict[str, Any]:
     path = folder / _ORIGIN
     try:
-        return _parse_origin(path, path.stat().st_mtime_ns)
-    except OSError:
+        known = _parse_origin(path, path.stat().st_mtime_ns)
+        # Anybody's folder may hold such a file: what it named would be asked, and written to, in this user's name.
+        own = [local_folder(known["uri"], kind) for kind in ("copies", "sweeps")]
+        return known if folder.absolute() in own else {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 
 @lru_cache(maxsize=8)
 def _parse_origin(path: Path, mtime_ns: int) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known

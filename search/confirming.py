@@ -24,6 +24,7 @@ from glosstune.results.record import RECORD
 from glosstune.results.remote import as_local
 from glosstune.search.driving import SWEEP
 from glosstune.search.launch import launch
+from glosstune.search.ownership import refuse_links
 from glosstune.search.resuming import resume
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.workplace import Workplace
@@ -132,6 +133,7 @@ def confirm(
     if out is None and is_uri(place):
         raise SettingError("missing; a confirmation is kept in a folder, say in which", key="--out")
     folder = as_local(place)
+    refuse_links(folder)
     out = (out or folder / FOLDER).expanduser().absolute()
     console = console or Console(stderr=True)
     sweep = load_sweep(folder / SWEEP)
@@ -158,7 +160,10 @@ def confirm(
             _train(out / name, part, console)
         _score(out, plan, parts, console)
     clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
-    utterances = pd.read_parquet(out / UTTERANCES)
+    try:
+        utterances = pd.read_parquet(out / UTTERANCES)
+    except Exception as error:  # pyarrow raises a different type for each kind of damage
+        raise FolderError(f"{out / UTTERANCES}: is damaged ({error}); give another folder with --out") from error
     utterances["broadcast"] = utterances["key"].map(_broadcast)
     summary = summarise_confirmation(utterances, clusters)
     if plan.folds:

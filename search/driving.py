@@ -24,7 +24,7 @@ from glosstune.search.trial_state import TrialState
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
-from glosstune.spaces.errors import GlosstuneError, SettingError
+from glosstune.spaces.errors import SettingError
 from glosstune.trainables.files import trial_name
 
 SWEEP = "sweep.yaml"
@@ -156,7 +156,7 @@ class _Watcher:
             asked = True
             try:
                 self._follow(request)
-            except (GlosstuneError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:  # whatever somebody has put there
                 self._display.note(f"a request was not followed: {error}")
         return asked
 

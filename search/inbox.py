@@ -31,7 +31,7 @@ def take(work: Workplace) -> Iterator[dict[str, Any]]:
         try:
             content = (work.folder / name).read_bytes() if work.storage is None else work.storage.read(name)
             request = json.loads(content or b"null")
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if isinstance(request, dict):
             yield request

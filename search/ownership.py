@@ -26,7 +26,9 @@ def owned(folder: Path) -> Iterator[None]:
 
     Raises:
         Driven: another driver lives.
+        FolderError: it holds a link that leads out of it.
     """
+    refuse_links(folder)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -40,6 +42,16 @@ def owned(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise FolderError where a link leads out of a folder: whoever made it would have files elsewhere written to."""
+    whole = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(whole):
+                rule = f"is a link out of the folder, to {path.resolve()}, which would be written to"
+                raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
 
 
 def _owner(folder: Path) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glosstune.models import read_weights
+from glosstune.search.authentication import ask_for_tokens
 from glosstune.search.cluster.attaching import attach, check_address, check_nodes
 from glosstune.search.gpu_share import gpu_share, needed_gb
 from glosstune.search.sweep import AUTO, Sweep
@@ -68,13 +69,12 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
 
-    # Ray 2.59 and newer decide on authentication at import; an open port without it runs anybody's code.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    ask_for_tokens(say, address)
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
     if address is not None:
-        attach(address, say)
+        attach(address)
     start_ray()
     check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:

@@ -45,8 +45,8 @@ class Sources:
     overrides: tuple[tuple[str, str], ...]
 
     def located(self, error: SettingError) -> str:
-        """The message with its source in front."""
-        return f"{self._named(error)}: {error}"
+        """The message with its source in front, without the credentials of an address in it."""
+        return re.sub(r"(?<=://)[^/\s'\"]*@", "", f"{self._named(error)}: {error}")
 
     def _named(self, error: SettingError) -> str:
         key = error.key

@@ -1,7 +1,6 @@
 """Attach a driver to a Ray cluster that runs already: ship the package to its nodes, and look at them first."""
 
 import logging
-import os
 import socket
 import tempfile
 from collections.abc import Callable
@@ -9,13 +8,12 @@ from pathlib import Path
 
 from glosstune.search.cluster.judging import Node, ask_about, judge, read_requirements
 from glosstune.search.cluster.probe import ask_nodes
-from glosstune.search.cluster.ray_jobs import OPEN_CLUSTER
 from glosstune.search.cluster.staging import stage_package
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError
 
 
-def attach(address: str, say: Callable[..., object]) -> None:
+def attach(address: str) -> None:
     """Connect this process to a cluster, whose trials then run the package as it is here.
 
     Args:
@@ -27,8 +25,6 @@ def attach(address: str, say: Callable[..., object]) -> None:
     check_address(address)
     import ray
 
-    if os.environ["RAY_AUTH_MODE"] != "token":
-        say(f"warning: {address}: {OPEN_CLUSTER}")
     with tempfile.TemporaryDirectory(prefix="glosstune-") as folder:
         modules = {"py_modules": [str(stage_package(Path(folder)))]}
         try:
