@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results.record import RECORD
+from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder
 
-# Each event is an object, ``record/00000012.json``; a thousand become one, ``record/00000000-00000999.json``.
+# Each event is an object, ``record/00000012.json``, and stays one: that it is there keeps a second driver out. For
+# readers a thousand are copied into one, ``thousands/00000000-00000999.json``.
 EVENTS = "record"
+THOUSANDS = "thousands"
 COMPACTED = 1000
 # What lies in storage and is of no use to a reader.
-_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record)/.*|driver\.(json|lock)|\.probe")
+_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record|thousands)/.*|driver\.(json|lock)|\.probe")
 _ORIGIN = "origin.json"
 _PATIENCE_S = 60.0
 
@@ -42,15 +45,20 @@ def mirror(storage: ObjectFolder, folder: Path) -> None:
         FolderError: no sweep lies there, an event of it is missing, or the storage cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = storage.list()
+    names, prefixes = storage.parts()
+    for prefix in prefixes:
+        if not _LEFT_THERE.fullmatch(prefix):
+            names |= storage.names(prefix)
     record = _read_record(storage)
     had = _read_origin(folder).get("objects", {})
     wanted = [name for name in names if not _LEFT_THERE.fullmatch(name) and _stays_below(name)]
     stale = [name for name in wanted if had.get(name) != names[name] or not (folder / name).exists()]
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda name: storage.download(name, folder / name), stale))
-    (folder / RECORD).write_bytes(record)
-    (folder / _ORIGIN).write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
+    with write_beside(folder / RECORD) as partial:
+        partial.write_bytes(record)
+    with write_beside(folder / _ORIGIN) as partial:
+        partial.write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
 
 
 def origin(folder: Path) -> str:
@@ -88,7 +96,7 @@ def number_events(names: Iterable[str]) -> list[str]:
     chosen, next_event = [], 0
     for start, end, name in spans:
         if end <= next_event:
-            continue  # a single one that has been compacted since
+            continue  # a single one of a thousand
         if start != next_event:
             raise FolderError(f"event {next_event} is missing; the next one is {start}")
         chosen.append(name)
@@ -103,7 +111,7 @@ def _stays_below(name: str) -> bool:
 
 def _span(name: str) -> tuple[int, int, str]:
     """First event of an object, the one after its last, and its name."""
-    found = re.fullmatch(rf"{EVENTS}/(\d{{8}})(?:-(\d{{8}}))?\.json", name)
+    found = re.fullmatch(rf"(?:{EVENTS}|{THOUSANDS})/(\d{{8}})(?:-(\d{{8}}))?\.json", name)
     if found is None:
         raise FolderError(f"{name}: is no event")
     start = int(found[1])
@@ -111,20 +119,21 @@ def _span(name: str) -> tuple[int, int, str]:
 
 
 def _read_record(storage: ObjectFolder) -> bytes:
-    for last_try in (False, False, True):  # a driver may put a thousand events together meanwhile
-        try:
-            names = number_events(storage.list(f"{EVENTS}/"))
-        except FolderError as error:
-            raise FolderError(f"{storage.uri}: {error}") from None
-        if not names:
-            raise FolderError(f"{storage.uri}: not the folder of a sweep: there is no record")
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            contents = [content for content in pool.map(storage.read, names) if content is not None]
-        if len(contents) == len(names):
-            break
-        if last_try:
-            raise FolderError(f"{storage.uri}: events vanish while they are read")
-    return b"".join(contents)
+    try:
+        names = number_events(_event_names(storage))
+    except FolderError as error:
+        raise FolderError(f"{storage.uri}: {error}") from None
+    if not names:
+        raise FolderError(f"{storage.uri}: not the folder of a sweep: there is no record")
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        return b"".join(content or b"" for content in pool.map(storage.read, names))
+
+
+def _event_names(storage: ObjectFolder) -> list[str]:
+    """The objects that hold the record: thousands, and the single events after them."""
+    thousands = sorted(storage.names(f"{THOUSANDS}/"))
+    after = f"{EVENTS}/{thousands[-1][-13:]}" if thousands else ""  # the last event of the last thousand
+    return [*thousands, *storage.names(f"{EVENTS}/", after=after)]
 
 
 def _read_origin(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The commands for sweeps on clusters: submit, status, logs, stop."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -99,10 +100,10 @@ def submit(
     options |= dict(_parse_option(text) for text in option or ())
     command = ["glosstune", *sys.argv[1:]]
     if to == "slurm":
-        _submit_to_slurm(sweep, out, name, options, command, run, dry_run)
+        _submit_to_slurm(sweep, overrides, out, name, options, command, run, dry_run)
     else:
         _refuse(to, {"run": run})
-        _print_manifest(sweep, out, name, options, command)
+        _print_manifest(sweep, overrides, out, name, options, command)
 
 
 def status(
@@ -196,6 +197,7 @@ def _submit_to_ray(
 
 def _submit_to_slurm(
     sweep: "Sweep",
+    overrides: list[str],
     out: str | None,
     name: str | None,
     options: dict[str, object],
@@ -205,34 +207,37 @@ def _submit_to_slurm(
 ) -> None:
     from glosstune.search.cluster.jobs import Job, remember
     from glosstune.search.cluster.kuberay import KubeOptions
-    from glosstune.search.cluster.options import read_options
+    from glosstune.search.cluster.options import find_place, list_overrides, read_options
     from glosstune.search.cluster.slurm import SlurmOptions, job_files
     from glosstune.search.cluster.slurm_jobs import submit_slurm
-    from glosstune.spaces.object_storage import join
 
     name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
-    place = out or join(sweep.storage, name)
+    place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
     _refuse("slurm", {key: value for key, value in options.items() if key in _only(KubeOptions, SlurmOptions)})
     read = read_options(SlurmOptions, options)
-    job = submit_slurm(sweep, name, place, read, command, run=run, dry_run=dry_run, say=typer.echo)
+    job = submit_slurm(sweep, name, place, read, command, changes, run=run, dry_run=dry_run, say=typer.echo)
     if job is not None:
         submitted = datetime.now(UTC).isoformat(timespec="seconds")
-        remember(name, Job("slurm", place, submitted, f"sbatch {job_files(place).script}", id=job))
+        remember(name, Job("slurm", place, submitted, shlex.join(["sbatch", str(job_files(place).script)]), id=job))
         typer.echo(name)
 
 
 def _print_manifest(
-    sweep: "Sweep", out: str | None, name: str | None, options: dict[str, object], command: list[str]
+    sweep: "Sweep",
+    overrides: list[str],
+    out: str | None,
+    name: str | None,
+    options: dict[str, object],
+    command: list[str],
 ) -> None:
     from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest
-    from glosstune.search.cluster.options import read_options
+    from glosstune.search.cluster.options import find_place, list_overrides, read_options
     from glosstune.search.cluster.slurm import SlurmOptions
-    from glosstune.spaces.object_storage import join
 
     name = name or sweep.name.lower().replace("_", "-").replace(".", "-")
-    place = out or join(sweep.storage, name)
+    place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
     _refuse("kuberay", {key: value for key, value in options.items() if key in _only(SlurmOptions, KubeOptions)})
-    typer.echo(rayjob_manifest(sweep, name, place, read_options(KubeOptions, options), command), nl=False)
+    typer.echo(rayjob_manifest(sweep, name, place, read_options(KubeOptions, options), command, changes), nl=False)
 
 
 def _refuse(to: str, options: Mapping[str, object]) -> None:

@@ -24,6 +24,7 @@ from glosstune.results.record import RECORD
 from glosstune.results.remote import as_local
 from glosstune.search.driving import SWEEP
 from glosstune.search.launch import launch
+from glosstune.search.manifest import read_manifest
 from glosstune.search.ownership import refuse_links
 from glosstune.search.resuming import resume
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
@@ -137,6 +138,8 @@ def confirm(
     out = (out or folder / FOLDER).expanduser().absolute()
     console = console or Console(stderr=True)
     sweep = load_sweep(folder / SWEEP)
+    if is_uri(place):  # whose weights and teacher this machine may lack
+        sweep = Workplace.at(place).with_inputs(sweep, read_manifest(folder))
     if folds and sweep.corpus.kind != "fingerspelling":
         raise SettingError("only the fingerspelling corpus has folds of signers; leave it out", key="--folds")
     results = load_results(folder)

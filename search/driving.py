@@ -10,6 +10,7 @@ import optuna
 import yaml
 from rich.console import Console
 
+from glosstune.results.record import RECORD
 from glosstune.search.board import Board
 from glosstune.search.changes import count_samples, list_changes
 from glosstune.search.conductor import Conductor
@@ -17,6 +18,7 @@ from glosstune.search.display import Display
 from glosstune.search.inbox import take
 from glosstune.search.mirror import Mirror
 from glosstune.search.progress import SweepProgress
+from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.sweep_state import Event
 from glosstune.search.tracking import open_tracker
@@ -24,7 +26,7 @@ from glosstune.search.trial_state import TrialState
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.trainables.files import trial_name
 
 SWEEP = "sweep.yaml"
@@ -55,14 +57,14 @@ def drive(
     from glosstune.search.tuning import count_slots, run_trials, train_with  # which imports Ray
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
-    record = work.record
+    record = _Guarded(work.record)
     conductor = Conductor(
         ready,
         record.append,
         slots=lambda: count_slots(conductor.state.sweep.resources),
         events=events,
         earlier=earlier_trials(ready, say),
-        source=record.path,
+        source=work.folder / RECORD,
     )
     for configuration in queue:
         conductor.queue(configuration)
@@ -78,7 +80,12 @@ def drive(
             say(f"nothing is left to run: {why}, or see glosstune resume --help")
         # What was asked for while the last trial ended is not lost either.
         while not conductor.done and received is None:
-            received = run_trials(conductor, trainable or train_with(ready, work), work.folder, watcher)
+            try:
+                received = run_trials(conductor, trainable or train_with(ready, work), work.folder, watcher)
+            except Exception as error:
+                if record.broken is not None:  # which Ray would show as its own, with a traceback
+                    raise record.broken from error
+                raise
             if not watcher.obey():
                 break
         conductor.close()
@@ -90,6 +97,21 @@ def drive(
 def write_sweep(sweep: Sweep, work: Workplace) -> None:
     """Write the resolved sweep into its folder."""
     work.write(SWEEP, yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True))
+
+
+class _Guarded:
+    """A record that remembers why it could not be written."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.broken: FolderError | None = None
+
+    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+        try:
+            return self._record.append(event, **fields)
+        except FolderError as error:
+            self.broken = error
+            raise
 
 
 class _View(Protocol):

@@ -24,7 +24,7 @@ def send(work: Workplace, request: dict[str, Any]) -> None:
 def take(work: Workplace) -> Iterator[dict[str, Any]]:
     """Every request that waits, oldest first; each is gone once the next is asked for."""
     if work.storage is not None:
-        waiting = sorted(work.storage.list(f"{INBOX}/"))
+        waiting = sorted(work.storage.names(f"{INBOX}/"))
     else:
         waiting = sorted(f"{INBOX}/{path.name}" for path in (work.folder / INBOX).glob("*.json") if path.is_file())
     for name in waiting:

@@ -14,12 +14,15 @@ from glosstune.results import Results, load_results
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.manifest import build_manifest
 from glosstune.search.outputs import check_free
+from glosstune.search.ownership import LOCK, OWNER
 from glosstune.search.preparing import prepare
 from glosstune.search.sweep import Sweep
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, Interrupted
-from glosstune.spaces.object_storage import join
+from glosstune.spaces.object_storage import ObjectFolder, join
+
+_BEFORE_THE_FIRST_EVENT = {"manifest.json", "sweep.yaml", OWNER}
 
 
 def launch(
@@ -43,12 +46,15 @@ def launch(
     console = console or Console(stderr=True)
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    work = Workplace.at(out or _dated_place(sweep))
+    work = Workplace.at(out or _dated_place(sweep), say)
     _check_free(work)
     earlier_trials(sweep, lambda line: None)
     prepared = prepare(sweep, say, work.place, address)
-    _reserve(work)
+    if work.storage is None:
+        _reserve(work.folder)
     with work.owned():
+        if work.storage is not None:
+            _clear(work)
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
         manifest = build_manifest(*known)
         work.keep_inputs(prepared.sweep, manifest)
@@ -81,14 +87,29 @@ def _check_free(work: Workplace) -> None:
         check_free(work.folder)
         return
     work.storage.check_usable()
-    if work.storage.list():
+    _check_unused(work, work.storage)
+
+
+def _check_unused(work: Workplace, storage: ObjectFolder) -> None:
+    objects, prefixes = storage.parts()
+    # What a driver leaves that was killed before its sweep had begun is in nobody's way.
+    if set(objects) - _BEFORE_THE_FIRST_EVENT or set(prefixes) - {"inputs/"}:
         raise FolderError(f"{work.place}: holds objects already; give another place with --out or remove them")
 
 
-def _reserve(work: Workplace) -> None:
-    if work.storage is not None:  # what lies here is of a sweep that was there before
-        shutil.rmtree(work.folder, ignore_errors=True)
+def _clear(work: Workplace) -> None:
+    """Let go of what an earlier sweep of that address has left on this machine; somebody may have begun one since."""
+    assert work.storage is not None
+    _check_unused(work, work.storage)
+    for path in work.folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in (LOCK, OWNER):
+            path.unlink(missing_ok=True)
+
+
+def _reserve(folder: Path) -> None:
     try:
-        work.folder.mkdir(parents=True)
+        folder.mkdir(parents=True)
     except OSError as error:
-        raise FolderError(f"{work.folder}: cannot be made: {error}; choose another folder with --out") from error
+        raise FolderError(f"{folder}: cannot be made: {error}; choose another folder with --out") from error

@@ -91,7 +91,9 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
 def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, say: Say) -> Sweep:
     """The sweep with the share of a GPU that its trials need, none where there is none."""
     share = 0.0 if memory_gb is None else gpu_share(sweep, frames, memory_gb)
-    if memory_gb is not None:
+    if memory_gb is None:
+        say("resources.gpu: 0, for there is no GPU")
+    else:
         needed = needed_gb(sweep, frames)
         say(f"resources.gpu: {share:g}, for a trial takes about {needed:.1f} of the smallest GPU's {memory_gb:.0f} GB")
     return sweep.model_copy(update={"resources": sweep.resources.model_copy(update={"gpu": share})})

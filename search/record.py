@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.remote import COMPACTED, EVENTS
+from glosstune.results.remote import COMPACTED, EVENTS, THOUSANDS
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.object_storage import ObjectFolder
 
@@ -71,9 +71,9 @@ class Record:
         self._count += 1
 
     def _compact(self) -> None:
-        """Put the newest thousand events into one object, which readers fetch in one request."""
+        """Copy the newest thousand events into one object, which readers fetch in one request."""
         assert self._storage is not None
         first = self._count - COMPACTED
         lines = self.path.read_bytes().splitlines(keepends=True)[first:]
-        self._storage.write(f"{EVENTS}/{first:08d}-{self._count - 1:08d}.json", b"".join(lines))
-        self._storage.remove(*(f"{EVENTS}/{number:08d}.json" for number in range(first, self._count)))
+        if len(lines) == COMPACTED:
+            self._storage.write(f"{THOUSANDS}/{first:08d}-{self._count - 1:08d}.json", b"".join(lines))

@@ -55,7 +55,7 @@ def resume(
         Interrupted: a signal ended it again.
     """
     console = console or Console(stderr=True)
-    work, folder = Workplace.at(place), as_local(place)
+    work, folder = Workplace.at(place, partial(console.print, soft_wrap=True, markup=False)), as_local(place)
     if not read_record(folder).events:
         raise FolderError(f"{work.place}: its record is empty; remove the folder and start the sweep again")
     old = load_sweep(folder / SWEEP)

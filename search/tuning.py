@@ -7,7 +7,6 @@ next segment whenever a slot is free, the scheduler passes on every report, and 
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from glosstune.search.cluster.attaching import check_answers
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import AUTO, Sweep
@@ -35,6 +35,7 @@ from glosstune.trainables.trainable import CTCTrainable, TrialContext
 # SIGUSR1, which Windows lacks, is what SLURM can be told to send before a job's time is up.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
+_LOOK_S = 60.0
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
@@ -103,9 +104,7 @@ def start_ray() -> None:
         return
     address = os.environ.get("RAY_ADDRESS", "")
     try:
-        host, _, port = address.rpartition(":")
-        if port.isdigit() and "/" not in host:
-            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would wait for minutes
+        check_answers(address)
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         reason = f"no Ray cluster answers at {address} ({error})" if address else f"Ray cannot start here ({error})"
@@ -138,12 +137,20 @@ def count_slots(resources: ResourceSettings) -> int:
 
 
 def gpu_memory_gb() -> float | None:
-    """Memory of the smallest GPU that trials may get; None where the cluster has none."""
+    """Memory of the smallest GPU that trials may get; None where the cluster has none.
+
+    Raises:
+        SettingError: they are taken, so none can be looked at.
+    """
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
     having = [node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("GPU")]
     where = (NodeAffinitySchedulingStrategy(node, soft=False) for node in having)
     asked = [_smallest_gpu_gb.options(scheduling_strategy=each).remote() for each in where]
-    return min(ray.get(asked), default=None)
+    ready, waiting = ray.wait(asked, num_returns=len(asked), timeout=_LOOK_S) if asked else ([], [])
+    if waiting:
+        rule = "cannot be found, because all GPUs of a node are taken; wait, or say for what share, such as 0.25"
+        raise SettingError(rule, key="resources.gpu")
+    return min(ray.get(ready), default=None)
 
 
 @ray.remote(num_cpus=0, num_gpus=0.01)

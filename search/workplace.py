@@ -1,6 +1,6 @@
 """Where a driver works: the folder of its sweep, and the object storage that outlives this machine where it has one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.object_storage import ObjectFolder, check_uri, is_uri, local_folder
 from glosstune.trainables.files import write_whole
+from glosstune.trainables.provenance import file_hash
 
 INPUTS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
@@ -35,12 +36,16 @@ class Workplace:
     _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, place: Path | str) -> "Workplace":
-        """The workplace of a path or a URI; nothing is made or asked."""
+    def at(cls, place: Path | str, say: Callable[[str], object] = lambda line: None) -> "Workplace":
+        """The workplace of a path or a URI; nothing is made or asked.
+
+        Args:
+            say: hears where object storage does not answer.
+        """
         if not is_uri(place):
             return cls(Path(place).expanduser().absolute())
         uri = check_uri(str(place), "--out")
-        return cls(local_folder(uri, "sweeps"), ObjectFolder(uri))
+        return cls(local_folder(uri, "sweeps"), ObjectFolder(uri, say=say))
 
     @property
     def place(self) -> str:
@@ -52,7 +57,7 @@ class Workplace:
         """Whether a sweep lies there."""
         if self.storage is None:
             return (self.folder / RECORD).exists()
-        return bool(self.storage.list(f"{EVENTS}/"))
+        return bool(self.storage.names(f"{EVENTS}/"))
 
     @property
     def record(self) -> Record:
@@ -97,7 +102,7 @@ class Workplace:
         places = {}
         for key in INPUTS:
             path, known = getattr(sweep, key), manifest[key]
-            if self.storage is None or path is None or known is None or Path(path).is_file():
+            if self.storage is None or path is None or known is None or _has(Path(path), known["sha256"]):
                 continue
             copy = self.folder / "inputs" / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
             if copy.is_file() or self.storage.download(f"inputs/{known['sha256']}", copy):
@@ -121,3 +126,7 @@ class Workplace:
             if self._sent.get(name.as_posix()) != (state.st_size, state.st_mtime_ns):
                 self.storage.upload(name.as_posix(), path)
                 self._sent[name.as_posix()] = (state.st_size, state.st_mtime_ns)
+
+
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_hash(path) == sha256

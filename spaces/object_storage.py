@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -117,12 +118,32 @@ class ObjectFolder:
 
     def upload(self, name: str, path: Path) -> None:
         """Write an object from a file."""
+        self._put(name, path, {})
 
-        def put() -> None:
-            with path.open("rb") as file:
-                self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=file)
+    def replace(self, name: str, path: Path, tag: str | None) -> str:
+        """The same where nobody else has written it since; returns its new tag.
 
-        self._try(put, name)
+        Args:
+            tag: that it had last, None where there was no such object.
+
+        Raises:
+            FileExistsError: somebody has.
+        """
+        try:
+            return self._put(name, path, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag})
+        except FileExistsError:
+            # An answer that was lost on its way made the second attempt find the first one's object.
+            if self.read(name) != path.read_bytes():
+                raise
+            return self.tag(name) or ""
+
+    def tag(self, name: str) -> str | None:
+        """What changes with the content of an object; None if there is none."""
+
+        def head() -> str:
+            return str(self._client.head_object(Bucket=self._bucket, Key=self._key(name))["ETag"])
+
+        return self._if_there(head, name)
 
     def download(self, name: str, path: Path) -> bool:
         """Write a file from an object, whole or not at all; False if there is none."""
@@ -131,9 +152,12 @@ class ObjectFolder:
 
         def get() -> bool:
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"]
-            with unfinished.open("wb") as file:
-                shutil.copyfileobj(body, file)
-            unfinished.replace(path)
+            try:
+                with unfinished.open("wb") as file:
+                    shutil.copyfileobj(body, file)
+                unfinished.replace(path)
+            except OSError as error:
+                raise FolderError(f"{path}: cannot be written: {error.strerror or error}") from error
             return True
 
         try:
@@ -141,17 +165,35 @@ class ObjectFolder:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def list(self, prefix: str = "") -> dict[str, str]:
-        """Every object below a prefix, with a tag that changes with its content."""
+    def names(self, prefix: str = "", *, after: str = "") -> dict[str, str]:
+        """Every object below a prefix, with its tag; of a sorted list what comes after a name."""
 
         def pages() -> dict[str, str]:
+            later = {"StartAfter": self._key(after)} if after else {}
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._key(prefix)
+                Bucket=self._bucket, Prefix=self._key(prefix), **later
             )
             cut = len(self._key(""))
             return {each["Key"][cut:]: each["ETag"] for page in pages for each in page.get("Contents", ())}
 
         return self._try(pages, prefix)
+
+    def parts(self) -> tuple[dict[str, str], list[str]]:
+        """The objects at the top with their tags, and the prefixes below it, each with a slash at its end."""
+
+        def pages() -> tuple[dict[str, str], list[str]]:
+            listed = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._key(""), Delimiter="/"
+            )
+            cut = len(self._key(""))
+            objects: dict[str, str] = {}
+            prefixes: list[str] = []
+            for page in listed:
+                objects |= {each["Key"][cut:]: each["ETag"] for each in page.get("Contents", ())}
+                prefixes += [each["Prefix"][cut:] for each in page.get("CommonPrefixes", ())]
+            return objects, prefixes
+
+        return self._try(pages, "")
 
     def remove(self, *names: str) -> None:
         """Remove objects; one that is not there is no error."""
@@ -161,14 +203,29 @@ class ObjectFolder:
             self._try(delete, "")
 
     def check_usable(self) -> None:
-        """Write, read and remove an object; FolderError within seconds where that cannot be done."""
+        """Write, read and remove an object; FolderError within seconds where that cannot be done as it has to be."""
         patience, self._patience_s = self._patience_s, 0.0
+        name = f".probe-{uuid.uuid4().hex}"
         try:
-            self.write(".probe", b"glosstune")
-            self.read(".probe")
-            self.remove(".probe")
+            self.write(name, b"glosstune", new=True)
+            try:
+                self.write(name, b"another", new=True)
+            except FileExistsError:
+                return
+            finally:
+                self.remove(name)
+            rule = "does not keep objects that have to be new (If-None-Match), so two drivers could spoil a record"
+            raise FolderError(f"{self.uri}: {rule}; use a storage that does")
         finally:
             self._patience_s = patience
+
+    def _put(self, name: str, path: Path, condition: dict[str, str]) -> str:
+        def put() -> str:
+            with path.open("rb") as file:
+                answer = self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=file, **condition)
+            return str(answer["ETag"])
+
+        return self._try(put, name)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
@@ -218,7 +275,7 @@ def _reason(error: Exception) -> _Reason:
         status = int(error.response["ResponseMetadata"].get("HTTPStatusCode", 0))
         if code in ("NoSuchKey", "404"):
             return _Reason(code, missing=True)
-        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if code in ("PreconditionFailed", "412"):
             return _Reason(code, exists=True)
         told = {"NoSuchBucket": "there is no such bucket; make it, or correct storage"}
         refused = f"the storage refuses ({code}); check credentials and rights"
@@ -228,13 +285,13 @@ def _reason(error: Exception) -> _Reason:
     lost = (exceptions.HTTPClientError, exceptions.ResponseStreamingError, exceptions.IncompleteReadError)
     if isinstance(error, (*lost, exceptions.ConnectionError)):
         return _Reason(str(error), passing=True)
-    if isinstance(error, exceptions.BotoCoreError):
+    if isinstance(error, exceptions.BotoCoreError | OSError):
         return _Reason(str(error))
     raise error
 
 
 def _may_pass(status: int, code: str) -> bool:
-    return status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
+    return status >= 500 or status in (409, 429) or code in ("RequestTimeout", "SlowDown", "Throttling")
 
 
 def _connect(options: dict[str, str]) -> Any:

@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+import shutil
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from glosstune.trainables.files import trial_name, write_whole
 from glosstune.trainables.inputs import InputFile, with_inputs
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
+
+OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class CTCTrainable(tune.Trainable):
 
     _session: TrainingSession
     _objects: ObjectFolder | None
+    _tags: dict[str, str]
     _reported: int
 
     def setup(self, config: dict[str, Any], context: TrialContext | None = None) -> None:
@@ -84,7 +88,12 @@ class CTCTrainable(tune.Trainable):
         except FolderError:
             raise
         except Exception as error:
-            return self._fail(f"epoch {self._session.epoch + 1} failed", error)
+            failure = self._fail(f"epoch {self._reported + 1} failed", error)
+        if failure["failure_rule"] == OUT_OF_MEMORY:
+            # Here, not above, where the error's traceback still holds on to what fills the memory others need.
+            vars(self).pop("_session", None)
+            _free_memory()
+        return failure
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: ``last.pt`` is there already, and where it lies the trial's number says."""
@@ -131,6 +140,7 @@ class CTCTrainable(tune.Trainable):
             # A home, and so a cache, may lie elsewhere on this machine.
             folder = local_folder(uri, "sweeps")
             self._objects = ObjectFolder(join(uri, "trials", trial_name(number)))
+            self._tags = dict(self._objects.names())
         self._folder = folder / "trials" / trial_name(number)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._fetch("trial.log")
@@ -174,10 +184,17 @@ class CTCTrainable(tune.Trainable):
         return TrainingSession(settings, self._packed(settings))
 
     def _send(self, *names: str) -> None:
-        """Have files of the trial where they outlive this machine."""
+        """Have files of the trial where they outlive this machine.
+
+        FolderError where another process has sent one since: a node that was given up and lives on trains no more.
+        """
         for name in names:
-            if self._objects is not None and (self._folder / name).exists():
-                self._objects.upload(name, self._folder / name)
+            if self._objects is None or not (self._folder / name).exists():
+                continue
+            try:
+                self._tags[name] = self._objects.replace(name, self._folder / name, self._tags.get(name))
+            except FileExistsError:
+                raise FolderError(f"{join(self._objects.uri, name)}: another process trains this trial now") from None
 
     def _fetch(self, name: str) -> None:
         """Have a file as it was left by whatever machine trained last, or not at all."""
@@ -186,11 +203,9 @@ class CTCTrainable(tune.Trainable):
 
     def _fail(self, what: str, error: Exception) -> dict[str, Any]:
         self._log.error("%s\n%s", what, traceback.format_exc())
-        out_of_memory = is_out_of_memory(error)
-        if out_of_memory:
-            _free_memory()
         self._send("trial.log")
-        self._failure = {"failure": _first_line(error), "failure_rule": "out of memory" if out_of_memory else "error"}
+        rule = OUT_OF_MEMORY if is_out_of_memory(error) else "error"
+        self._failure = {"failure": _first_line(error), "failure_rule": rule}
         return self._failure
 
     def _packed(self, settings: TrialSettings) -> PackedCorpus:
@@ -204,6 +219,8 @@ class CTCTrainable(tune.Trainable):
         for handler in list(self._log.handlers):
             handler.close()
             self._log.removeHandler(handler)
+        if self._objects is not None:  # all of it is there, and a cache is no place for every trial of a sweep
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def is_out_of_memory(error: Exception) -> bool:

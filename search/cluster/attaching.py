@@ -25,12 +25,12 @@ def attach(address: str) -> None:
     check_address(address)
     import ray
 
+    if ray.is_initialized():
+        return
     with tempfile.TemporaryDirectory(prefix="glosstune-") as folder:
         modules = {"py_modules": [str(stage_package(Path(folder)))]}
         try:
-            host, _, port = address.rpartition(":")
-            if port.isdigit():
-                socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would wait for minutes
+            check_answers(address)
             ray.init(address=address, runtime_env=modules, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -45,6 +45,13 @@ def check_address(address: str) -> None:
             "would run the driver, its lock, display and record, on the head; run the command on a node of the cluster"
         )
         raise SettingError(f"{rule} with HOST:PORT or auto, or use glosstune submit; got {address}", key="--address")
+
+
+def check_answers(address: str) -> None:
+    """Raise OSError where nothing listens at ``HOST:PORT``: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def check_nodes(sweep: Sweep, place: str, say: Callable[..., object]) -> None:

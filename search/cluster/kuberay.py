@@ -85,13 +85,21 @@ class KubeOptions(Section):
     keep_s: NonNegativeInt = 600
 
 
-def rayjob_manifest(sweep: Sweep, name: str, place: str, options: KubeOptions, command: Sequence[str]) -> str:
+def rayjob_manifest(
+    sweep: Sweep,
+    name: str,
+    place: str,
+    options: KubeOptions,
+    command: Sequence[str],
+    overrides: Sequence[str] = (),
+) -> str:
     """A ConfigMap with the sweep and a RayJob that runs it, as YAML that opens with the command that made it.
 
     Args:
         name: of both, a DNS label.
         place: of the sweep: a path below the mount, or a URI.
         command: that made it.
+        overrides: changes for a sweep that lies there already.
 
     Raises:
         SettingError: a trial does not fit onto a pod, the name is no DNS label, or what the place holds would be lost.
@@ -105,7 +113,7 @@ def rayjob_manifest(sweep: Sweep, name: str, place: str, options: KubeOptions, c
         raise SettingError(f"must be at most {_LONGEST} letters long for KubeRay; got {len(name)}", key="name")
     _check_kept(place, options)
     metadata = {"name": name, **({"namespace": options.namespace} if options.namespace else {})}
-    arguments = ["glosstune", "sweep", f"{_FOLDER}/sweep.yaml", "--out", place, "--resume"]
+    arguments = ["glosstune", "sweep", f"{_FOLDER}/sweep.yaml", *overrides, "--out", place, "--resume"]
     files = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

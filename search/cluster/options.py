@@ -1,17 +1,21 @@
 """What SLURM and Kubernetes have in common: options checked at the edge, and the texts that a sweep is sent as."""
 
+import json
 import math
+import os
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from glosstune.search.changes import is_changeable
 from glosstune.search.gpu_share import MOST_TRIALS
 from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_errors import problems, validated
 from glosstune.spaces.errors import SettingError, shown
+from glosstune.spaces.object_storage import check_uri, is_uri, join
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -55,6 +59,31 @@ def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> i
         rule = f"a trial asks for {trial.cpu:g}, but a node is to have {cpus_per_node}; raise cpus_per_node or lower it"
         raise SettingError(rule, key="resources.cpu")
     return cpus_per_node
+
+
+def find_place(sweep: Sweep, name: str, out: str | None) -> str:
+    """Where a sweep is kept, absolute: ``out``, else below its storage by the name of its job."""
+    if out is None:
+        return join(sweep.storage, name)
+    return check_uri(out, "--out") if is_uri(out) else os.path.abspath(os.path.expanduser(out))
+
+
+def list_overrides(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
+    """The overrides that a sweep which lies at its place already takes as changes, with absolute paths."""
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    return [
+        _with_paths(key, override, sweep) for key, override in zip(keys, overrides, strict=True) if is_changeable(key)
+    ]
+
+
+def _with_paths(key: str, override: str, sweep: Sweep) -> str:
+    """An override with the paths as the sweep has them: the cluster has another current folder."""
+    if key not in ("search.warm_start", "storage", "teacher"):
+        return override
+    section: Any = sweep.resolved()
+    for name in key.split("."):
+        section = section[name]
+    return f"{key}={json.dumps(section)}"
 
 
 def check_printable(key: str, text: str) -> str:

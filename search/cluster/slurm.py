@@ -80,11 +80,17 @@ def job_files(place: str, folder: Path | None = None) -> JobFiles:
         stem = (folder or Path.cwd()).absolute() / place.partition("?")[0].rstrip("/").rpartition("/")[2]
     else:
         stem = Path(place).expanduser().absolute()
-    return JobFiles(*(stem.with_name(stem.name + ending) for ending in (".sbatch", ".yaml", ".log")))
+    return JobFiles(*(stem.with_name(stem.name + ending) for ending in (".sbatch", ".sweep.yaml", ".log")))
 
 
 def slurm_script(
-    sweep: Sweep, name: str, place: str, files: JobFiles, options: SlurmOptions, command: Sequence[str]
+    sweep: Sweep,
+    name: str,
+    place: str,
+    files: JobFiles,
+    options: SlurmOptions,
+    command: Sequence[str],
+    overrides: Sequence[str] = (),
 ) -> str:
     """The text of an sbatch script that begins a sweep at a place, or goes on with the one that lies there.
 
@@ -93,6 +99,7 @@ def slurm_script(
         place: the sweep's folder, which all nodes see, or a URI.
         files: see ``job_files``; ``files.sweep`` has to hold the sweep.
         command: that made it, for the opening comment.
+        overrides: changes for a sweep that lies there already.
 
     Raises:
         SettingError: a trial does not fit onto a node, the time limit leaves no time to train, or a name or path holds
@@ -120,7 +127,9 @@ def slurm_script(
     }
     asked = [f"--{key}={value}" if value != "" else f"--{key}" for key, value in request.items() if value is not None]
     place = check_printable("place", place if is_uri(place) else str(Path(place).expanduser().absolute()))
-    driver = shlex.join(["glosstune", "sweep", check_printable("place", str(files.sweep)), "--out", place, "--resume"])
+    driver = shlex.join(
+        ["glosstune", "sweep", check_printable("place", str(files.sweep)), *overrides, "--out", place, "--resume"]
+    )
     resources = f"--num-cpus={cpus} --num-gpus={options.gpus_per_node}"
     lines = [
         "#!/bin/bash",

@@ -1,6 +1,7 @@
 """Hand a sweep to SLURM, and ask SLURM how it stands, through the commands of its own."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ def submit_slurm(
     place: str,
     options: SlurmOptions,
     command: Sequence[str],
+    overrides: Sequence[str] = (),
     *,
     run: bool,
     dry_run: bool,
@@ -45,6 +47,7 @@ def submit_slurm(
         name: of the job.
         place: the sweep's folder, which all nodes see, or a URI; script and log then go to ``folder``.
         command: that was typed, which both files open with.
+        overrides: changes for a sweep that lies there already.
         dry_run: say both texts and do nothing.
 
     Returns:
@@ -57,7 +60,7 @@ def submit_slurm(
     files = job_files(place, folder)
     texts = {
         files.sweep: sweep_text(sweep, command),
-        files.script: slurm_script(sweep, name, place, files, options, command),
+        files.script: slurm_script(sweep, name, place, files, options, command, overrides),
     }
     if dry_run:
         for path, text in texts.items():
@@ -66,7 +69,7 @@ def submit_slurm(
     for path, text in texts.items():
         _write(path, text)
     if not run:
-        say(f"{files.script}: written; submit it with: sbatch {files.script}")
+        say(f"{files.script}: written; submit it with: {shlex.join(['sbatch', str(files.script)])}")
         return None
     job = _run("sbatch", "--parsable", str(files.script)).strip().partition(";")[0]
     say(f"job {job} submitted; its log is {files.log}")

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from glosstune.search.changes import is_changeable
 from glosstune.search.cluster import probe
 from glosstune.search.cluster.jobs import Job, remember
 from glosstune.search.cluster.judging import ask_about, judge, read_answer, read_requirements
+from glosstune.search.cluster.options import find_place, list_overrides
 from glosstune.search.cluster.ray_jobs import (
     OPEN_CLUSTER,
     PLACE,
@@ -34,7 +34,6 @@ from glosstune.search.cluster.staging import Staged, stage
 from glosstune.search.driving import SWEEP
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError
-from glosstune.spaces.object_storage import check_uri, is_uri, join
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -84,10 +83,8 @@ def plan_submission(
     name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
     if name.startswith((".", "-")) or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise SettingError(f"--name {name}: must be letters, digits, '.', '_' and '-', because a folder is called so")
-    place = (
-        join(sweep.storage, name) if out is None else check_uri(out, "--out") if is_uri(out) else os.path.abspath(out)
-    )
-    changes = [_absolute(override, sweep) for override in overrides if is_changeable(_key(override))]
+    place = find_place(sweep, name, out)
+    changes = list_overrides(sweep, overrides)
     run = ["python", "-m", "glosstune.search", "sweep", SWEEP, *changes, "--out", place, "--resume"]
     file = () if source is None else (str(Path(source).absolute() if Path(source).is_file() else source),)
     again = ["glosstune", "submit", *file, *overrides]
@@ -197,18 +194,3 @@ def _start(client: "JobSubmissionClient", address: str, plan: Plan, files: Stage
     # Without CPUs or GPUs of its own: it only drives, and a request that no node meets would wait for ever.
     job = {"entrypoint": plan.entrypoint, "submission_id": plan.name, "metadata": {PLACE: plan.place}}
     start_job(client, address, runtime_env=runtime, **job)
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].strip()
-
-
-def _absolute(override: str, sweep: Sweep) -> str:
-    """An override with the paths as the sweep has them: the cluster has another current folder."""
-    key = _key(override)
-    section: Any = sweep.resolved()
-    if key not in ("search.warm_start", "storage", "teacher"):
-        return override
-    for name in key.split("."):
-        section = section[name]
-    return f"{key}={json.dumps(section)}"

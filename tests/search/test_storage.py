@@ -24,6 +24,7 @@ from glosstune.search.driving import write_sweep
 from glosstune.search.ownership import Driven
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import ObjectFolder
 
 Run = Callable[..., int]
 Events = list[dict[str, Any]]
@@ -104,21 +105,23 @@ def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.M
         tape = Tape(_begin(work))
         drive(Conductor(PLAN, work.record.append, events=tape.events))
         count = len((work.folder / "record.jsonl").read_bytes().splitlines())
-    names = s3.names("compact/record/")
-    assert len(names) == count // 7 + count % 7
+    assert len(s3.names("compact/thousands/")) == count // 7
+    assert len(s3.names("compact/record/")) == count
+    before = len(s3.requests)
     assert (as_local(work.place) / "record.jsonl").read_bytes() == (work.folder / "record.jsonl").read_bytes()
+    read = [path for method, path in s3.requests[before:] if method == "GET" and "/compact/record/" in path]
+    assert len(read) == count % 7  # the others came by sevens
 
 
-@given(st.integers(1, 60), st.integers(1, 10), st.data())
-def test_events_are_read_once_and_in_order_while_they_are_put_together(count: int, together: int, data: Any) -> None:
-    whole = {(start, start + together - 1) for start in range(0, count - together + 1, together)}
-    compacted = data.draw(st.sets(st.sampled_from(sorted(whole)))) if whole else set()
-    gone = {event for start, end in compacted for event in range(start, end + 1) if data.draw(st.booleans())}
-    names = [f"record/{event:08d}.json" for event in range(count) if event not in gone]
-    names += [f"record/{start:08d}-{end:08d}.json" for start, end in compacted]
+@given(st.integers(1, 60), st.integers(1, 10), st.integers(0, 60), st.data())
+def test_events_are_read_once_and_in_order(count: int, together: int, first: int, data: Any) -> None:
+    spans = [(start, start + together - 1) for start in range(0, count - together + 1, together)]
+    names = [f"thousands/{start:08d}-{end:08d}.json" for start, end in spans]
+    singles = range(min(first, len(spans) * together), count)  # a listing may begin at any event that is in a span
+    names += [f"record/{event:08d}.json" for event in singles]
     read = []
     for name in number_events(data.draw(st.permutations(names))):
-        start, _, end = name.removeprefix("record/").removesuffix(".json").partition("-")
+        start, _, end = name.partition("/")[2].removesuffix(".json").partition("-")
         read += range(int(start), int(end or start) + 1)
     assert read == list(range(count))
 
@@ -159,6 +162,44 @@ def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
     kept = load_results(second.place)
     assert begun[0]["event"] == "sweep"
     assert kept.trials.empty
+
+
+def test_a_process_of_a_node_that_was_given_up_writes_over_nothing(s3: S3Server, tmp_path: Path) -> None:
+    storage = ObjectFolder(s3.uri("zombie"))
+    (tmp_path / "old").write_bytes(b"epoch 3")
+    (tmp_path / "new").write_bytes(b"epoch 4")
+    tag = storage.replace("last.pt", tmp_path / "old", None)
+    assert storage.tag("last.pt") == tag
+    newer = storage.replace("last.pt", tmp_path / "new", tag)
+    for stale in (tag, None):
+        with pytest.raises(FileExistsError):
+            storage.replace("last.pt", tmp_path / "old", stale)
+    assert storage.replace("last.pt", tmp_path / "new", tag) == newer  # the answer to the first one was lost
+    assert storage.read("last.pt") == b"epoch 4"
+
+
+def test_a_sweep_that_was_killed_before_its_first_event_is_in_nobodys_way(
+    ray_cluster: None, s3: S3Server, run: Run, tiny: list[str]
+) -> None:
+    uri = s3.uri("early")
+    for name in ("inputs/abc", "manifest.json", "sweep.yaml"):
+        s3.client.put_object(Bucket="bucket", Key=f"early/{name}", Body=b"old")
+    asked = [*tiny, "search.samples=1", "training.epochs=1", "--out", uri, "--resume"]
+    assert run("sweep", *asked) == 0
+    assert load_results(uri).trials["epochs"].to_list() == [1]
+
+
+def test_a_record_that_cannot_be_written_is_one_line(
+    ray_cluster: None, s3: S3Server, run: Run, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(method: str, path: str) -> str | None:
+        return "403 Access Denied" if method == "PUT" and path.endswith("record/00000002.json") else None
+
+    s3.fault = refuse
+    assert run("sweep", *tiny, "search.samples=1", "--out", s3.uri("refused")) == 2
+    told = capsys.readouterr().err
+    assert "record/00000002.json" in told and "the storage refuses (AccessDenied)" in told
+    assert "Traceback" not in told
 
 
 def test_names_that_lead_out_of_the_folder_are_left_alone(s3: S3Server, tmp_path: Path) -> None:

@@ -50,14 +50,14 @@ def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path
     (tmp_path / "file").write_bytes(bytes(3_000_000))
     folder.upload("a/c", tmp_path / "file")
     assert (folder.read("a/b"), folder.read("nothing")) == (b"1", None)
-    assert sorted(folder.list()) == ["a/b", "a/c"]
-    assert sorted(folder.list("a/c")) == ["a/c"]
+    assert sorted(folder.names()) == ["a/b", "a/c"]
+    assert sorted(folder.names("a/c")) == ["a/c"]
     assert folder.download("a/c", tmp_path / "new" / "copy")
     assert (tmp_path / "new" / "copy").read_bytes() == bytes(3_000_000)
     assert not folder.download("nothing", tmp_path / "none")
     assert not (tmp_path / "none").exists()
     folder.remove("a/b", "a/c", "nothing")
-    assert folder.list() == {}
+    assert folder.names() == {}
 
 
 def test_of_two_that_write_a_new_object_one_is_told(s3: S3Server) -> None:
@@ -129,6 +129,14 @@ def test_what_does_not_pass_is_an_error_at_once(s3: S3Server, fault: str, rule: 
 def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -> None:
     with pytest.raises(FolderError, match="there is no such bucket; make it, or correct storage"):
         ObjectFolder(s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")).check_usable()
+
+
+def test_a_storage_that_overwrites_what_has_to_be_new_is_refused(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ObjectFolder(s3.uri("old"))
+    put = folder._client.put_object
+    monkeypatch.setattr(folder._client, "put_object", lambda IfNoneMatch=None, **request: put(**request))
+    with pytest.raises(FolderError, match="does not keep objects that have to be new"):
+        folder.check_usable()
 
 
 def test_a_server_that_is_not_there_is_not_waited_for_before_a_sweep_begins(s3: S3Server) -> None:

@@ -116,6 +116,20 @@ def test_a_trial_that_runs_out_of_memory_with_half_a_batch_fails(
     trial.stop()
 
 
+def test_out_of_memory_while_it_begins_again_is_told_as_that(trainable: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trainable(config=dict(CONFIG))
+    _run_out(monkeypatch, 4, torch.OutOfMemoryError("CUDA out of memory"))
+
+    def full(self: CTCTrainable, settings: TrialSettings) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory, again")
+
+    monkeypatch.setattr(CTCTrainable, "_new_session", full)
+    report = trial.train()
+    assert report["failure"] == "OutOfMemoryError: CUDA out of memory, again"
+    assert report["failure_rule"] == "out of memory"
+    trial.stop()
+
+
 def test_a_reused_process_trains_the_next_trial_as_a_fresh_one_would(trainable: Any, tmp_path: Path) -> None:
     reused = trainable(config=dict(CONFIG))
     _losses(reused, 1)
