@@ -127,9 +127,8 @@ def slurm_script(
     }
     asked = [f"--{key}={value}" if value != "" else f"--{key}" for key, value in request.items() if value is not None]
     place = check_printable("place", place if is_uri(place) else str(Path(place).expanduser().absolute()))
-    driver = shlex.join(
-        ["glosstune", "sweep", check_printable("place", str(files.sweep)), *overrides, "--out", place, "--resume"]
-    )
+    file = check_printable("place", str(files.sweep))
+    driver = shlex.join(["glosstune", "sweep", file, *overrides, "--out", place, "--resume"])
     resources = f"--num-cpus={cpus} --num-gpus={options.gpus_per_node}"
     lines = [
         "#!/bin/bash",

@@ -1,4 +1,4 @@
-"""How jobs on a Ray cluster are doing, and how they are ended."""
+"""How jobs on clusters are doing, and how they are ended."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime

@@ -53,9 +53,10 @@ def test_a_script_is_written_submitted_and_found_again(
     asked = ["--cpus-per-node", "2", "--time-limit-min", "60", "--setup", "module load x", "--out", "runs/a"]
     assert run("submit", "student", "--to", "slurm", *asked, "--name", "first") == 0
     assert f"submit it with: sbatch {tmp_path}/runs/a.sbatch" in capsys.readouterr().out
-    assert run("submit", "student", "--to", "slurm", *asked, "--name", "first", "--run") == 0
+    assert run("submit", "student", "--to", "slurm", *asked, "--name", "first", "--run", "search.samples=9") == 0
     assert capsys.readouterr().out.endswith("\nfirst\n")
     script = (tmp_path / "runs" / "a.sbatch").read_text()
+    assert f" {tmp_path}/runs/a.sweep.yaml search.samples=9 --out {tmp_path}/runs/a --resume" in script
     assert "\nmodule load x\n" in script and "#SBATCH --time=60" in script
     assert run("status") == 0
     assert capsys.readouterr().out.startswith("first  RUNNING  job 17, sent ")
@@ -78,6 +79,7 @@ def test_a_script_is_written_submitted_and_found_again(
         (["--to", "slurm", "--address", "http://h:1"], "--address: is not for --to slurm"),
         (["--to", "slurm", "--time-limit-min", "9", "--set", "x"], "--set: must be KEY=VALUE; got 'x'"),
         (["--to", "slurm", "--time-limit-min", "9", "--set", "requeue=1"], "unknown key; did you mean 'requeues'?"),
+        (["--to", "kuberay", "--image", "x", "--out", "s3://k:secret@b/a"], "--out: must hold no credentials"),
         (["--to", "slurm", "--time-limit-min", "9"], "cpus_per_node: must be given where trials use no GPU"),
     ],
 )
@@ -85,7 +87,8 @@ def test_options_that_do_not_belong_are_refused(
     run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], rule: str
 ) -> None:
     assert run("submit", "student", *arguments) == 2
-    assert rule in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert rule in told.err and "secret" not in told.err + told.out
 
 
 def test_a_driver_attaches_on_a_node_of_the_cluster_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

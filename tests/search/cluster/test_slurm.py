@@ -131,7 +131,7 @@ def test_a_hostile_place_is_refused_or_stays_one_word(text: str) -> None:
     except SettingError as error:
         assert not text.isprintable() or set(text) & set("'\"\\"), error
         return
-    assert driver(made) == ["glosstune", "sweep", f"{place}.yaml", "--out", place, "--resume"]
+    assert driver(made) == ["glosstune", "sweep", f"{place}.sweep.yaml", "--out", place, "--resume"]
     assert requests(made)["--output"] == f"{place}.log".replace("%", "%%")
     assert len(requests(made)) == len(requests(script()))
     assert parses(made)

@@ -242,7 +242,7 @@ def test_files_are_written_but_not_submitted_without_run(tmp_path: Path) -> None
     script = (tmp_path / "jobs" / "a.sbatch").read_text()
     assert script in said[1] and f"sbatch {tmp_path}/jobs/a.sbatch" in said[2]
     assert "--out 's3://bucket/prefix/a?region=us-east-1' --resume" in script
-    assert load_sweep(tmp_path / "jobs" / "a.yaml") == sweep
+    assert load_sweep(tmp_path / "jobs" / "a.sweep.yaml") == sweep
 
 
 ALONE = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]

@@ -66,7 +66,7 @@ trap 'rm -rf "$work"' EXIT
 
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task=8 --export=ALL \
     --kill-on-bad-exit=1 bash -c "$node" node "$driver" "$work" \
-    glosstune sweep /shared/runs/a.yaml --out /shared/runs/a --resume &
+    glosstune sweep /shared/runs/a.sweep.yaml --out /shared/runs/a --resume &
 step=$!
 received=
 hand_on() {
