@@ -184,7 +184,7 @@ def test_a_sweep_that_was_killed_before_its_first_event_is_in_nobodys_way(
     uri = s3.uri("early")
     for name in ("inputs/abc", "manifest.json", "sweep.yaml"):
         s3.client.put_object(Bucket="bucket", Key=f"early/{name}", Body=b"old")
-    asked = [*tiny, "search.samples=1", "training.epochs=1", "--out", uri, "--resume"]
+    asked = [*tiny, "search.samples=1", "search.epoch_budget=1", "--out", uri, "--resume"]
     assert run("sweep", *asked) == 0
     assert load_results(uri).trials["epochs"].to_list() == [1]
 
