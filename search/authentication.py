@@ -22,7 +22,7 @@ def ask_for_tokens(say: Say, address: str | None = None) -> None:
     if _MODE not in os.environ:
         os.environ[_MODE] = "token"
         if "ray" in sys.modules:  # which has read the environment when it was imported
-            from ray._raylet import Config
+            from ray._raylet import Config  # type: ignore[attr-defined]  # of a compiled module
 
             Config.initialize("")
     address = address or os.environ.get("RAY_ADDRESS")
