@@ -52,6 +52,8 @@ def refuse_links(folder: Path) -> None:
             if path.is_symlink() and not path.resolve().is_relative_to(whole):
                 rule = f"is a link out of the folder, to {path.resolve()}, which would be written to"
                 raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
+        # W&B links each run's folder to a log in its cache, and begins a new folder for the next run.
+        folders[:] = [name for name in folders if Path(parent, name) != folder / "wandb"]
 
 
 def _owner(folder: Path) -> str:

@@ -106,3 +106,28 @@ def test_ray_asks_for_a_token_whenever_it_was_imported(tmp_path: Path, before: s
     )
     assert ran.stdout.splitlines()[-1:] == ["True"], ran.stderr
     assert stat.S_IMODE((tmp_path / ".ray" / "auth_token").stat().st_mode) == 0o600
+
+
+GATE = """
+import os, sys
+class Gate:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ray":
+            print("ray:", os.environ.get("RAY_AUTH_MODE"), flush=True)
+sys.meta_path.insert(0, Gate())
+from glosstune.search.command_line import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["sweep", "resume"])
+def test_the_mode_is_set_before_ray_is_imported(command: str, tiny: list[str], ended: Path, tmp_path: Path) -> None:
+    arguments = [str(ended), "--samples", "+1"] if command == "resume" else [*tiny, "--out", str(tmp_path / "a")]
+    ran = subprocess.run(
+        [sys.executable, "-c", GATE, command, *arguments],
+        env={**CLEAN, "RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (ran.returncode, ran.stdout.splitlines()[:1]) == (2, ["ray: token"]), ran.stderr

@@ -190,7 +190,8 @@ def test_weights_that_would_run_code_are_refused_before_anything_begins(
 
 
 @pytest.mark.parametrize(
-    "name", ["driver.lock", "trials/0000/trial.log", "trials", "ray", "tensorboard/0002", "study.journal", "confirm"]
+    "name",
+    ["driver.lock", "trials/0000/trial.log", "trials", "ray", "tensorboard/0002", "study.journal", "confirm", "wandb"],
 )
 def test_a_link_out_of_the_folder_is_refused_by_whatever_would_write(
     name: str, run: Run, ended: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -213,6 +214,8 @@ def test_a_link_out_of_the_folder_is_refused_by_whatever_would_write(
 
 def test_links_that_stay_in_the_folder_are_followed(run: Run, ended: Path) -> None:
     (ended / "newest").symlink_to("trials/0001")
+    (ended / "wandb").mkdir()
+    (ended / "wandb" / "debug-core.log").symlink_to("/somewhere/in/its/cache")
     whole = ended.rename(ended.with_name("moved"))
     ended.symlink_to(whole)
     assert run("trial", str(ended), "1", "--pin") == 0
