@@ -277,8 +277,10 @@ def ray_memory_mb(cluster: Cluster) -> dict[str, float]:
     raylet = node.all_processes["raylet"][0].process.pid
     threads = Path(f"/proc/{raylet}/task").glob("*/children")
     children = [pid for thread in threads for pid in thread.read_text().split()]
-    actors = [pid for pid in children if "ray::Replay" in Path(f"/proc/{pid}/cmdline").read_text()]
-    sizes["node, raylet"] = memory_mb(raylet)
+    titles = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+    # The second is what the first is called while it trains.
+    actors = [pid for pid, title in titles.items() if title.startswith(("ray::Replay", "ray::ResourceTrainable"))]
+    sizes["node, raylet and agents"] = memory_mb(raylet) + sum(memory_mb(pid) for pid in titles if pid not in actors)
     sizes["node, actors"] = sum(map(memory_mb, actors))
     total, free = ray.cluster_resources(), ray.available_resources()
     sizes["object store"] = (total["object_store_memory"] - free["object_store_memory"]) / 2**20
@@ -408,10 +410,12 @@ def alone(trials: int, together: int, reports: int) -> dict[str, Any]:
     loop: dict[str, Any] = {}
 
     def measured(conductor: Conductor, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:
+        before, started = len(marks), time.perf_counter()
         with timing() as spent:
             play(conductor, trainable, folder, watcher)
-        spent["record"] = sum(mark.took_s for mark in marks)
-        loop.update(spent=spent, mb=memory_mb("self", "Rss"), ended=time.perf_counter())
+        spent["record"] = sum(mark.took_s for mark in marks[before:])
+        ended = time.perf_counter()
+        loop.update(spent=spent, took_s=ended - started, mb=memory_mb("self", "Rss"), ended=ended)
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -424,12 +428,12 @@ def alone(trials: int, together: int, reports: int) -> dict[str, Any]:
         closed_s = time.perf_counter() - loop["ended"]
     done = [mark for mark in marks if mark.event == "report"]
     begun = sum(mark.event == "trial" for mark in marks)
-    took, spent = done[-1].at_s - done[0].at_s, loop["spent"]
+    took, spent = loop["took_s"], loop["spent"]
     rest = took - sum(spent.values())
     return {
         "trials": trials,
         "together": running,
-        "reports_per_s": rate(done),
+        "reports_per_s": reports / took,
         "without_suggestions_per_s": reports / (took - spent["suggestion"]),
         "cpu_ms": 1000 * (done[-1].cpu_s - done[0].cpu_s) / reports,
         "begun": begun,
@@ -445,13 +449,14 @@ def alone(trials: int, together: int, reports: int) -> dict[str, Any]:
 def measure_record(short: bool) -> list[dict[str, Any]]:
     """The driver by itself as its record grows."""
     sizes, together, reports = ((20, 40), 20, 60) if short else ((100, 1_000, 10_000), 1_000, 3_000)
-    seen = [apart(alone, trials, together, min(reports, 10 * trials)) for trials in sizes]
-    parts = ["record", "study", "TensorBoard", "display", "rest"]
+    parts, seen = ["record", "study", "TensorBoard", "display", "rest"], []
     show("trials", "at a time", "reports/s", "ms of the processor", *(f"{name}, ms" for name in parts), "MB")
-    for row in seen:
-        pace = f"{row['reports_per_s']:.0f} ({row['without_suggestions_per_s']:.0f})"
+    for trials in sizes:
+        row = apart(alone, trials, together, min(reports, 10 * trials))
+        pace = f"{row['reports_per_s']:.0f} ({row['without_suggestions_per_s']:.0f} without suggestions)"
         steps = (f"{row['step_ms'].get(name, 0.0):.2f}" for name in parts)
-        show(row["trials"], row["together"], pace, f"{row['cpu_ms']:.1f}", *steps, f"{row['mb']:.0f}")
+        show(trials, row["together"], pace, f"{row['cpu_ms']:.1f}", *steps, f"{row['mb']:.0f}")
+        seen.append(row)
     show("trials", "a suggestion, ms", "suggestions", "record, MB", *seen[0]["resume_s"], "at the end, s")
     for row in seen:
         times = (f"{s:.2f} s" for s in row["resume_s"].values())
