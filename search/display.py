@@ -1,5 +1,6 @@
 """Show a running sweep: a live table on a terminal, plain lines elsewhere."""
 
+import math
 import time
 from typing import Any
 
@@ -25,7 +26,7 @@ class Display:
         self._console = console
         self._live: Live | None = None
         self._printed = 0.0
-        self._announced: float | None = None
+        self._announced = math.inf
 
     def __enter__(self) -> "Display":
         if self._terminal:
@@ -40,13 +41,10 @@ class Display:
 
     def refresh(self) -> None:
         """Called after every event: plain output prints a line where there is news; the live table redraws itself."""
-        best = self.progress.best
-        news = best is not None and best.best_wer != self._announced
-        now = time.monotonic()
-        if self._terminal or not (news or now - self._printed > PLAIN_INTERVAL_S):
+        best_wer, now = self.progress.best_wer, time.monotonic()
+        if self._terminal or not (best_wer != self._announced or now - self._printed > PLAIN_INTERVAL_S):
             return
-        self._printed = now
-        self._announced = best.best_wer if best else None
+        self._printed, self._announced = now, best_wer
         self._console.print(self._headline(), soft_wrap=True)
 
     def note(self, line: str) -> None:

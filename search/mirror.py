@@ -105,15 +105,13 @@ class Mirror:
 
     def show(self, trial: TrialState, *, final: bool = False) -> None:
         """Bring one trial up to date; with ``final`` the driver ends, and so must what waits at a rung."""
+        if trial.number in self._ended:
+            return
         if trial.number not in self._ids:
             self._begin(trial)
         number = self._ids[trial.number]
-        if trial.number in self._ended:
-            return
-        for epoch in range(self._epochs[trial.number], trial.epoch):
-            value = trial.curve[epoch].get(self._sweep.search.metric)
-            if value is not None:
-                self._storage.set_trial_intermediate_value(number, epoch + 1, value)
+        for epoch, value in self._values(trial, self._epochs[trial.number]).items():
+            self._storage.set_trial_intermediate_value(number, epoch, value)
         self._epochs[trial.number] = trial.epoch
         state = _STATES[trial.shown_as(final=final)]
         if state.is_finished():
@@ -128,9 +126,21 @@ class Mirror:
 
     def _begin(self, trial: TrialState) -> None:
         parameters, distributions = self._parameters(trial)
-        template = create_trial(state=OptunaState.RUNNING, params=parameters, distributions=distributions)
+        # All epochs at once: each call is a write that is waited for, and of thousands of trials that takes minutes.
+        template = create_trial(
+            state=OptunaState.RUNNING,
+            params=parameters,
+            distributions=distributions,
+            intermediate_values=self._values(trial),
+        )
         self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
-        self._epochs[trial.number] = 0
+        self._epochs[trial.number] = trial.epoch
+
+    def _values(self, trial: TrialState, first: int = 0) -> dict[int, float]:
+        """The metric by epoch, of those after the ``first`` ones."""
+        metric = self._sweep.search.metric
+        shown = enumerate(trial.curve[first:], start=first + 1)
+        return {epoch: value for epoch, metrics in shown if (value := metrics.get(metric)) is not None}
 
     def _parameters(self, trial: TrialState) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """What the space of today says about the trial's configuration; the rest it cannot show."""
@@ -147,9 +157,8 @@ class Mirror:
         return parameters, distributions
 
     def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState, final: bool) -> bool:
-        metric = self._sweep.search.metric
-        values = {epoch: m[metric] for epoch, m in enumerate(trial.curve, start=1) if m.get(metric) is not None}
-        same = shown.state == _STATES[trial.shown_as(final=final)] and shown.intermediate_values == values
+        same = shown.state == _STATES[trial.shown_as(final=final)]
+        same = same and shown.intermediate_values == self._values(trial)
         return same and shown.params == self._parameters(trial)[0]
 
     def _connect(self) -> BaseStorage:

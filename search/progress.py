@@ -45,6 +45,11 @@ class SweepProgress:
         return {**known, "waiting": max(0, self._conductor.samples - len(self.trials))}
 
     @property
+    def best_wer(self) -> float:
+        """The lowest of any epoch; infinity before the first."""
+        return self._conductor.state.best_wer
+
+    @property
     def best(self) -> TrialState | None:
         """The trial with the lowest WER so far."""
         scored = [trial for trial in self.trials if trial.best_wer is not None]

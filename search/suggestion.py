@@ -54,7 +54,9 @@ class Suggester:
         Args:
             trials: all trials so far, in order; only those that changed since the last call are converted again.
         """
-        shown = [*self._earlier, *(kept for trial in trials if (kept := self._keep(trial)) is not None)]
+        # Random draws look at none.
+        known = () if self.sampler == "random" else trials
+        shown = [*self._earlier, *(kept for trial in known if (kept := self._keep(trial)) is not None)]
         for place, trial in enumerate(shown, start=1):  # 0 is the trial that is asked for
             trial.number = place
         shelf = _Shelf(shown)

@@ -41,6 +41,7 @@ class TrialState:
     deaths: int = 0
     carried: bool = False
     pinned: bool = False
+    _lowest: tuple[int, float | None] = field(default=(0, None), init=False, repr=False, compare=False)
 
     @property
     def epoch(self) -> int:
@@ -50,7 +51,14 @@ class TrialState:
     @property
     def best_wer(self) -> float | None:
         """The lowest so far, a fraction."""
-        return min((wer for metrics in self.curve if (wer := metrics.get("wer")) is not None), default=None)
+        # Displays ask for that of every trial several times a second: each epoch is looked at once.
+        seen, best = self._lowest
+        for metrics in self.curve[seen:]:
+            wer = metrics.get("wer")
+            if wer is not None and (best is None or wer < best):
+                best = wer
+        self._lowest = len(self.curve), best
+        return best
 
     @property
     def epoch_seconds(self) -> list[float]:
