@@ -31,6 +31,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 import optuna
 import ray
 from ray import tune
+from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
@@ -204,6 +205,7 @@ def show(*cells: Any) -> None:
 def ray_of(nodes: int, cpus: int = 1) -> Iterator[Cluster]:
     """A head that runs no trials and nodes that do, every one with processes of its own."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    reset_ray_address()  # or whatever else starts a Ray here would attach to this one
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=cpus)

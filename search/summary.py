@@ -53,10 +53,12 @@ def _list_faults(results: Results) -> Iterator[str]:
     if len(again):
         what = "process" if len(again) == 1 else "processes"
         told.append(f"{len(again)} {what} died, of {_numbers(again['trial'])}; every one began again or was given up")
-    halved = results.epochs[results.epochs.get("micro_batches", pd.Series(dtype=float)) > 1]
+    known = "micro_batches" in results.epochs  # which a folder of plain Ray Tune does not have
+    halved = results.epochs[results.epochs["micro_batches"] > 1] if known else results.epochs[:0]
     if len(halved):
         told.append(f"{_numbers(halved['trial'])} went on with batches in two parts, out of memory")
-    told += [f"trial {row['trial']} failed: {row['error'] or row['stop_rule']}" for _, row in failed.iterrows()]
+    reasons = failed["error"].fillna(failed["stop_rule"])
+    told += [f"trial {number} failed: {reason}" for number, reason in zip(failed["trial"], reasons, strict=True)]
     for place, line in enumerate(told[:_MOST_FAULTS]):
         yield f"{'' if place else 'faults':10}{line}"
     if len(told) > _MOST_FAULTS:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 from replay import crash_plan
 from victim import Victim, check_record, read_events, read_reports
 
 pytestmark = pytest.mark.slow
-SAMPLES = 8
+SAMPLES = 14
 # What docs/cluster.md tells heads to be started with.
 HEALTH = {"health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
 
@@ -23,6 +24,7 @@ def cluster() -> Iterator[Cluster]:
     """A head without trials and two nodes for one trial each, every one with processes of its own."""
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
     cluster = Cluster(initialize_head=True, head_node_args=head)
+    reset_ray_address()  # or whatever else starts a Ray here would attach to this one
     try:
         for _ in range(2):
             cluster.add_node(num_cpus=1)
@@ -43,7 +45,7 @@ def _signal(node: Any, number: signal.Signals) -> None:
 
 
 def _busy_nodes(folder: Path) -> set[str]:
-    return {path.read_text() for path in folder.glob("trials/*/node")}
+    return {node for path in folder.glob("trials/*/nodes") for node in path.read_text().split()}
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
@@ -55,7 +57,6 @@ def test_a_lost_node_costs_epochs_under_way_and_a_late_one_is_used(
     while lost.node_id not in _busy_nodes(tmp_path):
         assert driver.wait_for(len(read_reports(tmp_path)) + 1)
     _signal(lost, fault)
-    assert driver.wait_for(len(read_reports(tmp_path)) + 4)
     late = cluster.add_node(num_cpus=1)
     driver.process.join(timeout=240)
     assert driver.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]

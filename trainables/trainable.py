@@ -109,8 +109,10 @@ class CTCTrainable(tune.Trainable):
         try:
             return self._train_epoch()
         except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             settings = self._session.settings
-            if not is_out_of_memory(error) or self._session.micro_batches > 1 or settings.training.batch_size == 1:
+            if self._session.micro_batches > 1 or settings.training.batch_size == 1:
                 raise
             self._log.warning("out of memory (%s); going on with every batch in two parts", _first_line(error))
         # Here, not above, where the error's traceback still holds on to what fills the memory.

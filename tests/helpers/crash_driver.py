@@ -29,7 +29,7 @@ def run(folder: Path, samples: int, workers: int | None, address: str | None, st
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     plan = crash_plan(samples, f"resources.concurrent={json.dumps(workers)}")
-    own: dict[str, Any] = {"num_cpus": 2, "include_dashboard": False}
+    own: dict[str, Any] = {"address": "local", "num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
     work = Workplace.at(folder)
     record = work.record

@@ -55,7 +55,8 @@ class ReplaySession:
         state = json.dumps({"epoch": self.epoch, "metrics": self.metrics, "best_wer": self.best_wer})
         write_whole(path, lambda partial: partial.write_text(state))
         (path.parent / "pid").write_text(str(os.getpid()))
-        (path.parent / "node").write_text(ray.get_runtime_context().get_node_id())
+        with (path.parent / "nodes").open("a") as nodes:
+            nodes.write(f"{ray.get_runtime_context().get_node_id()}\n")
 
     def load(self, path: Path) -> None:
         try:

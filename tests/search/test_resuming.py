@@ -185,7 +185,7 @@ def test_a_signal_saves_and_resume_goes_on(
     folder = tmp_path / "sweep"
     plan = [*tiny, "search.samples=3", "training.epochs=8", "halving.kind=none"]
     code = "from glosstune.search.command_line import main; main()"
-    cluster = {} if own_ray else {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    cluster = {"RAY_ADDRESS": "local" if own_ray else ray.get_runtime_context().gcs_address}
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(
             [sys.executable, "-c", code, "sweep", *plan, "--out", str(folder)],
