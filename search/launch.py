@@ -20,7 +20,7 @@ from glosstune.search.sweep import Sweep
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, Interrupted
-from glosstune.spaces.object_storage import ObjectFolder, join
+from glosstune.spaces.object_storage import PROBE, ObjectFolder, join
 
 _BEFORE_THE_FIRST_EVENT = {"manifest.json", "sweep.yaml", OWNER}
 
@@ -93,7 +93,8 @@ def _check_free(work: Workplace) -> None:
 def _check_unused(work: Workplace, storage: ObjectFolder) -> None:
     objects, prefixes = storage.parts()
     # What a driver leaves that was killed before its sweep had begun is in nobody's way.
-    if set(objects) - _BEFORE_THE_FIRST_EVENT or set(prefixes) - {"inputs/"}:
+    kept = {name for name in objects if not name.startswith(PROBE)} - _BEFORE_THE_FIRST_EVENT
+    if kept or set(prefixes) - {"inputs/"}:
         raise FolderError(f"{work.place}: holds objects already; give another place with --out or remove them")
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from glosstune.search.ownership import OWNER
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.object_storage import ObjectFolder
 
-OWNER = "driver.json"
 BEAT_S = 10.0
 # So long without a beat, and its driver is taken for dead.
 SILENCE_S = 45.0
@@ -39,7 +39,7 @@ def leased(storage: ObjectFolder) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.join(timeout=BEAT_S)  # it may be waiting for a storage that does not answer
         with suppress(FolderError):
             if (_read(storage) or {}).get("id") == owner["id"]:
                 storage.remove(OWNER)
@@ -61,8 +61,8 @@ def _wait_for_silence(storage: ObjectFolder) -> None:
 
 
 def _has_died_here(owner: dict[str, Any]) -> bool:
-    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int):
-        return False
+    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int) or os.name != "posix":
+        return False  # elsewhere a signal of 0 is no question
     try:
         os.kill(owner["pid"], 0)
     except ProcessLookupError:

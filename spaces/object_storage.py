@@ -23,6 +23,7 @@ OPTIONS = ("region", "scheme", "endpoint_override")
 # An outage of this length ends nothing.
 PATIENCE_S = 600.0
 CONNECTIONS = 16
+PROBE = ".probe-"
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
 Answer = TypeVar("Answer")
@@ -205,7 +206,7 @@ class ObjectFolder:
     def check_usable(self) -> None:
         """Write, read and remove an object; FolderError within seconds where that cannot be done as it has to be."""
         patience, self._patience_s = self._patience_s, 0.0
-        name = f".probe-{uuid.uuid4().hex}"
+        name = f"{PROBE}{uuid.uuid4().hex}"
         try:
             self.write(name, b"glosstune", new=True)
             try:
