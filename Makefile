@@ -19,7 +19,7 @@ sweep: $(VENV)/installed
 	$(BIN)/glosstune sweep $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types doc-tests
 

@@ -1,4 +1,4 @@
-"""A sweep on several nodes survives the loss of one, a frozen one, and uses one that joins late."""
+"""A sweep uses a node that joins late, and survives its loss and its standing still."""
 
 import os
 import signal
@@ -14,20 +14,19 @@ from replay import crash_plan
 from victim import Victim, check_record, read_events, read_reports
 
 pytestmark = pytest.mark.slow
-SAMPLES = 14
+SAMPLES = 24
 # What docs/cluster.md tells heads to be started with.
 HEALTH = {"health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A head without trials and two nodes for one trial each, every one with processes of its own."""
+    """A head without trials and a node for one trial, each with processes of its own."""
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     reset_ray_address()  # or whatever else starts a Ray here would attach to this one
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1)
         yield cluster
     finally:
         for node in cluster.worker_nodes:
@@ -49,19 +48,20 @@ def _busy_nodes(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
-def test_a_lost_node_costs_epochs_under_way_and_a_late_one_is_used(
+def test_a_late_node_is_used_and_its_loss_costs_an_epoch(
     cluster: Cluster, drivers: ForkServerContext, tmp_path: Path, fault: signal.Signals
 ) -> None:
+    (tmp_path / "steady").touch()
     driver = Victim(drivers, tmp_path, SAMPLES, None, cluster.address, steady=True)
-    lost = next(iter(cluster.worker_nodes))
-    while lost.node_id not in _busy_nodes(tmp_path):
-        assert driver.wait_for(len(read_reports(tmp_path)) + 1)
-    _signal(lost, fault)
+    assert driver.wait_for(2)
     late = cluster.add_node(num_cpus=1)
+    while late.node_id not in _busy_nodes(tmp_path):
+        assert driver.wait_for(len(read_reports(tmp_path)) + 1)
+    _signal(late, fault)
+    (tmp_path / "steady").unlink()
     driver.process.join(timeout=240)
     assert driver.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]
     check_record(tmp_path, crash_plan(SAMPLES))
     retries = [event for event in read_events(tmp_path) if event["event"] == "retry"]
-    assert len(retries) == 1
-    assert "actor" in retries[0]["reason"]  # Ray's word for the process of a trial
-    assert late.node_id in _busy_nodes(tmp_path)
+    assert len(retries) <= 1  # none where it had just come to a rung
+    assert all("actor" in event["reason"] for event in retries)  # Ray's word for the process of a trial

@@ -18,8 +18,10 @@ from glosstune.search.driving import drive, write_sweep
 from glosstune.search.workplace import Workplace
 
 
-def run(folder: Path, samples: int, workers: int | None, address: str | None, steady: bool = False) -> None:
-    """Begin the sweep in a folder or go on with it, on a cluster or a Ray of its own.
+def run(
+    folder: Path, samples: int, workers: int | None, address: str | None, steady: bool = False, uri: str | None = None
+) -> None:
+    """Begin the sweep in a folder, or at an address, or go on with it, on a cluster or a Ray of its own.
 
     To be called in a process of its own; it leads a group of processes, which its Ray belongs to.
     """
@@ -31,12 +33,12 @@ def run(folder: Path, samples: int, workers: int | None, address: str | None, st
     plan = crash_plan(samples, f"resources.concurrent={json.dumps(workers)}")
     own: dict[str, Any] = {"address": "local", "num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
-    work = Workplace.at(folder)
-    record = work.record
+    work = Workplace.at(uri or folder)
     with work.owned():
-        if record.path.exists():
+        record = work.record
+        if work.begun:
             record.repair()
-            events = [*read_record(folder).events, record.append("resume", changes={})]
+            events = [*read_record(work.folder).events, record.append("resume", changes={})]
         else:
             write_sweep(plan, work)
             events = [record.append("sweep", id="crash", samples=samples, epochs=18, metric="wer", target=0.3)]
@@ -46,6 +48,6 @@ def run(folder: Path, samples: int, workers: int | None, address: str | None, st
             events,
             Console(stderr=True),
             print,
-            trainable=play(plan, folder, SteadyPlayer if steady else SlowPlayer),
+            trainable=play(plan, work.folder, SteadyPlayer if steady else SlowPlayer, uri),
         )
     ray.shutdown()

@@ -82,9 +82,12 @@ class SlowPlayer(Player):
 
 
 class SteadyPlayer(Player):
-    """The same at a pace that lets nodes come and go."""
+    """The same at a pace that lets nodes come and go, for as long as the sweep's folder holds a file ``steady``."""
 
-    pause_s = 0.5
+    def _train_epoch(self) -> dict[str, Any]:
+        if (self._context.folder / "steady").exists():
+            time.sleep(0.5)
+        return super()._train_epoch()
 
 
 class MortalPlayer(SlowPlayer):

@@ -15,6 +15,7 @@ from replay import check_decisions, learning
 
 from glosstune.results import load_results
 from glosstune.search import Sweep
+from glosstune.spaces.object_storage import local_folder
 
 
 class Victim:
@@ -29,9 +30,11 @@ class Victim:
         address: str | None,
         *,
         steady: bool = False,
+        uri: str | None = None,
     ) -> None:
-        self.folder = folder
-        self.process = context.Process(target=crash_driver.run, args=(folder, samples, workers, address, steady))
+        self.folder = folder if uri is None else local_folder(uri, "sweeps")
+        arguments = (folder, samples, workers, address, steady, uri)
+        self.process = context.Process(target=crash_driver.run, args=arguments)
         self.process.start()
 
     def wait_for(self, reports: int) -> bool:

@@ -1,19 +1,21 @@
 """Sweeps on object storage outlive every machine, and whatever S3 does meanwhile."""
 
-import json
 import random
 import shutil
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from player import Player, play
 from replay import Tape, crash_plan, drive, learning
 from rich.console import Console
 from s3_server import SECRET, S3Server
+from victim import Victim, read_reports
 
 from glosstune.results import load_results, remote
 from glosstune.results.remote import as_local, number_events
@@ -45,7 +47,8 @@ def _drive(work: Workplace, events: Events, kind: type[Player] = Player) -> None
 def _check(uri: str) -> None:
     """Every sample is there, and every epoch once."""
     results = load_results(uri)
-    assert set(results.trials["status"]) <= {"finished", "stopped"}
+    ends = results.trials[["trial", "status", "stop_reason"]]
+    assert set(ends["status"]) <= {"finished", "stopped"}, ends.to_string()
     assert len(results.trials) == 4
     for number, epochs in results.epochs.groupby("trial"):
         configuration = results.configuration(int(number))
@@ -72,30 +75,21 @@ def test_a_sweep_on_s3_is_read_from_anywhere_and_faults_cost_time_alone(ray_clus
     assert any(name.startswith("whole/tensorboard/0000/") for name in names)
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_without_the_machine_that_drove_it(
-    ray_cluster: None, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: None, drivers: ForkServerContext, s3: S3Server, tmp_path: Path
 ) -> None:
-    work = Workplace.at(s3.uri("lost"))
-    with work.owned():
-        begun = _begin(work)
-        put, reports = work.storage.write, []
-
-        def die(name: str, content: bytes, *, new: bool = False) -> None:
-            put(name, content, new=new)
-            reports.append(name) if b'"report"' in content else None
-            if len(reports) == 12:
-                raise KeyboardInterrupt  # in the middle of writing: the line on this machine is missing
-
-        monkeypatch.setattr(work.storage, "write", die)
-        with pytest.raises(KeyboardInterrupt):
-            _drive(work, begun)
-    shutil.rmtree(work.folder)
-    again = Workplace.at(work.place)
-    with again.owned():
-        events = [json.loads(line) for line in (again.folder / "record.jsonl").read_text().splitlines()]
-        assert sum(event["event"] == "report" for event in events) == 12
-        _drive(again, [*events, again.record.append("resume", changes={})])
-    _check(work.place)
+    uri, address = s3.uri("lost"), ray.get_runtime_context().gcs_address
+    first = Victim(drivers, tmp_path, 4, 2, address, uri=uri)
+    assert first.wait_for(8)
+    first.kill("driver", random.Random(0))
+    reported = read_reports(first.folder)
+    shutil.rmtree(first.folder)
+    second = Victim(drivers, tmp_path, 4, 2, address, uri=uri)
+    second.process.join(timeout=180)
+    assert second.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]
+    _check(uri)
+    assert reported == read_reports(as_local(uri))[: len(reported)]
 
 
 def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
