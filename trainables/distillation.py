@@ -40,7 +40,7 @@ class Distillation:
         return cls(settings.distillation, teacher_posteriors(settings, corpus), frames, settings.model.time_stride)
 
     @property
-    def teacher(self) -> dict[str, object]:
+    def recorded(self) -> dict[str, object]:
         """What is known of the file that teaches: its hash, and its WER on dev, a fraction."""
         return {"sha256": self.posteriors.sha256, "wer": self.posteriors.wer}
 

@@ -188,7 +188,7 @@ class TrainingSession:
             "micro_batches": self.micro_batches,
             "conditioning": {"scale": self.conditioning.scale, "offset": self.conditioning.offset},
             "corpus": self.corpus.key,
-            "taught_by": self.distillation.teacher if self.distillation is not None else None,
+            "taught_by": self.distillation.recorded if self.distillation is not None else None,
             "settings": self.settings.model_dump(mode="json"),
         }
         # By way of memory: torch's own writer hides a full disk behind a RuntimeError of changing text.
