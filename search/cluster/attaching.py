@@ -66,6 +66,9 @@ def check_nodes(sweep: Sweep, place: str, say: Callable[..., object]) -> None:
     if sum(node["Alive"] for node in nodes) < 2:
         return
     say("cluster: looking at its nodes")
-    requirements = read_requirements(sweep, place)
+    try:
+        requirements = read_requirements(sweep, place)
+    except SettingError:  # sent with a job, which has looked at what is installed before
+        requirements = []
     answer = ask_nodes(ask_about(sweep, place, requirements))
     judge([Node(**node) for node in answer["nodes"]], sweep, requirements).tell(say, "cluster")
