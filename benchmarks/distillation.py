@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from glosstune.models import build_model
+from glosstune.models.recogniser import State
 from glosstune.search import load_sweep, with_weights
 from glosstune.search.sweep import Sweep
 from glosstune.trainables import TrainingSession
@@ -121,13 +122,13 @@ def compare_speed(teacher: Path, rounds: int, overrides: Sequence[str]) -> None:
         assert run.distillation is not None
         running = Running(**vars(run.distillation))
         vars(running)["teacher"] = network.to(run.device).eval()
-        forward = run.model.forward_encoded
+        forward = run.model.forward_from
 
-        def remember(features: Tensor, lengths: Tensor, running: Any = running, forward: Any = forward) -> Any:
-            vars(running)["seen"] = (features, lengths)
-            return forward(features, lengths)
+        def remember(layer: str, state: State, lengths: Tensor, running: Any = running, forward: Any = forward) -> Any:
+            vars(running)["seen"] = (state[0], lengths)
+            return forward(layer, state, lengths)
 
-        vars(run.model)["forward_encoded"] = remember
+        vars(run.model)["forward_from"] = remember
         run.distillation = running
         ratios = []
         for turn in range(rounds + 1):

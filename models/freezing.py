@@ -78,6 +78,14 @@ def thaw(model: nn.Module, layers: Collection[str], *, fresh: Collection[str] = 
     model.train(model.training)
 
 
+def first_trained(model: nn.Module) -> str:
+    """The first layer with a parameter that trains, ``lstm`` at the latest: what lies before it is frozen."""
+    recogniser = _recogniser(model)
+    names = recogniser.layer_names[:-2]
+    trains = (name for name in names if any(each.requires_grad for each in model.get_submodule(name).parameters()))
+    return next(trains, "lstm")
+
+
 def trainable_parameters(model: nn.Module) -> int:
     """Number of parameters that train."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +16,16 @@ from glosstune.spaces.errors import CorpusError, SettingError, shown
 TIME_STRIDES = (1, 2, 4, 8, 16)
 MAX_WIDTH = 4.0
 
+# What passes from one layer to the next: activations (batch, time, channel), behind them those of each shortcut.
+State = tuple[Tensor, ...]
+
 
 class Recogniser(nn.Module):
     """A CTC recogniser whose ``layer_names`` are its top-level modules in the order data flows through them.
 
     All but the last two map activations (batch, time, channel) and Frames to activations and have a
-    ``stride``; the last two are ``lstm`` and ``classifier``.
+    ``stride``; the last two are ``lstm`` and ``classifier``. What the ``shortcuts`` among them give bypasses the
+    layers behind them and is added to what the LSTM reads.
 
     Raises:
         SettingError: an argument is out of range.
@@ -29,6 +33,7 @@ class Recogniser(nn.Module):
 
     layer_names: ClassVar[tuple[str, ...]]
     layer_groups: ClassVar[tuple[tuple[str, ...], ...]]
+    shortcuts: ClassVar[tuple[str, ...]] = ()
     lstm: nn.LSTM
     classifier: nn.Linear
 
@@ -70,25 +75,47 @@ class Recogniser(nn.Module):
         Raises:
             CorpusError: another number of features, or a length outside 1..time.
         """
-        log_probs, _, strided = self.forward_encoded(features, lengths)
+        _check(features, lengths)
+        log_probs, _, strided = self.forward_from(self.layer_names[0], (features,), lengths)
         return log_probs, strided
 
-    def forward_encoded(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same with what the LSTM reads, (batch, time', channel), between them."""
-        _check(features, lengths)
-        x, frames = self.encode(features, Frames.of(lengths, features.shape[1], features.device))
+    def forward_from(self, layer: str, state: State, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from what enters a layer, and with what the LSTM reads, (batch, time', channel), in the middle.
+
+        Args:
+            layer: one of those up to ``lstm``.
+            state: see ``forward_until``.
+            lengths: int64 (batch,), on the CPU: input frames of each utterance.
+        """
+        state, frames = self._chain(layer, "lstm", state, self._frames(layer, state, lengths))
+        x = _added(state)
         return self._read_out(x, frames), x, frames.lengths
+
+    def forward_until(self, layer: str, start: str, state: State, lengths: Tensor) -> State:
+        """What enters a layer, each (batch, time / stride, channel), from what enters an earlier one.
+
+        Args:
+            layer: one of those up to ``lstm``; see ``strides``.
+            state: what enters ``start``; for the first layer the features (batch, time, 6516) alone.
+            lengths: int64 (batch,), on the CPU: input frames of each utterance.
+        """
+        return self._chain(start, layer, state, self._frames(start, state, lengths))[0]
+
+    def strides(self, layer: str) -> tuple[int, ...]:
+        """Input frames to one frame of each tensor that enters a layer."""
+        stride, beside = 1, []
+        for name in self.layer_names[: self.layer_names.index(layer)]:
+            own = cast(int, self.get_submodule(name).stride)
+            if name in self.shortcuts:
+                beside.append(stride * own)
+            else:
+                stride *= own
+        return stride, *beside
 
     def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
         """What the LSTM reads, (batch, time', channel), and its frames."""
-        return self.chain(self.layer_names[:-2], features, frames)
-
-    def chain(self, names: Iterable[str], x: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
-        """Run layers one after the other."""
-        for name in names:
-            layer = self.get_submodule(name)
-            x, frames = layer(x, frames), frames.strided(layer.stride)  # type: ignore[arg-type]  # torch types it as Tensor or Module
-        return x, frames
+        state, frames = self._chain(self.layer_names[0], "lstm", (features,), frames)
+        return _added(state), frames
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Length of the log-probabilities for utterances of so many frames."""
@@ -104,6 +131,21 @@ class Recogniser(nn.Module):
                     module.eval()
         return self
 
+    def _frames(self, layer: str, state: State, lengths: Tensor) -> Frames:
+        return Frames.of(strided_lengths(lengths, self.strides(layer)[0]), state[0].shape[1], state[0].device)
+
+    def _chain(self, start: str, stop: str, state: State, frames: Frames) -> tuple[State, Frames]:
+        """Run the layers from ``start`` up to, and without, ``stop``."""
+        names = self.layer_names
+        for name in names[names.index(start) : names.index(stop)]:
+            layer = self.get_submodule(name)
+            y = layer(state[0], frames)
+            if name in self.shortcuts:
+                state = (*state, y)
+            else:
+                state, frames = (y, *state[1:]), frames.strided(cast(int, layer.stride))
+        return state, frames
+
     def _read_out(self, x: Tensor, frames: Frames) -> Tensor:
         # Dropout belongs to the layer that reads its result and is off where that layer is frozen.
         x = F.dropout(x, self.dropout, self.lstm.training)
@@ -111,6 +153,13 @@ class Recogniser(nn.Module):
         x = F.dropout(x, self.dropout, self.classifier.training)
         scores: Tensor = self.classifier(x)
         return scores.float().log_softmax(-1).transpose(0, 1)
+
+
+def _added(state: State) -> Tensor:
+    x, *beside = state
+    for each in beside:
+        x = x + each
+    return x
 
 
 def scaled(channels: float, width: float) -> int:

@@ -70,6 +70,7 @@ class MobileNetV3Student(Recogniser):
 
     layer_names = STUDENT_LAYERS
     layer_groups = STUDENT_GROUPS
+    shortcuts = ("shortcut",)
 
     def __init__(
         self,
@@ -95,11 +96,6 @@ class MobileNetV3Student(Recogniser):
             inputs, stride = block.outputs, stride * block.stride
         self.last = ConvNorm(inputs, last, 1, norm, activation=F.hardswish)
         self.add_head(last, scaled(HIDDEN, width), vocabulary_size)
-
-    def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
-        projected = self.modality_projection(features, frames)
-        x, strided = self.chain(self.layer_names[2:-2], projected, frames)
-        return x + self.shortcut(projected, frames), strided
 
 
 class ModalityProjection(nn.Module):

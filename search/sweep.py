@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PositiveFloat,
     ValidationError,
     model_validator,
 )
@@ -57,6 +58,7 @@ _PATHS = (
     ("storage",),
 )
 _OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining", "teacher", "distillation"}
+_OF_A_TRIAL |= {"prefix_cache", "prefix_cache_gb"}
 
 
 def _folder_name(name: str) -> str:
@@ -110,6 +112,8 @@ class Sweep(Section):
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     distillation: DistillationSettings = DistillationSettings()
+    prefix_cache: bool = True
+    prefix_cache_gb: PositiveFloat = 20.0
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()

@@ -1,7 +1,7 @@
 """Group utterances of similar length into batches and turn rows of a store into tensors."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from glosstune.models.recogniser import State
 from glosstune.trainables.augmentation import augment_frames, mask_features
 from glosstune.trainables.conditioning import Conditioning
 
@@ -37,20 +38,35 @@ class Batch:
     """Utterances ready for a model.
 
     Attributes:
-        features: float32 (batch, time, 6516), conditioned; padded frames are 0.
-        lengths: int64 (batch,), on the CPU.
+        state: what enters ``layer``; for the first one the features alone, float32 (batch, time, 6516), conditioned.
+            Padded frames are 0.
+        lengths: int64 (batch,), on the CPU: input frames.
         rows: row of each utterance in the corpus.
+        layer: None for the model's first.
     """
 
-    features: Tensor
+    state: State
     lengths: Tensor
     rows: tuple[int, ...]
+    layer: str | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """Of a batch for the first layer."""
+        return self.state[0]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return replace(self, state=tuple(part.to(device) for part in self.state))
 
     def split(self, parts: int) -> list["Batch"]:
         """At most so many batches of nearly equal size, which together are this one."""
         size = -(-len(self.rows) // parts)
         slices = [slice(start, start + size) for start in range(0, len(self.rows), size)]
-        return [Batch(self.features[each], self.lengths[each], self.rows[each]) for each in slices]
+        return [
+            Batch(tuple(part[each] for part in self.state), self.lengths[each], self.rows[each], self.layer)
+            for each in slices
+        ]
 
 
 def shuffled_batches(
@@ -78,6 +94,11 @@ def sorted_batches(rows: Sequence[int], lengths: Sequence[int], batch_size: int)
     return [ranked[start : start + batch_size] for start in range(0, len(ranked), batch_size)]
 
 
+def padded_length(lengths: Tensor) -> int:
+    """Frames of a batch: a few round numbers instead of a hundred, since oneDNN compiles a kernel for every shape."""
+    return -(-int(lengths.max()) // TIME_MULTIPLE) * TIME_MULTIPLE
+
+
 def collate(
     corpus: FrameSource,
     rows: Sequence[int],
@@ -93,9 +114,7 @@ def collate(
         face_order = corpus.statistics["face_order"]
         stored = [augment_frames(frames.astype(np.float32), augment, face_order, generator) for frames in stored]
     lengths = torch.tensor([len(frames) for frames in stored])
-    # oneDNN compiles a kernel for every new shape: a few round lengths instead of a hundred.
-    longest = -(-int(lengths.max()) // TIME_MULTIPLE) * TIME_MULTIPLE
-    padded = np.zeros((len(rows), longest, corpus.width), dtype=stored[0].dtype)
+    padded = np.zeros((len(rows), padded_length(lengths), corpus.width), dtype=stored[0].dtype)
     for slot, frames in zip(padded, stored, strict=True):
         slot[: len(frames)] = frames
     device = conditioning.scale.device
@@ -104,4 +123,4 @@ def collate(
     if augment:
         assert generator is not None
         mask_features(conditioned, lengths, augment, generator)
-    return Batch(conditioned, lengths, tuple(rows))
+    return Batch((conditioned,), lengths, tuple(rows))

@@ -1,7 +1,7 @@
 """Read glosses out of CTC log-probabilities."""
 
 import math
-from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -21,8 +21,12 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
     Returns:
         classes of each utterance, without blanks.
     """
-    best = log_probs.argmax(dim=-1).T.cpu()  # (batch, time)
-    return [collapse(row[:length].tolist()) for row, length in zip(best, lengths.tolist(), strict=True)]
+    best = log_probs.argmax(dim=-1).T  # (batch, time)
+    kept = (best != BLANK) & (torch.arange(best.shape[1]) < lengths[:, None]).to(best.device)
+    kept[:, 1:] &= best[:, 1:] != best[:, :-1]
+    classes = best[kept].tolist()
+    ends = kept.sum(1).cumsum(0).tolist()
+    return [classes[start:end] for start, end in pairwise([0, *ends])]
 
 
 def beam_decode(log_probs: Tensor, lengths: Tensor, beam: int = 10, least: float = -12.0) -> list[list[int]]:
@@ -75,11 +79,6 @@ def _add(one: float, other: float) -> float:
     """log(exp(one) + exp(other))"""
     high, low = max(one, other), min(one, other)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
-def collapse(path: Sequence[int]) -> list[int]:
-    """The classes that an alignment path stands for."""
-    return [label for index, label in enumerate(path) if label != BLANK and (index == 0 or path[index - 1] != label)]
 
 
 def blank_frames(log_probs: Tensor, lengths: Tensor) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from filelock import FileLock
 
 from glosstune.spaces.errors import FolderError
 
+_BLOCK = 1 << 24
+
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``target``, then put it in place; a reader sees the old file or the new one.
@@ -29,12 +31,22 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         raise FolderError(f"{target}: cannot be written: {rule}") from error
 
 
-def fill_once(folder: Path, complete: str, what: str, fill: Callable[[Path], object]) -> None:
+def reserve(path: Path, size: int) -> None:
+    """Write a file of so many zero bytes: where a memory map finds the disk full, the process is killed wordlessly."""
+    with path.open("wb") as file:
+        for start in range(0, size, _BLOCK):
+            file.write(bytes(min(_BLOCK, size - start)))
+
+
+def fill_once(
+    folder: Path, complete: str, what: str, fill: Callable[[Path], object], *, patience_s: float = -1
+) -> None:
     """Let ``fill`` write a folder of a cache beside its place, then put it there; one process does, others wait.
 
     Args:
         complete: a file that every whole folder has.
         what: it holds, for the error.
+        patience_s: seconds that others wait; below 0 for ever.
 
     Raises:
         FolderError: the cache cannot be written; nothing half-written stays.
@@ -44,7 +56,7 @@ def fill_once(folder: Path, complete: str, what: str, fill: Callable[[Path], obj
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+        with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=patience_s):
             if (folder / complete).exists():
                 return
             shutil.rmtree(partial, ignore_errors=True)

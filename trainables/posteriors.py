@@ -23,14 +23,13 @@ from glosstune.trainables.batching import EVALUATION_BATCH, collate, sorted_batc
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
-from glosstune.trainables.files import fill_once
+from glosstune.trainables.files import fill_once, reserve
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.provenance import check_unseen, file_hash
 from glosstune.trainables.recognising import score
 from glosstune.trainables.settings import TrialSettings
 
 FORMAT = 1
-_BLOCK = 1 << 24
 COMPLETE = "posteriors.json"
 _LOG_PROBS, _LIKENESS = "log_probs.f16", "likeness.f16"
 
@@ -193,15 +192,14 @@ def _write(folder: Path, teacher: TrainedRecogniser, corpus: PackedCorpus, sha25
     frames = np.array([-(-corpus.length(row) // stride) for row in train])
     np.savez(folder / "rows.npz", rows=np.array(train), frames=frames)
     for name, size in ((_LOG_PROBS, frames.sum() * classes), (_LIKENESS, (frames**2).sum())):
-        # On disk at once: where a memory map finds the disk full, the process is killed without a word.
-        with (folder / name).open("wb") as file:
-            for start in range(0, 2 * int(size), _BLOCK):
-                file.write(bytes(min(_BLOCK, 2 * int(size) - start)))
+        reserve(folder / name, 2 * int(size))
     written = Posteriors(folder, classes, stride, 0.0, sha256, mode="r+")
     for rows in sorted_batches(train, [corpus.length(row) for row in train], EVALUATION_BATCH):
         batch = collate(corpus, rows, teacher.conditioning)
         with autocast(device, teacher.settings.training.precision):
-            log_probs, encoded, lengths = teacher.model.forward_encoded(batch.features, batch.lengths)
+            log_probs, encoded, lengths = teacher.model.forward_from(
+                teacher.model.layer_names[0], batch.state, batch.lengths
+            )
         alike, said = likeness(encoded, lengths).half().cpu().numpy(), log_probs.half().cpu().numpy()
         for slot, (row, length) in enumerate(zip(rows, lengths.tolist(), strict=True)):
             written.log_probs(row)[:] = said[:length, slot]

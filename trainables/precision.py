@@ -5,12 +5,19 @@ from typing import Any, Literal
 
 import torch
 
+Precision = Literal["auto", "fp32", "bf16"]
 
-def autocast(device: torch.device, precision: Literal["auto", "fp32", "bf16"]) -> AbstractContextManager[Any]:
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     """bfloat16 where asked for, or where the device computes it natively; the CTC loss stays in float32."""
-    if precision == "bf16" or (precision == "auto" and has_native_bf16(device)):
+    if computes_bf16(device, precision):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def computes_bf16(device: torch.device, precision: Precision) -> bool:
+    """Whether a forward pass is in bfloat16."""
+    return precision == "bf16" or (precision == "auto" and has_native_bf16(device))
 
 
 def has_native_bf16(device: torch.device) -> bool:

@@ -3,7 +3,7 @@
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,19 +15,21 @@ from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
-from glosstune.trainables.batching import EVALUATION_BATCH, Batch, collate, shuffled_batches, sorted_batches
+from glosstune.trainables.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
 from glosstune.trainables.distillation import Distillation
+from glosstune.trainables.feeding import Feed
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
 from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.precision import autocast
+from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.provenance import check_unseen, training_recordings
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.scoring import ErrorRates, word_error_rate
@@ -72,6 +74,7 @@ class TrainingSession:
         settings: everything about the trial.
         corpus: its packed corpus.
         device: default CUDA where there is one, else the CPU.
+        say: told what the trial's log should hold.
 
     Attributes:
         epoch: epochs done.
@@ -89,7 +92,14 @@ class TrainingSession:
         CheckpointError: the pretrained weights or the teacher do not fit.
     """
 
-    def __init__(self, settings: TrialSettings, corpus: PackedCorpus, *, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        settings: TrialSettings,
+        corpus: PackedCorpus,
+        *,
+        device: torch.device | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.settings = settings
         self.corpus = corpus
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -117,7 +127,8 @@ class TrainingSession:
         self.learning_rate = settings.learning_rate
         factors = discriminative_factors(self.model, freezing.discriminative)
         self.optimiser = build_optimiser(self.model, training, self.learning_rate, factors)
-        self.augment = frozenset(training.augment.split("+")) - {"none"}
+        self._say = say
+        self._read_input()
         self.floor = corpus_floor(corpus, "train", settings.model.time_stride)
         self.micro_batches = 1
         self.epoch = 0
@@ -137,14 +148,15 @@ class TrainingSession:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         thaw_for(self.model, self.epoch, self.thaw_epochs, self.fresh)
+        prefix = self._prefixes.find(self.model)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # Dropout draws from torch's own generator, which therefore depends on (seed, epoch) alone.
             torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
-            metrics = self._train_epoch()
+            metrics = self._train_epoch(prefix)
         trained_s = time.perf_counter() - started
         loss_se = metrics.pop("train_loss_se")
         self.epoch += 1
-        rates, hypotheses, dev = self._score("dev")
+        rates, hypotheses, dev = self._score("dev", prefix=prefix)
         self.improved = rates.wer < self.best_wer
         if self.improved:
             self.best_wer = rates.wer
@@ -212,6 +224,7 @@ class TrainingSession:
             kept = state["conditioning"]
             self.conditioning = Conditioning(kept["scale"], kept["offset"], self.conditioning.live)
             self.fresh = frozenset(state["fresh"])
+            self._read_input()
         except Exception as error:  # torch raises a different type for each kind of misfit
             raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
 
@@ -228,7 +241,12 @@ class TrainingSession:
         session.load(path)
         return session
 
-    def _train_epoch(self) -> dict[str, float]:
+    def _read_input(self) -> None:
+        """Take batches under the conditioning that there is now."""
+        self._feed = Feed(self.corpus, self.conditioning, self.device, self.settings.training)
+        self._prefixes = PrefixCache(self.settings, self.corpus, self.conditioning, self.device, self._say)
+
+    def _train_epoch(self, prefix: PrefixStore | None) -> dict[str, float]:
         training = self.settings.training
         generator = np.random.default_rng([training.seed, self.epoch])
         rows = self.corpus.rows("train")
@@ -246,7 +264,7 @@ class TrainingSession:
                 final_decay=training.final_decay,
             )
             set_learning_rate(self.optimiser, rate, self._thaw_factors(progress))
-            batch = collate(self.corpus, batch_rows, self.conditioning, augment=self.augment, generator=generator)
+            batch = self._feed.trained(batch_rows, self.model, prefix, generator)
             result, taught, norm = self._step(batch)
             loss, usable = float(result.mean.detach()), int(result.feasible.sum())
             infeasible += len(batch_rows) - usable
@@ -296,12 +314,15 @@ class TrainingSession:
     def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, float]:
         """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
         with autocast(self.device, self.settings.training.precision):
-            log_probs, encoded, lengths = self.model.forward_encoded(batch.features, batch.lengths)
+            log_probs, encoded, lengths = self._forward(batch)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
         if self.distillation is None:
             return result, None, 0.0
         lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
         return result, lesson, float(divergence)
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        return self.model.forward_from(batch.layer or self.model.layer_names[0], batch.state, batch.lengths)
 
     def _shares(self, parts: Sequence[Batch]) -> list[tuple[float, float]]:
         """What the means of parts count in that of the whole: of CTC by what can be aligned, of teaching by frames."""
@@ -317,7 +338,9 @@ class TrainingSession:
         return [(own / max(1, sum(usable)), sum(counts) / total) for own, counts in zip(usable, frames, strict=True)]
 
     @torch.no_grad()
-    def _score(self, split: Split, beam: int | None = None) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
+    def _score(
+        self, split: Split, beam: int | None = None, *, prefix: PrefixStore | None = None
+    ) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
         self.model.eval()
         rows = self.corpus.rows(split)
         known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
@@ -325,9 +348,9 @@ class TrainingSession:
         evaluated = max(1, EVALUATION_BATCH // self.micro_batches)
         hypotheses: dict[int, list[str]] = {}
         for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], evaluated):
-            batch = collate(self.corpus, batch_rows, self.conditioning)
+            batch = self._feed.scored(batch_rows, prefix)
             with autocast(self.device, self.settings.training.precision):
-                log_probs, lengths = self.model(batch.features, batch.lengths)
+                log_probs, _, lengths = self._forward(batch)
             decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)
             for row, classes in zip(batch_rows, decoded, strict=True):
                 hypotheses[row] = self.corpus.vocabulary.decode(classes)

@@ -17,16 +17,20 @@ from pydantic import (
 from glosstune.spaces import STRATEGIES
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
+ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
 
 
-def _known_augmentations(augment: str) -> str:
-    names = augment.split("+")
-    if augment != "none" and (not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names)):
-        raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(AUGMENTATIONS)}")
-    return augment
+def _joined(known: tuple[str, ...]) -> AfterValidator:
+    def check(augment: str) -> str:
+        names = augment.split("+")
+        if augment != "none" and (not set(names) <= set(known) or len(set(names)) < len(names)):
+            raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(known)}")
+        return augment
+
+    return AfterValidator(check)
 
 
-Augmentations = Annotated[str, AfterValidator(_known_augmentations)]
+Augmentations = Annotated[str, _joined(AUGMENTATIONS)]
 Gain = Annotated[float, Field(ge=0.0, le=1e6)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -78,7 +82,10 @@ class CorpusSettings(Section):
 
 
 class TrainingSettings(Section):
-    """The constants of training; what is tuned lives in the space (see TunedSettings)."""
+    """The constants of training; what is tuned lives in the space (see TunedSettings).
+
+    ``augment_activations`` augments what enters the first layer that trains, where layers before it are frozen.
+    """
 
     epochs: PositiveInt = 24
     batch_size: PositiveInt = 16
@@ -89,6 +96,7 @@ class TrainingSettings(Section):
     final_decay: Unit = 0.2
     lr_scale: Literal["none", "fan_in"] = "none"
     augment: Augmentations = "none"
+    augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS)] = "none"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)
 
@@ -164,7 +172,8 @@ class TrialSettings(Section):
     """Everything that one trial needs to know.
 
     ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
-    trial is distilled from.
+    trial is distilled from. With ``prefix_cache`` the activations of frozen layers are computed once for all trials of
+    a node and kept in at most ``prefix_cache_gb`` GiB.
     """
 
     model: ModelSettings = ModelSettings()
@@ -176,6 +185,8 @@ class TrialSettings(Section):
     teacher: Path | None = None
     distillation: DistillationSettings = DistillationSettings()
     tuned: TunedSettings = TunedSettings()
+    prefix_cache: bool = True
+    prefix_cache_gb: PositiveFloat = 20.0
 
     @property
     def learning_rate(self) -> float:

@@ -183,7 +183,7 @@ class CTCTrainable(tune.Trainable):
         return session
 
     def _new_session(self, settings: TrialSettings) -> TrainingSession:
-        return TrainingSession(settings, self._packed(settings))
+        return TrainingSession(settings, self._packed(settings), say=self._log.info)
 
     def _send(self, *names: str) -> None:
         """Have files of the trial where they outlive this machine.

@@ -5,11 +5,11 @@ from itertools import pairwise, product
 import numpy as np
 import numpy.typing as npt
 import pytest
+from ctc_paths import collapse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.trainables.alignment import aligned_cuts, ctc_spans, frame_labels, uniform_cuts
-from glosstune.trainables.decoding import collapse
 from glosstune.trainables.losses import frames_needed
 
 

@@ -3,11 +3,12 @@ import math
 
 import pytest
 import torch
+from ctc_paths import collapse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.trainables import greedy_decode
-from glosstune.trainables.decoding import beam_decode, blank_frames, collapse
+from glosstune.trainables.decoding import beam_decode, blank_frames
 
 PATHS = st.lists(st.integers(0, 4), min_size=1, max_size=30)
 

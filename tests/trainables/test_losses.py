@@ -3,10 +3,10 @@ import math
 
 import pytest
 import torch
+from ctc_paths import collapse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.decoding import collapse
 from glosstune.trainables.losses import ctc_floor, ctc_loss, frames_needed
 
 TARGETS = st.lists(st.integers(1, 3), min_size=1, max_size=3)

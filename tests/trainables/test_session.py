@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from glosstune.models import build_model
+from glosstune.models.recogniser import State
 from glosstune.models.weights_file import read_weights, write_weights
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
@@ -278,13 +279,13 @@ def test_a_diverged_step_is_counted_and_changes_no_weight(
 ) -> None:
     session = TrainingSession(_settings(tuned={"dropout": 0.0}), small_corpus)
     before = {name: value.clone() for name, value in session.model.state_dict().items()}
-    forward = session.model.forward_encoded
+    forward = session.model.forward_from
 
-    def diverge(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        log_probs, encoded, out = forward(features, lengths)
+    def diverge(layer: str, state: State, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        log_probs, encoded, out = forward(layer, state, lengths)
         return (log_probs * math.nan if session.model.training else log_probs), encoded, out
 
-    monkeypatch.setattr(session.model, "forward_encoded", diverge)
+    monkeypatch.setattr(session.model, "forward_from", diverge)
     metrics = session.run_epoch()
     assert metrics["nonfinite_steps"] == 3
     assert math.isnan(metrics["train_loss"]) and math.isnan(metrics["loss_below_floor"])

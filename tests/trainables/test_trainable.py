@@ -7,7 +7,7 @@ import torch
 from ray import tune
 from torch import Tensor
 
-from glosstune.models.recogniser import Recogniser
+from glosstune.models.recogniser import Recogniser, State
 from glosstune.trainables import CTCTrainable, TrialSettings
 from glosstune.trainables.settings import CorpusSettings
 from glosstune.trainables.trainable import TrialContext
@@ -73,14 +73,14 @@ def test_an_error_is_a_report_that_names_it(trainable: Any, tmp_path: Path) -> N
 
 def _run_out(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> None:
     """Let every forward pass over more than so many utterances run out of memory."""
-    forward = Recogniser.forward_encoded
+    forward = Recogniser.forward_from
 
-    def limited(model: Recogniser, features: Tensor, lengths: Tensor) -> Any:
-        if len(features) > most:
+    def limited(model: Recogniser, layer: str, state: State, lengths: Tensor) -> Any:
+        if len(lengths) > most:
             raise error
-        return forward(model, features, lengths)
+        return forward(model, layer, state, lengths)
 
-    monkeypatch.setattr(Recogniser, "forward_encoded", limited)
+    monkeypatch.setattr(Recogniser, "forward_from", limited)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Epochs with frozen layers that run once, against the same epochs without: python benchmarks/prefix_cache.py [--short]
+
+The teacher of full width on the embedded corpus, on one thread, an epoch with its scoring. Frozen until a layer, from
+what the frozen layers have given once and with them at each step, and trained as a whole, take turns; ratios are the
+median over rounds.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glosstune.search import load_sweep
+from glosstune.trainables import TrainingSession
+from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.settings import TrialSettings
+
+
+def session_for(layer: str | None, prefix_cache: bool, cache: Path, *, short: bool) -> TrainingSession:
+    """A trial that trains from a layer on, after its first epoch; None trains all."""
+    small = ["corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if short else []
+    sweep = load_sweep("teacher", ["pretrained=null", "space={strategy: baseline}", *small])
+    settings = TrialSettings.model_validate(
+        {
+            "model": sweep.model.model_copy(update={"width": 0.25 if short else 1.0}),
+            "corpus": sweep.corpus,
+            "training": sweep.training,
+            "tuned": {"freeze_until": layer, "learning_rate": 1e-3},
+            "freezing": {"allow_random_frozen": True},
+            "prefix_cache": prefix_cache,
+        }
+    )
+    corpus = pack_corpus(settings.corpus)
+    here = settings.model_copy(update={"corpus": settings.corpus.model_copy(update={"cache": cache})})
+    session = TrainingSession(here, corpus, device=torch.device("cpu"), say=print)
+    started = time.perf_counter()
+    session.run_epoch()
+    kind = "whole" if layer is None else f"until {layer}, {'cached' if prefix_cache else 'uncached'}"
+    print(f"first epoch, {kind}: {time.perf_counter() - started:.2f} s", flush=True)
+    return session
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    layers = ["mixed_5c"] if options.short else ["mixed_4f", "mixed_5c", "lstm"]
+    rounds = 1 if options.short else 5
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        whole = session_for(None, False, cache, short=options.short)
+        for layer in layers:
+            cached, uncached = (session_for(layer, on, cache, short=options.short) for on in (True, False))
+            seconds: dict[str, list[float]] = {"cached": [], "uncached": [], "whole": []}
+            for _ in range(rounds):
+                for name, session in (("cached", cached), ("uncached", uncached), ("whole", whole)):
+                    seconds[name].append(session.run_epoch()["epoch_s"])
+            size = sum(file.stat().st_size for file in cache.glob("prefixes/prefix-*/*.f16")) / 2**20
+            print(f"{layer}: {size:.0f} MB kept for this layer and those before it")
+            for name in ("uncached", "whole"):
+                ratios = [slow / quick for slow, quick in zip(seconds[name], seconds["cached"], strict=True)]
+                found.append({"layer": layer, "against": name, "ratios": ratios, "seconds": seconds})
+                spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+                print(f"{layer}: {name} / cached {statistics.median(ratios):.2f} ({spread})", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

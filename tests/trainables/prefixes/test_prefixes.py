@@ -1,0 +1,295 @@
+"""What frozen layers gave once is what they would give again, and whoever may share it shares it."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glosstune.models import build_model, freeze_until, thaw, write_weights
+from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
+from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.feeding import Feed
+from glosstune.trainables.prefixes import PrefixCache, PrefixStore
+from glosstune.trainables.prefixes import cache as cache_module
+from glosstune.trainables.prefixes.store import COMPLETE, part_file
+
+CPU = torch.device("cpu")
+LAYERS = {"teacher": TEACHER_LAYERS, "student": STUDENT_LAYERS}
+
+
+@pytest.fixture(scope="module")
+def weights(small_corpus: PackedCorpus, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files such as pretraining leaves: all layers before the LSTM."""
+    found = {}
+    for kind in LAYERS:
+        model = build_model(kind, 9, width=0.25, norm="batch", seed=7)
+        kept = {name: value for name, value in model.state_dict().items() if not name.startswith(("lstm", "class"))}
+        found[kind] = tmp_path_factory.mktemp("weights") / f"{kind}.safetensors"
+        write_weights(found[kind], kept, {})
+    return found
+
+
+def _trial(cache: Path, weights: Path, kind: str = "teacher", **changes: Any) -> TrialSettings:
+    tree = {
+        "model": {"kind": kind, "width": 0.25, "norm": "batch", **changes.pop("model", {})},
+        "corpus": {"cache": cache},
+        "training": {"epochs": 3, "batch_size": 8, "precision": "fp32", **changes.pop("training", {})},
+        "tuned": {"strategy": "fine-tune", "learning_rate": 1e-3, "dropout": 0.1, **changes.pop("tuned", {})},
+        "pretrained": weights,
+    }
+    return TrialSettings.model_validate({**tree, **changes})
+
+
+def _find(settings: TrialSettings, corpus: PackedCorpus) -> tuple[TrainingSession, PrefixStore | None, list[str]]:
+    """A session frozen as in its first epoch, what its frozen layers gave, and what was said."""
+    said: list[str] = []
+    session = TrainingSession(settings, corpus, device=CPU)
+    freeze_until(session.model, settings.tuned.freeze_until or "mixed_4f")
+    cache = PrefixCache(settings, corpus, session.conditioning, CPU, said.append)
+    return session, cache.find(session.model), said
+
+
+def _stores(cache: Path) -> list[Path]:
+    return sorted((cache / "prefixes").glob("prefix-*/"))
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("prefixes")
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_rest_of_the_model_gives_the_same_from_what_was_kept(
+    shared_cache: Path, small_corpus: PackedCorpus, data: st.DataObject
+) -> None:
+    kind = data.draw(st.sampled_from(sorted(LAYERS)))
+    layer = data.draw(st.sampled_from(LAYERS[kind][1:-1]))
+    model = {
+        "time_stride": data.draw(st.sampled_from([1, 2, 4, 8, 16])),
+        "norm": data.draw(st.sampled_from(["group", "batch"])),
+    }
+    precision = data.draw(st.sampled_from(["fp32", "bf16"]))
+    rows = data.draw(st.lists(st.sampled_from(small_corpus.rows("train")), min_size=1, max_size=5, unique=True))
+    trial = TrialSettings.model_validate(
+        {
+            "model": {"kind": kind, "width": 0.125, **model},
+            "corpus": {"cache": shared_cache},
+            "training": {"precision": precision},
+            "tuned": {"freeze_until": layer},
+            "freezing": {"allow_random_frozen": True},
+        }
+    )
+    session, store, said = _find(trial, small_corpus)
+    assert store is not None and store.layer == layer and not said
+    session.model.eval()
+    feed = Feed(small_corpus, session.conditioning, CPU, trial.training)
+    kept, whole = feed.scored(rows, store), feed.scored(rows)
+    assert kept.layer == layer and kept.lengths.tolist() == whole.lengths.tolist()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        ours, x, lengths = session.model.forward_from(layer, kept.state, kept.lengths)
+        theirs, y, others = session.model.forward_from(LAYERS[kind][0], whole.state, whole.lengths)
+    assert lengths.tolist() == others.tolist()
+    tolerance = 0.02 if precision == "fp32" else 0.1
+    for slot, length in enumerate(lengths.tolist()):
+        scale = float(y[slot, :length].abs().max()) + 1e-3
+        assert float((x[slot, :length] - y[slot, :length]).abs().max()) < tolerance * scale
+        torch.testing.assert_close(ours[:length, slot].exp(), theirs[:length, slot].exp(), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tuned"),
+    [
+        ("teacher", {"strategy": "feature-extraction"}),
+        ("teacher", {"strategy": "progressive", "unfreeze_stages": 3}),
+        ("student", {"strategy": "fine-tune"}),
+        ("student", {"strategy": "feature-extraction", "freeze_until": "lstm"}),
+    ],
+)
+@pytest.mark.usefixtures("on_cpu")
+def test_curves_of_equal_seeds_are_the_same_with_and_without(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], kind: str, tuned: dict[str, object]
+) -> None:
+    curves = []
+    for prefix_cache in (True, False):
+        trial = _trial(tmp_path, weights[kind], kind, tuned=tuned, prefix_cache=prefix_cache)
+        session = TrainingSession(trial, small_corpus)
+        curves.append([session.run_epoch() for _ in range(3)])
+    assert _stores(tmp_path)
+    for ours, theirs in zip(*curves, strict=True):
+        for name in ("train_loss", "dev_loss", "blank_ratio", "wer"):
+            assert ours[name] == pytest.approx(theirs[name], rel=0.02, abs=0.02), name
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=0.1)
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_frozen_layers_run_for_each_utterance_once(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    seen = {"stem": 0, "mixed_5c": 0}
+    sessions = [TrainingSession(_trial(tmp_path, weights["teacher"], tuned=tuned), small_corpus) for tuned in _SEARCHED]
+    for session in sessions:
+        for name in seen:
+            hook = lambda module, inputs, output, name=name: seen.update({name: seen[name] + len(inputs[0])})  # noqa: E731
+            session.model.get_submodule(name).register_forward_hook(hook)
+        session.run_epoch()
+        session.run_epoch()
+    used = len(small_corpus.rows("train")) + len(small_corpus.rows("dev"))
+    assert seen["stem"] == used
+    assert seen["mixed_5c"] == used * 4
+    assert len(_stores(tmp_path)) == 1
+
+
+_SEARCHED: list[dict[str, object]] = [
+    {"learning_rate": 1e-3, "dropout": 0.0},
+    {"learning_rate": 1e-4, "dropout": 0.3, "warmup_epochs": 1},
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"width": 0.5}},
+        {"training": {"precision": "bf16"}},
+        {"corpus": {"gains": {"hands": 2.0}}},
+        {"tuned": {"freeze_until": "mixed_5b"}},
+        "other weights",
+    ],
+    ids=str,
+)
+def test_what_the_values_depend_on_has_a_store_of_its_own(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], change: Any
+) -> None:
+    first, changed = _trial(tmp_path, weights["teacher"]), _trial(tmp_path, weights["teacher"])
+    if change == "other weights":
+        model = build_model("teacher", 9, width=0.25, norm="batch", seed=8)
+        write_weights(
+            tmp_path / "other.safetensors", {n: v for n, v in model.state_dict().items() if "lstm" not in n}, {}
+        )
+        changed = _trial(tmp_path, tmp_path / "other.safetensors")
+    else:
+        corpus = {**change.get("corpus", {}), "cache": tmp_path}
+        pretrained = {"pretrained": None, "freezing": {"allow_random_frozen": True}} if "model" in change else {}
+        changed = _trial(tmp_path, weights["teacher"], **{**change, "corpus": corpus, **pretrained})
+    stores = [_find(trial, small_corpus)[1] for trial in (first, changed, first)]
+    assert None not in stores
+    assert stores[0] == stores[2] != stores[1]
+
+
+def test_a_deeper_layer_is_built_from_an_earlier_ones_store(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _find(_trial(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_4b"}), small_corpus)
+    direct = _find(_trial(tmp_path / "x", weights["teacher"], tuned={"freeze_until": "mixed_5b"}), small_corpus)[1]
+    monkeypatch.setattr(cache_module, "collate", _forbidden)
+    built = _find(_trial(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_5b"}), small_corpus)[1]
+    assert built is not None and direct is not None and built.folder != direct.folder
+    for row in small_corpus.rows("dev"):
+        for ours, theirs in zip(built.activations(row), direct.activations(row), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=0.01 * float(np.abs(theirs).max()))
+
+
+def _forbidden(*arguments: object, **named: object) -> None:
+    raise AssertionError("features were read")
+
+
+def test_builders_at_once_make_one_store(tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]) -> None:
+    trial = _trial(tmp_path, weights["teacher"])
+    with ThreadPoolExecutor(3) as pool:  # threads, but the lock is on a file that each opens for itself
+        found = list(pool.map(lambda _: _find(trial, small_corpus), range(3)))
+    assert found[0][1] == found[1][1] == found[2][1] and not any(said for *_, said in found)
+    assert len(_stores(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", [COMPLETE, "rows.npz", "0.f16", "flipped"])
+def test_a_damaged_store_is_built_again(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], name: str
+) -> None:
+    trial = _trial(tmp_path, weights["teacher"])
+    _, store, _ = _find(trial, small_corpus)
+    assert store is not None
+    damaged = store.folder / ("0.f16" if name == "flipped" else name)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 255
+    store_again = tmp_path / "again"
+    shutil.move(store.folder, store_again)  # what this process has hashed it remembers by the folder's writing
+    shutil.copytree(store_again, store.folder, copy_function=shutil.copy)
+    damaged.write_bytes(content if name == "flipped" else content[: len(content) // 2])
+    _, healed, said = _find(trial, small_corpus)
+    assert len(said) == 1 and "built again" in said[0] and str(store.folder) in said[0]
+    assert healed is not None
+    assert part_file(healed.folder, 0).read_bytes() == (store_again / "0.f16").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"prefix_cache": False}, []),
+        ({"tuned": {"strategy": "baseline", "freeze_until": "modality_fusion"}}, []),
+        ({"training": {"augment": "speed"}}, ["training.augment"]),
+        ({"prefix_cache_gb": 1e-6}, ["prefix_cache_gb"]),
+    ],
+)
+def test_without_a_store_frozen_layers_run_and_the_log_says_why(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], changes: dict[str, Any], told: list[str]
+) -> None:
+    _, store, said = _find(_trial(tmp_path, weights["teacher"], **changes), small_corpus)
+    assert store is None and len(said) == len(told)
+    assert all(part in line for part, line in zip(told, said, strict=True))
+    assert not _stores(tmp_path)
+
+
+def test_values_beyond_half_precision_are_not_kept(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    trial, said = _trial(tmp_path, weights["teacher"]), list[str]()
+    session = TrainingSession(trial, small_corpus, device=CPU)
+    freeze_until(session.model, "mixed_4f")
+    with torch.no_grad():
+        session.model.get_submodule("mixed_4e").get_parameter("branch1.1.bias").fill_(1e5)
+    cache = PrefixCache(trial, small_corpus, session.conditioning, CPU, said.append)
+    assert cache.find(session.model) is None and cache.find(session.model) is None
+    assert len(said) == 1 and "half precision" in said[0]
+    assert not _stores(tmp_path)
+
+
+def test_a_layer_with_a_fresh_parameter_is_not_frozen(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    trial = _trial(tmp_path, weights["teacher"])
+    session = TrainingSession(trial, small_corpus, device=CPU)
+    thaw(session.model, ["lstm", "classifier"], fresh=["mixed_4b.branch1.1.bias"])
+    store = PrefixCache(trial, small_corpus, session.conditioning, CPU, print).find(session.model)
+    assert store is not None and store.layer == "mixed_4b"
+
+
+def test_what_enters_the_trained_layers_can_be_augmented_with_and_without_a_store(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    states = []
+    for prefix_cache in (True, False):
+        training = {"augment_activations": "speed+noise+time-masks"}
+        trial = _trial(tmp_path, weights["teacher"], training=training, prefix_cache=prefix_cache)
+        session, store, _ = _find(trial, small_corpus)
+        feed = Feed(small_corpus, session.conditioning, CPU, trial.training)
+        rows = small_corpus.rows("train")[:4]
+        batch = feed.trained(rows, session.model, store, np.random.default_rng(3))
+        assert batch.layer == "mixed_4f" and (store is None) != prefix_cache
+        assert batch.lengths.tolist() != [small_corpus.length(row) for row in rows]
+        states.append(batch)
+    assert states[0].lengths.tolist() == states[1].lengths.tolist()
+    torch.testing.assert_close(states[0].state, states[1].state, rtol=0.01, atol=0.01)
+
+
+def test_the_meta_file_names_no_path(tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]) -> None:
+    _, store, _ = _find(_trial(tmp_path, weights["teacher"]), small_corpus)
+    assert store is not None
+    assert str(tmp_path) not in json.dumps(json.loads((store.folder / COMPLETE).read_text()))

@@ -1,0 +1,51 @@
+"""Batches for a trial: from features, or from what its frozen layers have given once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from glosstune.models.freezing import first_trained
+from glosstune.models.recogniser import Recogniser
+from glosstune.trainables.batching import Batch, collate
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.precision import autocast
+from glosstune.trainables.prefixes import PrefixStore, augment_batch, run_frozen
+from glosstune.trainables.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a trial trains and is scored on, on its device."""
+
+    corpus: PackedCorpus
+    conditioning: Conditioning
+    device: torch.device
+    training: TrainingSettings
+
+    def scored(self, rows: Sequence[int], prefix: PrefixStore | None = None) -> Batch:
+        """Utterances as they are."""
+        if prefix is not None:
+            return prefix.batch(rows, self.device)
+        return collate(self.corpus, rows, self.conditioning)
+
+    def trained(
+        self, rows: Sequence[int], model: Recogniser, prefix: PrefixStore | None, generator: np.random.Generator
+    ) -> Batch:
+        """Utterances augmented, before the model's first layer or behind its frozen ones."""
+        augment, later = _names(self.training.augment), _names(self.training.augment_activations)
+        if prefix is not None:
+            return prefix.batch(rows, self.device, augment=later, generator=generator)
+        batch = collate(self.corpus, rows, self.conditioning, augment=augment, generator=generator)
+        layer = first_trained(model)
+        if not later or layer == model.layer_names[0]:
+            return batch
+        with autocast(self.device, self.training.precision):
+            batch = run_frozen(model, layer, batch)
+        return augment_batch(batch, model.strides(layer), later, generator)
+
+
+def _names(augment: str) -> frozenset[str]:
+    return frozenset(augment.split("+")) - {"none"}

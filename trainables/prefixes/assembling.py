@@ -1,0 +1,56 @@
+"""Pad activations of several utterances to a batch for the layer that they enter."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+
+from glosstune.trainables.batching import Batch, padded_length
+from glosstune.trainables.prefixes.augmenting import Activations, augment_activations
+
+
+def assemble(
+    utterances: Sequence[tuple[Sequence[Activations], int]],
+    strides: Sequence[int],
+    dtype: torch.dtype,
+    rows: Sequence[int],
+    layer: str,
+    *,
+    augment: Collection[str] = (),
+    generator: np.random.Generator | None = None,
+) -> Batch:
+    """A batch on the CPU, padded as ``collate`` pads features.
+
+    Args:
+        utterances: of each the tensors that enter the layer, (time / stride, channel), and its input frames.
+        dtype: of the batch.
+        augment: see ``augment_activations``.
+    """
+    if augment:
+        assert generator is not None
+        utterances = [augment_activations(*each, strides, augment, generator) for each in utterances]
+    lengths = torch.tensor([frames for _, frames in utterances])
+    time, state = padded_length(lengths), []
+    for number, stride in enumerate(strides):
+        parts = [each[number] for each, _ in utterances]
+        padded = np.zeros((len(rows), time // stride, parts[0].shape[1]), np.float16)
+        for slot, part in zip(padded, parts, strict=True):
+            slot[: len(part)] = part
+        state.append(torch.from_numpy(padded).to(dtype))
+    return Batch(tuple(state), lengths, tuple(rows), layer)
+
+
+def augment_batch(
+    batch: Batch, strides: Sequence[int], augment: Collection[str], generator: np.random.Generator
+) -> Batch:
+    """The same batch with its activations augmented."""
+    assert batch.layer is not None
+    values = [part.half().cpu().numpy() for part in batch.state]
+    utterances = [
+        ([part[slot, : -(-frames // stride)] for part, stride in zip(values, strides, strict=True)], frames)
+        for slot, frames in enumerate(batch.lengths.tolist())
+    ]
+    made = assemble(
+        utterances, strides, batch.state[0].dtype, batch.rows, batch.layer, augment=augment, generator=generator
+    )
+    return made.to(batch.state[0].device)

@@ -1,0 +1,127 @@
+"""Find or build what the frozen layers of a trial give, under everything that it depends on."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from glosstune.models.freezing import first_trained
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces.cache import cache_folder
+from glosstune.spaces.errors import CheckpointError, FolderError
+from glosstune.trainables.batching import Batch, collate
+from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.files import fill_once
+from glosstune.trainables.precision import autocast, computes_bf16
+from glosstune.trainables.prefixes.building import build, run_frozen
+from glosstune.trainables.prefixes.room import mark_used, remove
+from glosstune.trainables.prefixes.store import COMPLETE, FORMAT, PrefixStore
+from glosstune.trainables.settings import TrialSettings
+
+# Waiting for another process costs no more than to do the same work, unless that process hangs.
+PATIENCE_S = 600.0
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class PrefixCache:
+    """The activations of one trial's frozen layers, epoch after epoch.
+
+    A store serves whoever has the same frozen weights, layer, corpus, conditioning and precision. It is built from
+    that of the nearest earlier layer where there is one.
+
+    Attributes:
+        say: told why there is none where one could be.
+    """
+
+    settings: TrialSettings
+    corpus: PackedCorpus
+    conditioning: Conditioning
+    device: torch.device
+    say: Say
+    _found: dict[str, PrefixStore | None] = field(default_factory=dict)
+
+    def find(self, model: Recogniser) -> PrefixStore | None:
+        """What enters the first layer that trains; None where none is frozen, or nothing may be kept.
+
+        The same store for as long as the same layers are frozen: those do not change.
+        """
+        layer = first_trained(model)
+        if not self.settings.prefix_cache or layer == model.layer_names[0] or not self.corpus.whole:
+            return None
+        if layer not in self._found:
+            self._found[layer] = self._have(model, layer)
+        return self._found[layer]
+
+    def _have(self, model: Recogniser, layer: str) -> PrefixStore | None:
+        if self.settings.training.augment != "none":
+            self.say("training.augment changes the input, so frozen layers run at every step")
+            return None
+        folder = self._folder(model, layer)
+        try:
+            if (store := self._open(folder)) is None:
+                limit = int(self.settings.prefix_cache_gb * 2**30)
+                run = self._runner(model, layer)
+
+                def fill(partial: Path) -> None:
+                    build(partial, model, layer, self.corpus, run, limit)
+
+                fill_once(folder, COMPLETE, "activations of frozen layers", fill, patience_s=PATIENCE_S)
+                store = PrefixStore.open(folder)
+        except (CheckpointError, FolderError) as error:
+            self.say(f"frozen layers run at every step: {error}")
+            return None
+        mark_used(folder)
+        return store
+
+    def _open(self, folder: Path) -> PrefixStore | None:
+        """A store if there is one; a damaged one is removed."""
+        if not (folder / COMPLETE).exists():
+            return None
+        try:
+            return PrefixStore.open(folder)
+        except CheckpointError as error:
+            self.say(f"{error}; it is built again")
+            remove(folder)
+            return None
+
+    def _runner(self, model: Recogniser, layer: str) -> Callable[[list[int]], Batch]:
+        names = model.layer_names
+        earlier = reversed(names[1 : names.index(layer)])
+        source = next((store for name in earlier if (store := self._open(self._folder(model, name)))), None)
+
+        def run(rows: list[int]) -> Batch:
+            with autocast(self.device, self.settings.training.precision):
+                if source is not None:
+                    return run_frozen(model, layer, source.batch(rows, self.device))
+                return run_frozen(model, layer, collate(self.corpus, rows, self.conditioning))
+
+        return run
+
+    def _folder(self, model: Recogniser, layer: str) -> Path:
+        """Where a store lies, under a hash of all that its values depend on."""
+        names = model.layer_names
+        frozen = tuple(f"{name}." for name in names[: names.index(layer)])
+        hashed = hashlib.sha256()
+        for name, value in model.state_dict().items():
+            if name.startswith(frozen):
+                hashed.update(name.encode())
+                hashed.update(value.cpu().numpy().tobytes())
+        for each in (self.conditioning.scale, self.conditioning.offset):
+            hashed.update(each.cpu().numpy().tobytes())
+        depends = {
+            "format": FORMAT,
+            "layer": layer,
+            "values": hashed.hexdigest(),
+            "model": self.settings.model.model_dump(mode="json"),
+            "corpus": self.corpus.key,
+            "bf16": computes_bf16(self.device, self.settings.training.precision),
+            "device": self.device.type,
+        }
+        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+        return (self.settings.corpus.cache or cache_folder()) / "prefixes" / f"prefix-{key}"

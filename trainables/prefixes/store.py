@@ -1,0 +1,156 @@
+"""What enters a layer, for every utterance of training and dev, in memory-mapped half precision.
+
+A store is a folder: a file (frame, channel) for each tensor that enters the layer, ``0.f16`` and so on, ``rows.npz``
+and ``prefix.json``. Half precision keeps a value to 0.05 %; what bfloat16 has computed it keeps exactly, from 6e-5 on.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.batching import Batch
+from glosstune.trainables.prefixes.assembling import assemble
+
+FORMAT = 1
+COMPLETE = "prefix.json"
+ROWS = "rows.npz"
+
+Half = npt.NDArray[np.float16]
+Mapped = np.memmap[Any, np.dtype[np.float16]]
+
+
+@dataclass(frozen=True)
+class PrefixStore:
+    """Activations of frozen layers, read through the operating system's page cache.
+
+    Attributes:
+        layer: the one that they enter, the first that trains.
+        strides: input frames to one frame of each tensor.
+        channels: of each tensor.
+        dtype: in which the frozen layers gave them, and in which they are given to the next one.
+    """
+
+    folder: Path
+    layer: str
+    strides: tuple[int, ...]
+    channels: tuple[int, ...]
+    dtype: torch.dtype
+    mode: Literal["r", "r+"] = "r"
+
+    @classmethod
+    def open(cls, folder: Path) -> "PrefixStore":
+        """Open a store whose files are what was written; CheckpointError if they are not."""
+        try:
+            meta = json.loads((folder / COMPLETE).read_text())
+            hashes = tuple(sorted(meta["sha256"].items()))
+            sound = meta["format"] == FORMAT and _hashes(folder, (folder / ROWS).stat().st_mtime_ns) == hashes
+            dtype = getattr(torch, meta["dtype"])
+            found = cls(folder, meta["layer"], tuple(meta["strides"]), tuple(meta["channels"]), dtype)
+            assert found._parts and found._starts  # mapped now, the files may be removed
+        except Exception as error:  # JSON and NumPy raise a different type for each kind of damage
+            raise CheckpointError(f"{folder}: damaged activations of frozen layers ({error})") from error
+        if not sound:
+            raise CheckpointError(f"{folder}: activations of frozen layers are not those that were written")
+        return found
+
+    @classmethod
+    def write(cls, folder: Path, layer: str, strides: Sequence[int], parts: Sequence[torch.Tensor]) -> "PrefixStore":
+        """A store to be filled, beside whose ``rows.npz`` files of the right size lie already.
+
+        Args:
+            parts: what enters the layer for any batch.
+        """
+        return cls(folder, layer, tuple(strides), tuple(part.shape[2] for part in parts), parts[0].dtype, "r+")
+
+    def close(self) -> None:
+        """Have what was written on disk, and say that it is whole."""
+        for part in self._parts:
+            part.flush()
+        meta = {
+            "format": FORMAT,
+            "layer": self.layer,
+            "strides": self.strides,
+            "channels": self.channels,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "sha256": dict(_digests(self.folder)),
+        }
+        (self.folder / COMPLETE).write_text(json.dumps(meta, indent=1))
+
+    @cached_property
+    def frames(self) -> dict[int, int]:
+        """Input frames of each row."""
+        return dict(zip(*self._rows, strict=True))
+
+    @cached_property
+    def _rows(self) -> tuple[list[int], list[int]]:
+        with (self.folder / ROWS).open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            return arrays["rows"].tolist(), arrays["frames"].tolist()
+
+    @cached_property
+    def _starts(self) -> list[dict[int, int]]:
+        """Where each row begins, in each file."""
+        rows, frames = self._rows
+        found = []
+        for stride in self.strides:
+            counts = -(-np.array(frames) // stride)
+            found.append(dict(zip(rows, (np.cumsum(counts) - counts).tolist(), strict=True)))
+        return found
+
+    @cached_property
+    def _parts(self) -> list[Mapped]:
+        counts = [int((-(-np.array(self._rows[1]) // stride)).sum()) for stride in self.strides]
+        return [
+            np.memmap(part_file(self.folder, number), np.float16, self.mode, shape=(count, width))
+            for number, (count, width) in enumerate(zip(counts, self.channels, strict=True))
+        ]
+
+    def activations(self, row: int) -> list[Half]:
+        """What enters the layer for one utterance, each (time / stride, channel); views into the mapped files."""
+        found = []
+        for part, starts, stride in zip(self._parts, self._starts, self.strides, strict=True):
+            start = starts[row]
+            found.append(part[start : start - (-self.frames[row] // stride)])
+        return found
+
+    def batch(
+        self,
+        rows: Sequence[int],
+        device: torch.device,
+        *,
+        augment: Collection[str] = (),
+        generator: np.random.Generator | None = None,
+    ) -> Batch:
+        """Utterances ready for the layer, padded as ``collate`` pads their features; see ``augment_activations``."""
+        read = [(self.activations(row), self.frames[row]) for row in rows]
+        batch = assemble(read, self.strides, self.dtype, rows, self.layer, augment=augment, generator=generator)
+        return batch.to(device)
+
+
+def part_file(folder: Path, number: int) -> Path:
+    """Where one of the tensors that enter the layer lies."""
+    return folder / f"{number}.f16"
+
+
+@lru_cache(maxsize=64)
+def _hashes(folder: Path, written_ns: int) -> tuple[tuple[str, str], ...]:
+    """Hash of each file, computed once a process for each writing."""
+    return _digests(folder)
+
+
+def _digests(folder: Path) -> tuple[tuple[str, str], ...]:
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name != COMPLETE:
+            with path.open("rb") as file:
+                found.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return tuple(found)
