@@ -55,9 +55,9 @@ class Batch:
         """Of a batch for the first layer."""
         return self.state[0]
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
-        return replace(self, state=tuple(part.to(device) for part in self.state))
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
+        """The same on another device, and in another type there."""
+        return replace(self, state=tuple(part.to(device).to(dtype) for part in self.state))
 
     def split(self, parts: int) -> list["Batch"]:
         """At most so many batches of nearly equal size, which together are this one."""

@@ -12,18 +12,16 @@ from glosstune.trainables.prefixes.augmenting import Activations, augment_activa
 def assemble(
     utterances: Sequence[tuple[Sequence[Activations], int]],
     strides: Sequence[int],
-    dtype: torch.dtype,
     rows: Sequence[int],
     layer: str,
     *,
     augment: Collection[str] = (),
     generator: np.random.Generator | None = None,
 ) -> Batch:
-    """A batch on the CPU, padded as ``collate`` pads features.
+    """A batch in half precision on the CPU, padded as ``collate`` pads features.
 
     Args:
         utterances: of each the tensors that enter the layer, (time / stride, channel), and its input frames.
-        dtype: of the batch.
         augment: see ``augment_activations``.
     """
     if augment:
@@ -36,7 +34,7 @@ def assemble(
         padded = np.zeros((len(rows), time // stride, parts[0].shape[1]), np.float16)
         for slot, part in zip(padded, parts, strict=True):
             slot[: len(part)] = part
-        state.append(torch.from_numpy(padded).to(dtype))
+        state.append(torch.from_numpy(padded))
     return Batch(tuple(state), lengths, tuple(rows), layer)
 
 
@@ -50,7 +48,5 @@ def augment_batch(
         ([part[slot, : -(-frames // stride)] for part, stride in zip(values, strides, strict=True)], frames)
         for slot, frames in enumerate(batch.lengths.tolist())
     ]
-    made = assemble(
-        utterances, strides, batch.state[0].dtype, batch.rows, batch.layer, augment=augment, generator=generator
-    )
-    return made.to(batch.state[0].device)
+    made = assemble(utterances, strides, batch.rows, batch.layer, augment=augment, generator=generator)
+    return made.to(batch.state[0].device, batch.state[0].dtype)

@@ -132,8 +132,8 @@ class PrefixStore:
     ) -> Batch:
         """Utterances ready for the layer, padded as ``collate`` pads their features; see ``augment_activations``."""
         read = [(self.activations(row), self.frames[row]) for row in rows]
-        batch = assemble(read, self.strides, self.dtype, rows, self.layer, augment=augment, generator=generator)
-        return batch.to(device)
+        batch = assemble(read, self.strides, rows, self.layer, augment=augment, generator=generator)
+        return batch.to(device, self.dtype)
 
 
 def part_file(folder: Path, number: int) -> Path:
