@@ -1,6 +1,7 @@
 # make sweep ARGS="search.samples=2 training.epochs=2 --out runs/try"
 # make test
 # make check
+# make bench ARGS=start_up    (all benchmarks without ARGS; hours, on a machine that does nothing else)
 
 PYTHON ?= python3
 TORCH ?= 2.13.0
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip
 PACKAGES := spaces models trainables search results
 REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: sweep test check lint types doc-tests
+.PHONY: sweep test check lint types doc-tests bench
 .DELETE_ON_ERROR:
 
 sweep: $(VENV)/installed
@@ -35,6 +36,9 @@ types: $(VENV)/installed-dev
 
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py
+
+bench: $(VENV)/installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -m suite $(ARGS)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -34,7 +34,7 @@ from rich.console import Console
 
 from glosstune.results.record import read_record
 from glosstune.search import load_sweep
-from glosstune.search.launch import launch
+from glosstune.search.launching import launch
 from glosstune.search.sweep import Sweep
 from glosstune.search.weights import with_weights
 from glosstune.trainables.corpora import pack_corpus

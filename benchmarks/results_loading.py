@@ -1,4 +1,4 @@
-"""How long results take to load and to show: python benchmarks/results_loading.py [--short]
+"""How long results take to load and to show: python benchmarks/results_loading.py [--short] [--json FILE]
 
 A Ray Tune experiment of trials that do nothing is run once; the same epochs are written as the record of a sweep. Then
 Ray's ExperimentAnalysis, load_results on Ray's folder and load_results on the record read them in turn, to frames of
@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import random
-import statistics
 import tempfile
 import time
 import warnings
@@ -24,6 +23,7 @@ import pandas as pd
 import ray
 from ray import tune
 from ray.tune import ExperimentAnalysis
+from suite import Ratio, write_ratios
 
 from glosstune.results import load_results, write_report
 from glosstune.trainables.session import METRICS
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument("--json", type=Path, help="file for the ratios")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.trials, arguments.epochs, arguments.rounds = 3, 2, 1
@@ -126,11 +127,10 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for label, (read, folder) in readers.items():
                 times[label].append(seconds(read, folder, rows))
-    first = next(iter(times.values()))
+    stock, first, *others = times.items()
     print(f"{arguments.trials} trials of {arguments.epochs} epochs")
-    for label, taken in times.items():
-        ratios = [one / other for one, other in zip(taken, first, strict=True)]
-        print(f"{label}: {statistics.median(taken):.2f} s, ratio {statistics.median(ratios):.2f}")
+    ratios = [Ratio(f"{label} against {stock[0]}", "s", taken, stock[1]) for label, taken in (first, *others)]
+    write_ratios(arguments.json, ratios)
 
 
 if __name__ == "__main__":

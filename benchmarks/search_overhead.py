@@ -1,4 +1,4 @@
-"""What the search costs beside Ray's stock pair: python benchmarks/search_overhead.py [--short]
+"""What the search costs beside Ray's stock pair: python benchmarks/search_overhead.py [--short] [--json FILE]
 
 Trials that do nothing run on Ray with glosstune's stack (record, rungs, study, TensorBoard) and with OptunaSearch and
 ASHA, in turn, one trial at a time. From runs of one and of many epochs a trial follow seconds a trial and
@@ -25,6 +25,7 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
+from suite import Ratio, write_ratios
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.driving import drive, write_sweep
@@ -133,18 +134,13 @@ def suggestion_s(finished: int, repeats: int) -> tuple[float, float, float]:
     return first, statistics.median(ours), statistics.median(alone)
 
 
-def spread(values: list[float], unit: str, scale: float = 1.0) -> str:
-    """Median, lowest and highest."""
-    low, middle, high = (scale * value for value in (min(values), statistics.median(values), max(values)))
-    return f"{middle:.3g} {unit} ({low:.3g} to {high:.3g})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument("--json", type=Path, help="file for the ratios of trials and reports")
     arguments = parser.parse_args()
     if arguments.short:
         arguments.rounds, arguments.trials, arguments.epochs = 1, 2, 2
@@ -157,9 +153,14 @@ def main() -> None:
     for _ in range(arguments.rounds):
         costs["glosstune"].append(measure(run_ours, arguments.trials, arguments.epochs))
         costs["stock"].append(measure(run_stock, arguments.trials, arguments.epochs))
-    for name, measured in costs.items():
-        a_trial, a_report = (list(values) for values in zip(*measured, strict=True))
-        print(f"{name}: {spread(a_trial, 's a trial')}, {spread(a_report, 'ms a report', 1000)}")
+    (our_trial, our_report), (their_trial, their_report) = (zip(*measured, strict=True) for measured in costs.values())
+    ratios = [
+        Ratio(
+            "a trial of one idle epoch against OptunaSearch with ASHA", "s", our_trial, their_trial, "measured <= 0.2"
+        ),
+        Ratio("each further report of a trial against OptunaSearch with ASHA", "s", our_report, their_report),
+    ]
+    write_ratios(arguments.json, ratios)
     print("| finished trials | first suggestion | each further | Optuna alone | ratio |")
     print("|---|---|---|---|---|")
     for finished in (100,) if arguments.short else (100, 1_000, 10_000):

@@ -1,4 +1,4 @@
-"""Epoch time inside a Ray trial against the bare PyTorch loop: python benchmarks/session_overhead.py [--short]
+"""Epoch time in a Ray trial against a bare PyTorch loop: python benchmarks/session_overhead.py [--short] [--json FILE]
 
 Both train the same student on the same batches on one thread and score dev; the trial also keeps the
 record, writes checkpoints and hypotheses, and reports to Ray. They take turns; the ratio is the median
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from suite import Ratio, write_ratios
 from torch import nn
 
 from glosstune.models import build_model
@@ -91,7 +92,7 @@ def bare_epochs_s(overrides: list[str]) -> list[float]:
 
 def trial_epochs_s(overrides: list[str], folder: Path) -> list[float]:
     """Seconds between the reports of one trial, as they reach the record."""
-    command = [str(Path(sys.executable).with_name("glosstune")), "sweep", "student", *overrides, "--out", str(folder)]
+    command = [sys.executable, "-m", "glosstune.search", "sweep", "student", *overrides, "--out", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     events = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
     moments = [datetime.fromisoformat(event["time"]) for event in events if event["event"] == "report"]
@@ -101,6 +102,7 @@ def trial_epochs_s(overrides: list[str], folder: Path) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="check that it runs")
+    parser.add_argument("--json", type=Path, help="file for the ratio")
     parser.add_argument("--bare", help=argparse.SUPPRESS)  # a round of the bare loop, in a process of its own
     options = parser.parse_args()
     if options.bare:
@@ -109,7 +111,7 @@ def main() -> None:
     rounds, epochs = (1, WARM_EPOCHS + 1) if options.short else (5, 4)
     overrides = [f"training.epochs={epochs}", "search.samples=1", "space={learning_rate: 1e-3, dropout: 0.1}"]
     overrides += ["model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if options.short else []
-    ratios = []
+    trials, bares = [], []
     for number in range(rounds):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         answer = subprocess.run(
@@ -122,11 +124,13 @@ def main() -> None:
         bare = statistics.median(json.loads(answer.stdout)[WARM_EPOCHS:])
         with tempfile.TemporaryDirectory() as folder:
             trial = statistics.median(trial_epochs_s(overrides, Path(folder) / "sweep"))
-        ratios.append(trial / bare)
+        trials.append(trial)
+        bares.append(bare)
         print(
-            f"round {number + 1}: bare {bare:.2f} s, trial {trial:.2f} s an epoch, ratio {ratios[-1]:.3f}", flush=True
+            f"round {number + 1}: bare {bare:.2f} s, trial {trial:.2f} s an epoch, ratio {trial / bare:.3f}", flush=True
         )
-    print(f"trial / bare: {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})")
+    name = "an epoch of a trial of `glosstune sweep student` against a bare PyTorch loop"
+    write_ratios(options.json, [Ratio(name, "s", trials, bares, "ratio <= 1.05")])
 
 
 if __name__ == "__main__":

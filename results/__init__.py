@@ -2,19 +2,38 @@
 
 from typing import TYPE_CHECKING
 
-from glosstune.results.curves import draw_curves
-from glosstune.results.explaining import explain_trial
-from glosstune.results.incumbent import compare, rank_trials, trace_incumbent
-from glosstune.results.indicators import INDICATORS, judge_trials
-from glosstune.results.learning import draw_trial
-from glosstune.results.loading import Results, load_results
-from glosstune.results.stops import count_rungs, count_stops, sum_costs
-from glosstune.results.strategies import compare_strategies
-from glosstune.results.table import format_results, format_table, select_trials, write_results
+from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
+    from glosstune.results.curves import draw_curves
+    from glosstune.results.explaining import explain_trial
     from glosstune.results.importance import rank_importance, tabulate_effects
+    from glosstune.results.incumbent import compare, rank_trials, trace_incumbent
+    from glosstune.results.indicators import INDICATORS, judge_trials
+    from glosstune.results.learning import draw_trial
+    from glosstune.results.loading import Results, load_results
     from glosstune.results.report import write_report
+    from glosstune.results.stops import count_rungs, count_stops, sum_costs
+    from glosstune.results.strategies import compare_strategies
+    from glosstune.results.table import format_results, format_table, select_trials, write_results
+else:
+    # pandas, Optuna and plotly take a second or two to import, which the record of a sweep needs none of.
+    __getattr__, __dir__ = import_later(
+        __name__,
+        {
+            "curves": ["draw_curves"],
+            "explaining": ["explain_trial"],
+            "importance": ["rank_importance", "tabulate_effects"],
+            "incumbent": ["compare", "rank_trials", "trace_incumbent"],
+            "indicators": ["INDICATORS", "judge_trials"],
+            "learning": ["draw_trial"],
+            "loading": ["Results", "load_results"],
+            "report": ["write_report"],
+            "stops": ["count_rungs", "count_stops", "sum_costs"],
+            "strategies": ["compare_strategies"],
+            "table": ["format_results", "format_table", "select_trials", "write_results"],
+        },
+    )
 
 __all__ = [
     "INDICATORS",
@@ -39,16 +58,3 @@ __all__ = [
     "write_report",
     "write_results",
 ]
-
-
-def __getattr__(name: str) -> object:
-    # Optuna and plotly take a second to import, which a table of trials should not pay.
-    if name in ("rank_importance", "tabulate_effects"):
-        from glosstune.results import importance
-
-        return getattr(importance, name)
-    if name == "write_report":
-        from glosstune.results.report import write_report
-
-        return write_report
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,24 @@
 """How trials are chosen, run, stopped and resumed."""
 
-from glosstune.search.launch import launch
-from glosstune.search.resuming import resume
-from glosstune.search.sweep import Sweep, load_sweep
-from glosstune.search.weights import with_weights
+from typing import TYPE_CHECKING
+
+from glosstune.spaces.lazy import import_later
+
+if TYPE_CHECKING:
+    from glosstune.search.launching import launch
+    from glosstune.search.resuming import resume
+    from glosstune.search.sweep import Sweep, load_sweep
+    from glosstune.search.weights import with_weights
+else:
+    # torch and Optuna take seconds to import, which neither glosstune --help nor a wrong key should wait for.
+    __getattr__, __dir__ = import_later(
+        __name__,
+        {
+            "launching": ["launch"],
+            "resuming": ["resume"],
+            "sweep": ["Sweep", "load_sweep"],
+            "weights": ["with_weights"],
+        },
+    )
 
 __all__ = ["Sweep", "launch", "load_sweep", "resume", "with_weights"]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from glosstune.search.sweep_arguments import split_arguments
 from glosstune.spaces.errors import SettingError
@@ -68,6 +67,8 @@ def overfit(
 
     Example: glosstune overfit teacher corpus.root=/data/phoenix --preset A
     """
+    from rich.console import Console
+
     from glosstune.search.overfitting import describe_overfit, run_overfit
     from glosstune.search.sweep import load_named
     from glosstune.trainables.overfitting import PRESETS

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from glosstune.search.sweep_arguments import split_arguments
 from glosstune.spaces.errors import SettingError
@@ -278,6 +277,7 @@ def _follow(name: str, address: str) -> None:
 def _describe(plan: "Plan") -> None:
     """Print what would be sent."""
     import yaml
+    from rich.console import Console
 
     from glosstune.search.cluster.submission import staged
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
-from rich.console import Console
 
 from glosstune.search.check_commands import diagnose, inspect, overfit, verify
 from glosstune.search.cluster_commands import logs, status, stop, submit
@@ -61,15 +60,16 @@ def sweep(
 
     Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
     """
-    from glosstune.search.launch import launch
-    from glosstune.search.resuming import resume_as
     from glosstune.search.sweep import load_sweep
-    from glosstune.search.workplace import Workplace
 
     path, overrides = split_arguments(arguments)
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
+    from glosstune.search.launching import launch  # with torch, which takes seconds, so not before all is in order
+    from glosstune.search.resuming import resume_as
+    from glosstune.search.workplace import Workplace
+
     if resume and out is not None and Workplace.at(out).begun:
         _finish(lambda: resume_as(out, settings, overrides, address))
     else:
@@ -354,6 +354,8 @@ def main() -> None:
 
 def _finish(run: Callable[[], "Results | None"]) -> None:
     """Run a sweep, then draw and summarise what it has come to, however it ended, unless another driver runs it."""
+    from rich.console import Console
+
     from glosstune.results import draw_curves, load_results
     from glosstune.search.summary import summarise
     from glosstune.search.workplace import Workplace

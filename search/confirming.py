@@ -23,7 +23,7 @@ from glosstune.results.confirmation import summarise_confirmation
 from glosstune.results.record import RECORD
 from glosstune.results.remote import as_local
 from glosstune.search.driving import SWEEP
-from glosstune.search.launch import launch
+from glosstune.search.launching import launch
 from glosstune.search.manifest import read_manifest
 from glosstune.search.ownership import refuse_links
 from glosstune.search.resuming import resume

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import ray
 import torch
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
@@ -43,6 +44,8 @@ os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 # Ray would hand the driver's keys on to every trial, and write them into a log that others on the machine may read.
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+# Ray would import MLflow and Weights & Biases where they are installed, over a second, to count callbacks of theirs.
+usage.tag_callbacks = lambda callbacks: False
 # Ray would start one actor after the other; how many trials there are at a time the conductor decides.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 

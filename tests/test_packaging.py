@@ -51,7 +51,20 @@ def test_every_public_name_can_be_imported(package):
     module = importlib.import_module(package)
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
     defined = {name for name, value in vars(module).items() if name[0] != "_" and not inspect.ismodule(value)}
-    assert defined - {"TYPE_CHECKING"} <= set(module.__all__)
+    assert defined - {"TYPE_CHECKING", "import_later"} <= set(module.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_public_name_is_that_of_a_module_beside_it(package):
+    # Python would put the module in the place of what was to be imported from it later.
+    modules = {path.stem for path in (ROOT / PACKAGES[package]).iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert modules & set(importlib.import_module(package).__all__) == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_listed_before_it_is_imported(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) <= set(dir(module))
 
 
 def test_the_root_is_no_package():

@@ -2,21 +2,42 @@
 
 from typing import TYPE_CHECKING
 
-from glosstune.trainables.decoding import greedy_decode
-from glosstune.trainables.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
-from glosstune.trainables.scoring import ErrorRates, word_error_rate
-from glosstune.trainables.session import TrainingSession
-from glosstune.trainables.settings import (
-    CorpusSettings,
-    Gains,
-    ModelSettings,
-    TrainingSettings,
-    TrialSettings,
-    TunedSettings,
-)
+from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
+    from glosstune.trainables.decoding import greedy_decode
+    from glosstune.trainables.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
+    from glosstune.trainables.scoring import ErrorRates, word_error_rate
+    from glosstune.trainables.session import TrainingSession
+    from glosstune.trainables.settings import (
+        CorpusSettings,
+        Gains,
+        ModelSettings,
+        TrainingSettings,
+        TrialSettings,
+        TunedSettings,
+    )
     from glosstune.trainables.trainable import CTCTrainable
+else:
+    # Settings need neither torch nor Ray, training no Ray; each takes seconds to import.
+    __getattr__, __dir__ = import_later(
+        __name__,
+        {
+            "decoding": ["greedy_decode"],
+            "exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
+            "scoring": ["ErrorRates", "word_error_rate"],
+            "session": ["TrainingSession"],
+            "settings": [
+                "CorpusSettings",
+                "Gains",
+                "ModelSettings",
+                "TrainingSettings",
+                "TrialSettings",
+                "TunedSettings",
+            ],
+            "trainable": ["CTCTrainable"],
+        },
+    )
 
 __all__ = [
     "CTCTrainable",
@@ -34,12 +55,3 @@ __all__ = [
     "load_recogniser",
     "word_error_rate",
 ]
-
-
-def __getattr__(name: str) -> object:
-    # Importing Ray takes two seconds, which training without it should not pay.
-    if name == "CTCTrainable":
-        from glosstune.trainables.trainable import CTCTrainable
-
-        return CTCTrainable
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,12 @@
 """A sweep on machines of others: Ray jobs, SLURM and Kubernetes."""
 
-from glosstune.search.cluster.submission import submit
+from typing import TYPE_CHECKING
+
+from glosstune.spaces.lazy import import_later
+
+if TYPE_CHECKING:
+    from glosstune.search.cluster.submission import submit
+else:
+    __getattr__, __dir__ = import_later(__name__, {"submission": ["submit"]})
 
 __all__ = ["submit"]

@@ -53,6 +53,17 @@ def test_an_epoch_that_was_never_reported_is_reported_first(trainable: Any) -> N
     again.stop()
 
 
+def test_the_best_epoch_is_kept_and_so_is_the_last(trainable: Any, tmp_path: Path) -> None:
+    trial, folder = trainable(config=dict(CONFIG)), tmp_path / "trials" / "0000"
+    reports, kept = [], []
+    for _ in range(3):
+        reports.append(trial.train())
+        kept.append([torch.load(folder / name, weights_only=True)["metrics"]["wer"] for name in ("best.pt", "last.pt")])
+    trial.stop()
+    assert kept == [[report["best_wer"], report["wer"]] for report in reports]
+    assert {path.name for path in folder.iterdir()} == {"best.pt", "hypotheses.parquet", "last.pt", "trial.log"}
+
+
 def test_a_damaged_checkpoint_lets_the_trial_start_over_under_its_seed(trainable: Any, tmp_path: Path) -> None:
     first = trainable(config=dict(CONFIG))
     losses = _losses(first, 2)

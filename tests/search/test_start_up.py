@@ -1,0 +1,64 @@
+"""What the command line and the packages import before it is needed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from glosstune.search.command_line import app
+
+# Each of them takes a tenth of a second to several seconds. Not pydantic, with which typer itself reads options; but
+# the models of a sweep file are made with it.
+SLOW = {"jiwer", "matplotlib", "numpy", "optuna", "pandas", "plotly", "pyarrow", "ray", "rich", "torch"}
+SLOW |= {"glosstune.search.sweep", "glosstune.trainables.settings"}
+COMMANDS = sorted(typer.main.get_command(app).commands)
+
+RUN = """
+import json, sys
+from glosstune.search.command_line import main
+
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["glosstune", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code, file=sys.stderr)
+print(*sys.modules)
+"""
+
+
+def slow_imports(program: str, *arguments: str) -> set[str]:
+    """Which slow modules a fresh Python has imported when a program has run, which prints all modules in the end."""
+    ran = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
+    return SLOW & set(ran.stdout.splitlines()[-1].split())
+
+
+def slow_imports_of(*lines: list[str]) -> set[str]:
+    return slow_imports(RUN, json.dumps(lines))
+
+
+def test_help_of_every_command_imports_nothing_slow():
+    assert len(COMMANDS) > 20
+    assert slow_imports_of(["--help"], *([command, "--help"] for command in COMMANDS)) == set()
+
+
+def test_wrong_command_or_option_imports_nothing_slow():
+    assert slow_imports_of(["swep"], ["sweep", "--fromat"], ["confirm", "runs/a", "--top", "none"]) == set()
+
+
+def test_wrong_key_is_found_without_torch_ray_and_pandas():
+    assert slow_imports_of(["sweep", "student", "training.lerning_rate=1"]) <= {
+        "numpy",
+        "glosstune.search.sweep",
+        "glosstune.trainables.settings",
+    }
+
+
+@pytest.mark.parametrize(
+    "package", ["models", "results", "search", "search.cluster", "spaces", "trainables", "trainables.corpora"]
+)
+def test_package_imports_nothing_slow_before_it_is_asked_for_a_name(package):
+    program = f"import sys, glosstune.{package}; print(*sys.modules)"
+    assert slow_imports(program) == set()
