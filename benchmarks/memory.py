@@ -1,8 +1,8 @@
 """Memory of concurrent trials and of a corpus as large as PHOENIX-2014: python benchmarks/memory.py [--short]
 
-1, 2 and 4 processes train the same student on the embedded corpus at once; what only one of them has is private, the
-packed corpus is shared. Then one process trains on 800,000 random frames (2.6 GB of base values), with the file out of
-the page cache and in it. Linux only: it reads /proc/self/smaps_rollup.
+1, 2 and 4 processes train the same student on the embedded corpus at once; of what they share each counts its part.
+Then one process trains a narrow student on 800,000 random frames (2.6 GB of base values), with the file out of the page
+cache and in it. Linux only: it reads /proc/self/smaps_rollup.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import tempfile
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from suite import Ratio, write_ratios
 
 from glosstune.search import load_sweep
 from glosstune.trainables import TrainingSession
@@ -42,25 +42,25 @@ def memory_mb() -> dict[str, float]:
     return {"private": private, "shared": found["Rss"] - private, "proportional": found["Pss"]}
 
 
-def train(settings: TrialSettings, corpus: PackedCorpus, epochs: int, go: Any, answer: Connection) -> None:
-    """Train in a process of its own; its memory while all of them are still there."""
+def train(settings: TrialSettings, corpus: PackedCorpus, all_there: Any, answer: Connection) -> None:
+    """Train an epoch in a process of its own; its memory while all of them are still there."""
     torch.set_num_threads(1)
     session = TrainingSession(settings, corpus, device=torch.device("cpu"))
-    before = memory_mb()
-    seconds = [session.run_epoch()["epoch_s"] for _ in range(epochs)]
-    go.wait()
-    answer.send({"before": before, "after": memory_mb(), "seconds": seconds})
-    go.wait()
+    seconds = session.run_epoch()["epoch_s"]
+    all_there.wait()
+    answer.send({"seconds": seconds, "memory": memory_mb()})
+    all_there.wait()
 
 
-def run_together(count: int, settings: TrialSettings, corpus: PackedCorpus, epochs: int) -> list[dict[str, Any]]:
+def run_together(count: int, settings: TrialSettings, corpus: PackedCorpus) -> list[dict[str, Any]]:
     """What so many processes say that train at once."""
     context = multiprocessing.get_context("spawn")
-    go, pipes, processes = context.Barrier(count), [], []
+    all_there, pipes, processes = context.Barrier(count), [], []
     for _ in range(count):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=train, args=(settings, corpus, epochs, go, theirs))
+        process = context.Process(target=train, args=(settings, corpus, all_there, theirs))
         process.start()
+        theirs.close()  # so that a process that dies is noticed here
         pipes.append(ours)
         processes.append(process)
     answers = [pipe.recv() for pipe in pipes]
@@ -115,31 +115,49 @@ def main() -> None:
     sweep = load_sweep("student", ["space={learning_rate: 1e-3}", *small])
     settings = TrialSettings(model=sweep.model, corpus=sweep.corpus, training=sweep.training)
     corpus = pack_corpus(sweep.corpus)
-    size = (corpus.folder / "features.f16").stat().st_size / 2**20
-    print(f"packed corpus: {size:.0f} MB")
-    found: dict[str, Any] = {"corpus_mb": size, "together": {}}
-    for count in (1, 2) if options.short else (1, 2, 4):
-        answers = run_together(count, settings, corpus, 1)
-        total = sum(each["after"]["proportional"] for each in answers)
-        private = [each["after"]["private"] for each in answers]
-        found["together"][count] = answers
-        print(f"{count} trials: {total:.0f} MB together, {max(private):.0f} MB private at most", flush=True)
+    rounds = 1 if options.short else 5
+    found = [_together(count, rounds, settings, corpus) for count in ((2,) if options.short else (2, 4))]
     with tempfile.TemporaryDirectory() as folder:
         large = write_corpus(Path(folder) / "large", FRAMES // 400 if options.short else FRAMES)
         print(f"synthetic corpus: {(large.folder / 'features.f16').stat().st_size / 2**30:.1f} GB", flush=True)
-        for name in ("cold", "warm"):
+        narrow = settings.model_copy(update={"model": settings.model.model_copy(update={"width": 0.25})})
+        found += _large(large, rounds, narrow)
+    write_ratios(options.json, found)
+
+
+def _together(count: int, rounds: int, settings: TrialSettings, corpus: PackedCorpus) -> Ratio:
+    alone, together = [], []
+    for _ in range(rounds):
+        for values, processes in ((alone, 1), (together, count)):
+            answers = run_together(processes, settings, corpus)
+            values.append(sum(each["memory"]["proportional"] for each in answers) * count / processes)
+    return Ratio(f"resident memory of {count} trials at once, against {count} times that of one", "MB", together, alone)
+
+
+def _large(corpus: PackedCorpus, rounds: int, settings: TrialSettings) -> list[Ratio]:
+    seconds: dict[str, list[float]] = {"cold": [], "warm": []}
+    private, stored = [], (corpus.folder / "features.f16").stat().st_size / 2**20
+    for _ in range(rounds):
+        for name, values in seconds.items():
             if name == "cold":
-                forget(large.folder / "features.f16")
-            started = time.perf_counter()
-            (answer,) = run_together(1, settings, large, 1)
-            found[name] = answer
-            print(
-                f"{name}: {answer['seconds'][0]:.1f} s an epoch, {time.perf_counter() - started:.1f} s with its start, "
-                f"{answer['after']['private']:.0f} MB private, {answer['after']['shared']:.0f} MB shared",
-                flush=True,
-            )
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+                forget(corpus.folder / "features.f16")
+            (answer,) = run_together(1, settings, corpus)
+            values.append(answer["seconds"])
+            private.append(answer["memory"]["private"])
+            print(f"{name}: {answer}", flush=True)
+    what = f"of {corpus.table['frames'].sum():,} frames"
+    return [
+        Ratio(
+            f"an epoch {what} with the file out of the page cache, against in it", "s", seconds["cold"], seconds["warm"]
+        ),
+        Ratio(
+            f"private memory of a trial {what}, against their file",
+            "MB",
+            private,
+            [stored] * len(private),
+            "measured <= 2048",
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("start_up", "session_overhead", "search_overhead", "results_loading")
+SCRIPTS = ("start_up", "session_overhead", "search_overhead", "results_loading", "prefix_cache", "memory")
 
 
 @dataclass(frozen=True)
