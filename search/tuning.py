@@ -21,6 +21,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from glosstune.search.cluster.head_watch import watch_head
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import AUTO, Sweep
@@ -94,7 +95,8 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
-    tuner.fit()
+    with watch_head(ray.get_runtime_context().gcs_address, watcher.lose):
+        tuner.fit()
     return relay.received[0] if relay.received else None
 
 
@@ -188,6 +190,9 @@ class Watcher(Protocol):
 
     def tick(self) -> None:
         """Several times a second, between all else."""
+
+    def lose(self, what: str) -> None:
+        """Trials can run no more, and this process ends."""
 
 
 class _Stateless:
