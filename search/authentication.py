@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from glosstune.search.cluster.ray_jobs import OPEN_CLUSTER
 from glosstune.search.weights import Say
 
 _MODE = "RAY_AUTH_MODE"
@@ -16,8 +15,8 @@ def ask_for_tokens(say: Say, address: str | None = None) -> None:
     """Turn Ray's authentication on, unless the environment says otherwise; to be called before Ray starts.
 
     Args:
-        say: hears what can happen where it stays off.
-        address: of a cluster to attach to, which has a token already; default RAY_ADDRESS.
+        say: hears of a token that others may read.
+        address: of a cluster to attach to, which has a token already.
     """
     if _MODE not in os.environ:
         os.environ[_MODE] = "token"
@@ -25,11 +24,9 @@ def ask_for_tokens(say: Say, address: str | None = None) -> None:
             from ray._raylet import Config  # type: ignore[attr-defined]  # a compiled module
 
             Config.initialize("")
-    address = address or os.environ.get("RAY_ADDRESS")
-    if os.environ[_MODE] != "token":
-        if address:
-            say(f"warning: {address}: {OPEN_CLUSTER}")
-    elif not (address or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
+    if os.environ[_MODE] == "token" and not (
+        address or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    ):
         _keep_token(Path.home() / ".ray" / "auth_token", say)
 
 

@@ -44,6 +44,9 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and contact nobody.")] = False,
     address: Address = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="ray: show the log to its end.")] = True,
+    wait_for_nodes: Annotated[
+        bool, typer.Option("--wait-for-nodes", help="ray: do not refuse what no node has yet; one will join.")
+    ] = False,
     nodes: Annotated[int | None, typer.Option(help="slurm, kuberay: how many.")] = None,
     gpus_per_node: Annotated[int | None, typer.Option(help="slurm, kuberay: GPUs of each.")] = None,
     cpus_per_node: Annotated[int | None, typer.Option(help="slurm, kuberay: default what trials on GPUs need.")] = None,
@@ -93,9 +96,9 @@ def submit(
     options = {key: value for key, value in named.items() if value is not None and value != []}
     if to == "ray":
         _refuse(to, {**options, "set": option, "run": run})
-        _submit_to_ray(sweep, path, overrides, address, out, name, follow, dry_run)
+        _submit_to_ray(sweep, path, overrides, address, out, name, follow, wait_for_nodes, dry_run)
         return
-    _refuse(to, {"address": address, "no_follow": not follow})
+    _refuse(to, {"address": address, "no_follow": not follow, "wait_for_nodes": wait_for_nodes})
     options |= dict(_parse_option(text) for text in option or ())
     command = ["glosstune", *sys.argv[1:]]
     if to == "slurm":
@@ -139,25 +142,15 @@ def logs(
 
     Example: glosstune logs teacher-2026-05-04-101500 --follow
     """
-    from glosstune.search.cluster.jobs import recall
-    from glosstune.search.cluster.ray_jobs import connect, job_info, plain_errors
-    from glosstune.search.cluster.slurm_jobs import log_of
-    from glosstune.search.cluster.states import locate
+    from glosstune.search.cluster.states import ray_job, read_log, slurm_job
 
-    job = recall(name)
-    if address is None and job is not None and job.kind == "slurm":
-        if follow:
-            raise SettingError(f"is not for jobs of SLURM; use tail -f, on the log beside {job.place}", key="--follow")
-        typer.echo(log_of(job.place), nl=False)
+    if not follow:
+        typer.echo(read_log(name, address), nl=False)
         return
-    address = locate(name, address)
-    if follow:
-        _follow(name, address)
-        return
-    client = connect(address)
-    job_info(client, address, name)
-    with plain_errors(address):
-        typer.echo(client.get_job_logs(name), nl=False)
+    job = slurm_job(name, address)
+    if job is not None:
+        raise SettingError(f"is not for jobs of SLURM; use: tail -f {job.log}", key="--follow")
+    _follow(name, ray_job(name, address).address)
 
 
 def stop(name: Name, *, address: Address = None) -> None:
@@ -178,6 +171,7 @@ def _submit_to_ray(
     out: str | None,
     name: str | None,
     follow: bool,
+    wait_for_nodes: bool,
     dry_run: bool,
 ) -> None:
     from glosstune.search.cluster import submit as send
@@ -188,7 +182,7 @@ def _submit_to_ray(
     if dry_run:
         _describe(plan_submission(sweep, address, out=out, name=name, source=path, overrides=overrides))
         return
-    name = send(sweep, address, out=out, name=name, source=path, overrides=overrides)
+    name = send(sweep, address, out=out, name=name, source=path, overrides=overrides, wait_for_nodes=wait_for_nodes)
     typer.echo(name)
     if follow:
         _follow(name, address)
@@ -217,7 +211,9 @@ def _submit_to_slurm(
     job = submit_slurm(sweep, name, place, read, command, changes, run=run, dry_run=dry_run, say=typer.echo)
     if job is not None:
         submitted = datetime.now(UTC).isoformat(timespec="seconds")
-        remember(name, Job("slurm", place, submitted, shlex.join(["sbatch", str(job_files(place).script)]), id=job))
+        files = job_files(place)
+        again = shlex.join(["sbatch", str(files.script)])
+        remember(name, Job("slurm", place, submitted, again, id=job, log=str(files.log)))
         typer.echo(name)
 
 

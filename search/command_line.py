@@ -203,7 +203,9 @@ def confirm(
     per: Annotated[Per, typer.Option(help="The best trials of all, or the best one of each strategy.")] = "trial",
     decode: Annotated[str, typer.Option(help="greedy, or beam:10 for a prefix beam search beside it.")] = "greedy",
     rules: Annotated[Rules, typer.Option(help="Score after a corpus's clean-up too.")] = "none",
-    out: Annotated[Path | None, typer.Option(help="Folder; default 'confirm' in that of the sweep.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder or s3:// address; default 'confirm' below the sweep's.")
+    ] = None,
 ) -> None:
     """Train the best trials again under new seeds and score the test split, once, at the very end.
 

@@ -171,6 +171,12 @@ class _Watcher:
             self._looked = time.monotonic()
             self.obey()
 
+    def lose(self, what: str) -> None:
+        """Say what goes on with the sweep."""
+        self._display.close()
+        again = f"glosstune resume {self._work.place}"
+        self._display.note(f"glosstune: {what}; what was reported is kept: start a new one, and go on with: {again}")
+
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""
         asked = False

@@ -6,10 +6,14 @@ nothing but ties.
 """
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glosstune.search.settings import HalvingSettings
+
+# Score, how many had come before, and trial: of equal ones, who came first is ahead, so that a tie passes nobody.
+_Place = tuple[float, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,14 @@ class Halving:
     def __init__(self, settings: HalvingSettings, epochs: int) -> None:
         self.settings = settings
         self.epochs = epochs
-        self.rungs: list[dict[int, float]] = []
+        self._rungs: list[_Rung] = []
         self._promoted: set[tuple[int, int]] = set()
         self._out: set[int] = set()
+
+    @property
+    def rungs(self) -> list[dict[int, float]]:
+        """The scores at each rung, by trial."""
+        return [{trial: score for trial, (score, *_) in rung.places.items()} for rung in self._rungs]
 
     def milestone(self, rung: int) -> float:
         """Epochs, or seconds, that a trial has trained for when it comes to a rung."""
@@ -93,31 +102,47 @@ class Halving:
 
     def arrive(self, trial: int, rung: int, score: float) -> None:
         """A trial has come to a rung; what it scores there later does not count."""
-        while len(self.rungs) <= rung:
-            self.rungs.append({})
-        self.rungs[rung].setdefault(trial, score)
+        while len(self._rungs) <= rung:
+            self._rungs.append(_Rung())
+        there = self._rungs[rung]
+        if trial in there.places:
+            return
+        there.places[trial] = (score, len(there.places), trial)
+        if (trial, rung) in self._promoted:
+            there.rank(trial)
+        elif trial not in self._out:
+            there.rank(trial)
+            there.wait(trial)
 
     def promote(self, trial: int, rung: int) -> None:
         """A trial goes on from a rung."""
         self._promoted.add((trial, rung))
+        if rung < len(self._rungs) and trial in self._rungs[rung].places:
+            self._rungs[rung].leave(trial)
+            self._rungs[rung].rank(trial)  # though it may be out: the place is taken
 
     def remove(self, trial: int) -> None:
         """A trial is out of the game: it still counts as a rival where it has been, but takes nobody's place."""
         self._out.add(trial)
+        for number, rung in enumerate(self._rungs):
+            if trial in rung.places and (trial, number) not in self._promoted:
+                rung.leave(trial)
 
     def standing(self, trial: int, rung: int) -> Standing:
         """Where a trial stands at a rung it has come to."""
-        rank = next(place for place, other in enumerate(self._ranked(rung), start=1) if other == trial)
-        rivals = len(self.rungs[rung])
-        return Standing(trial, rung, rank, rivals, rivals // self.settings.reduction, self.rungs[rung][trial])
+        there = self._rungs[rung]
+        place, rivals = there.places[trial], len(there.places)
+        rank = bisect_left(there.ranked, place) + 1
+        return Standing(trial, rung, rank, rivals, rivals // self.settings.reduction, place[0])
 
     def next_promotion(self) -> Standing | None:
         """The trial to go on with: the best one of the highest rung where one of the best 1/reduction still waits."""
-        for rung in reversed(range(len(self.rungs))):
-            quota = len(self.rungs[rung]) // self.settings.reduction
-            for trial in self._ranked(rung)[:quota]:
-                if (trial, rung) not in self._promoted:
-                    return self.standing(trial, rung)
+        for number, rung in reversed(list(enumerate(self._rungs))):
+            if rung.waiting:
+                *_, trial = rung.waiting[0]
+                standing = self.standing(trial, number)
+                if standing.rank <= standing.quota:
+                    return standing
         return None
 
     def keeps(self, standing: Standing) -> bool:
@@ -126,10 +151,32 @@ class Halving:
 
     def highest_rung(self, trial: int) -> int | None:
         """The last rung that a trial has come to."""
-        return max((rung for rung, scores in enumerate(self.rungs) if trial in scores), default=None)
+        return max((number for number, rung in enumerate(self._rungs) if trial in rung.places), default=None)
 
-    def _ranked(self, rung: int) -> list[int]:
-        """Trials from the best to the worst; of equal ones, who came first, so that a tie passes nobody."""
-        scores = self.rungs[rung]
-        inside = [trial for trial in scores if trial not in self._out or (trial, rung) in self._promoted]
-        return sorted(inside, key=scores.__getitem__)
+
+class _Rung:
+    """Who has come to a rung, kept in order: a sweep of thousands of trials asks after every epoch who goes on.
+
+    Attributes:
+        places: of all that have come.
+        ranked: of those that can go on or have, from the best to the worst.
+        waiting: of those that can go on.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[int, _Place] = {}
+        self.ranked: list[_Place] = []
+        self.waiting: list[_Place] = []
+
+    def rank(self, trial: int) -> None:
+        insort(self.ranked, self.places[trial])
+
+    def wait(self, trial: int) -> None:
+        insort(self.waiting, self.places[trial])
+
+    def leave(self, trial: int) -> None:
+        place = self.places[trial]
+        for ordered in (self.ranked, self.waiting):
+            index = bisect_left(ordered, place)
+            if ordered[index : index + 1] == [place]:
+                del ordered[index]

@@ -6,7 +6,8 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.authentication import ask_for_tokens
-from glosstune.search.cluster.attaching import attach, check_address, check_nodes
+from glosstune.search.cluster.attaching import attach, check_nodes
+from glosstune.search.cluster.heads import check_head
 from glosstune.search.gpu_share import gpu_share, needed_gb
 from glosstune.search.sweep import AUTO, Sweep
 from glosstune.search.tracking import check_tracking
@@ -48,8 +49,11 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     Raises:
         CorpusError, CheckpointError, SettingError: see ``launch``.
     """
-    if address is not None:
-        check_address(address)
+    named = os.environ.get("RAY_ADDRESS")
+    cluster = address or (None if named == "local" else named)
+    ask_for_tokens(say, cluster)
+    if cluster:
+        check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
     if sweep.pretrained not in (None, AUTO):
         read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
     if sweep.teacher is not None:
@@ -69,7 +73,6 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
 
-    ask_for_tokens(say, address)
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
@@ -79,8 +82,8 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:
         longest = max(map(corpus.length, corpus.rows("train")))
-        sweep = _with_gpu(sweep, longest, gpu_memory_gb(), say)
-    check_resources(sweep)
+        sweep = _with_gpu(sweep, longest, gpu_memory_gb(), bool(cluster), say)
+    check_resources(sweep, say if cluster else None)  # which other nodes may join
     teacher = _tell_teacher(sweep, corpus, say)
     if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
         sweep = with_weights(sweep, corpus, say)
@@ -88,11 +91,12 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     return Prepared(sweep, corpus, floors, weights, teacher)
 
 
-def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, say: Say) -> Sweep:
+def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, attached: bool, say: Say) -> Sweep:
     """The sweep with the share of a GPU that its trials need, none where there is none."""
     share = 0.0 if memory_gb is None else gpu_share(sweep, frames, memory_gb)
     if memory_gb is None:
-        say("resources.gpu: 0, for there is no GPU")
+        later = "; to wait for nodes with GPUs that join later, set it, such as resources.gpu=0.25" if attached else ""
+        say(f"resources.gpu: 0, for there is no GPU{later}")
     else:
         needed = needed_gb(sweep, frames)
         say(f"resources.gpu: {share:g}, for a trial takes about {needed:.1f} of the smallest GPU's {memory_gb:.0f} GB")

@@ -22,10 +22,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from glosstune.search.cluster.attaching import check_answers
+from glosstune.search.cluster.head_watch import watch_head
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.trainables.files import trial_name
@@ -97,7 +98,8 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
-    tuner.fit()
+    with watch_head(ray.get_runtime_context().gcs_address, watcher.lose):
+        tuner.fit()
     return relay.received[0] if relay.received else None
 
 
@@ -105,26 +107,39 @@ def start_ray() -> None:
     """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays."""
     if ray.is_initialized():
         return
-    address = os.environ.get("RAY_ADDRESS", "")
     try:
-        check_answers(address)
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = f"no Ray cluster answers at {address} ({error})" if address else f"Ray cannot start here ({error})"
-        raise SettingError(f"{reason}; start one, or unset RAY_ADDRESS", key="RAY_ADDRESS") from error
+        address, why = os.environ.get("RAY_ADDRESS"), " ".join(str(error).split())
+        if address:
+            raise SettingError(
+                f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
+            ) from error
+        raise SettingError(f"Ray cannot start here ({why})") from error
 
 
-def check_resources(sweep: Sweep) -> None:
-    """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever."""
+def check_resources(sweep: Sweep, say: Say | None = None) -> None:
+    """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever.
+
+    Args:
+        say: hears of it instead, where nodes may join.
+    """
+
+    def fall_short(key: str, rule: str, way_out: str) -> None:
+        if say is None:
+            raise SettingError(f"{rule}{way_out}", key=key)
+        say(f"{key}: {rule}; trials begin when a node joins that has it")
+
     machines = _machines()
     together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
+    enough = True
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
         asked, most = getattr(sweep.resources, key) or 0.0, max(machine.get(resource, 0.0) for machine in machines)
         if asked > most:
-            rule = f"a trial asks for {asked:g}, but the largest machine has {most:g}; set it to at most {most:g}"
-            raise SettingError(rule, key=f"resources.{key}")
-    if not together:
-        raise SettingError("no machine has both the CPUs and the GPUs that a trial asks for", key="resources")
+            rule, enough = f"a trial asks for {asked:g}, but the largest machine has {most:g}", False
+            fall_short(f"resources.{key}", rule, f"; set it to at most {most:g}")
+    if enough and not together:
+        fall_short("resources", "no machine has both the CPUs and the GPUs that a trial asks for", "")
 
 
 def count_slots(resources: ResourceSettings) -> int:
@@ -178,6 +193,9 @@ class Watcher(Protocol):
 
     def tick(self) -> None:
         """Several times a second, between all else."""
+
+    def lose(self, what: str) -> None:
+        """Trials can run no more, and this process ends."""
 
 
 class _Stateless:

@@ -19,7 +19,7 @@ from glosstune.trainables.provenance import file_hash
 INPUTS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
 _STAYS_HERE = {RECORD, LOCK, OWNER, "origin.json"}
-_STAYS_HERE_BELOW = {"trials", "ray", "inbox", "inputs"}
+_STAYS_HERE_BELOW = {"trials", "ray", "inbox", "inputs", "confirm"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,13 @@ class Workplace:
         write_whole(self.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
         if self.storage is not None:
             self.storage.write(name, text.encode())
+
+    def fetch(self, name: str) -> Path | None:
+        """A file as it lies in the place; None where there is none."""
+        path = self.folder / name
+        if self.storage is not None and not self.storage.download(name, path):
+            path.unlink(missing_ok=True)  # of a place of that address that was removed since
+        return path if path.exists() else None
 
     def keep_inputs(self, sweep: Sweep, manifest: Mapping[str, Any]) -> None:
         """Have the files that trials begin from outlive this machine too."""

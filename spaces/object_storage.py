@@ -210,15 +210,24 @@ class ObjectFolder:
         try:
             self.write(name, b"glosstune", new=True)
             try:
-                self.write(name, b"another", new=True)
-            except FileExistsError:
-                return
+                self._check_refused(name, "If-None-Match", "*", "two drivers could spoil a record")
+                self._check_refused(
+                    name, "If-Match", f'"{"0" * 32}"', "a lost node could write over a newer checkpoint"
+                )
             finally:
                 self.remove(name)
-            rule = "does not keep objects that have to be new (If-None-Match), so two drivers could spoil a record"
-            raise FolderError(f"{self.uri}: {rule}; use a storage that does")
         finally:
             self._patience_s = patience
+
+    def _check_refused(self, name: str, header: str, tag: str, harm: str) -> None:
+        """Raise FolderError where an object is written over though a condition forbids it."""
+        condition = {header.replace("-", ""): tag}
+        put = partial(self._client.put_object, Bucket=self._bucket, Key=self._key(name), Body=b"another", **condition)
+        try:
+            self._try(put, name)
+        except FileExistsError:
+            return
+        raise FolderError(f"{self.uri}: does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO")
 
     def _put(self, name: str, path: Path, condition: dict[str, str]) -> str:
         def put() -> str:

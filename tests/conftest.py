@@ -114,7 +114,7 @@ def drivers() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(HELPERS))
+        patch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)
         # The tests' own Ray must not be taken for the driver's.
         patch.delenv("RAY_ADDRESS", raising=False)
         forkserver.ensure_running()

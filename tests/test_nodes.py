@@ -1,4 +1,4 @@
-"""A sweep uses a node that joins late, and survives its loss and its standing still."""
+"""A sweep uses a node that joins late, and survives its loss, its standing still, and the loss of the head."""
 
 import os
 import signal
@@ -45,6 +45,27 @@ def _signal(node: Any, number: signal.Signals) -> None:
 
 def _busy_nodes(folder: Path) -> set[str]:
     return {node for path in folder.glob("trials/*/nodes") for node in path.read_text().split()}
+
+
+def test_a_driver_whose_head_is_killed_ends_with_what_goes_on_and_a_new_head_goes_on(
+    cluster: Cluster, drivers: ForkServerContext, tmp_path: Path
+) -> None:
+    first = Victim(drivers, tmp_path, SAMPLES, None, cluster.address)
+    assert first.wait_for(4)
+    # Its raylet and its trials live on, as on another machine.
+    os.kill(cluster.head_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
+    first.process.join(timeout=120)
+    told = (tmp_path / "driver.log").read_text()
+    assert first.process.exitcode == 2, told[-2000:]
+    line = told.strip().splitlines()[-1]
+    assert f"the head of the Ray cluster at {cluster.address} is gone; what was reported is kept" in line
+    assert line.endswith(f"go on with: glosstune resume {tmp_path}")
+    reported = read_reports(tmp_path)
+    second = Victim(drivers, tmp_path, SAMPLES, 2, None)
+    second.process.join(timeout=240)
+    assert second.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]
+    check_record(tmp_path, crash_plan(SAMPLES))
+    assert read_reports(tmp_path)[: len(reported)] == reported
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_state_path
 
-from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.errors import FolderError
 from glosstune.trainables.files import write_whole
 
 
@@ -16,12 +16,13 @@ class Job:
     """A sweep on a cluster; never a token.
 
     Attributes:
-        kind: what runs it, such as ``ray``.
+        kind: what runs it, ``ray`` or ``slurm``.
         place: folder or URI of the sweep, as the cluster sees it.
         submitted: date and time with zone, ISO 8601.
         again: the command that goes on with it.
-        address: of the kinds that have one, such as ``http://head:8265``.
-        id: of the kinds that number jobs themselves.
+        address: of Ray's dashboard, such as ``http://head:8265``.
+        id: that SLURM gave it.
+        log: the file that SLURM writes for it.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Job:
     again: str
     address: str | None = None
     id: str | None = None
+    log: str | None = None
 
 
 def remember(name: str, job: Job) -> None:
@@ -69,12 +71,6 @@ def list_jobs() -> dict[str, Job]:
 def recall(name: str) -> Job | None:
     """The job of a name, if this machine remembers one."""
     return list_jobs().get(name)
-
-
-def require_kind(name: str, job: Job, kind: str) -> None:
-    """Raise SettingError where a job is of another kind than what is asked of it."""
-    if job.kind != kind:
-        raise SettingError(f"{name}: is a job of kind {job.kind!r}, not {kind!r}")
 
 
 def _file() -> Path:

@@ -137,9 +137,15 @@ def read_answer(log: str) -> list[Node]:
     return [Node(**node) for node in answer["nodes"]]
 
 
-def judge(nodes: Sequence[Node], sweep: Sweep, requirements: Sequence[Requirement]) -> Verdict:
-    """Whether a sweep can run on these nodes; only those matter where its driver or a trial fits."""
-    refusals = list(_resource_refusals(nodes, sweep.resources))
+def judge(
+    nodes: Sequence[Node], sweep: Sweep, requirements: Sequence[Requirement], *, may_join: bool = False
+) -> Verdict:
+    """Whether a sweep can run on these nodes; only those matter where its driver or a trial fits.
+
+    Args:
+        may_join: others may come that have what a trial asks for.
+    """
+    refusals = [] if may_join else list(_resource_refusals(nodes, sweep.resources))
     used = [node for node in nodes if node.driver or _fits(node, sweep.resources)]
     answered = [node for node in used if not node.error]
     refusals += [f"{node.host}: could not be looked at: {node.error}" for node in used if node.error]
@@ -167,14 +173,14 @@ def shorten_hosts(hosts: Sequence[str]) -> str:
 def _resource_refusals(nodes: Sequence[Node], asked: ResourceSettings) -> Iterator[str]:
     listed = "; ".join(f"{node.host}: {node.cpu:g} CPUs, {node.gpu:g} GPUs" for node in nodes[:5])
     listed += f"; and {len(nodes) - 5} more" if len(nodes) > 5 else ""
-    short = False
+    there, short = f"({listed}); where one will join, say --wait-for-nodes", False
     for key in ("cpu", "gpu"):
         amount, most = getattr(asked, key) or 0.0, max((getattr(node, key) for node in nodes), default=0.0)
         if amount > most:
             short = True
-            yield f"resources.{key}: a trial asks for {amount:g}, but no node has more than {most:g} ({listed})"
+            yield f"resources.{key}: a trial asks for {amount:g}, but no node has more than {most:g} {there}"
     if not short and not any(_fits(node, asked) for node in nodes):
-        yield f"resources: no node has both the CPUs and the GPUs that a trial asks for ({listed})"
+        yield f"resources: no node has both the CPUs and the GPUs that a trial asks for {there}"
 
 
 def _fits(node: Node, asked: ResourceSettings) -> bool:

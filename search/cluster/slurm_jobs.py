@@ -94,13 +94,12 @@ def status_of(job: str) -> str:
     return state.split()[0]  # without the "by 1000" of CANCELLED
 
 
-def log_of(place: str, folder: Path | None = None) -> str:
+def read_log(log: Path) -> str:
     """What the jobs of a place have printed so far.
 
     Raises:
         FolderError: nothing is there to read.
     """
-    log = job_files(place, folder).log
     try:
         return log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

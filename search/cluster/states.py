@@ -1,11 +1,14 @@
 """How jobs on clusters are doing, and how they are ended."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glosstune.search.cluster import slurm_jobs
-from glosstune.search.cluster.jobs import Job, recall, require_kind
+from glosstune.search.cluster.jobs import Job, list_jobs, recall
 from glosstune.search.cluster.ray_jobs import PLACE, connect, find_address, job_info, plain_errors, wait_for_end
 from glosstune.spaces.errors import SettingError
 
@@ -13,13 +16,53 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 
-def locate(name: str, address: str | None) -> str:
-    """The address of the cluster that has a job: the given one, else what this machine remembers, else the default."""
+@dataclass(frozen=True)
+class RayJob:
+    """A job as its cluster has it."""
+
+    client: "JobSubmissionClient"
+    address: str
+    info: "JobDetails"
+
+
+def slurm_job(name: str, address: str | None) -> Job | None:
+    """The job of SLURM that a name stands for; None where it is Ray's, which an address says."""
     job = recall(name)
-    if address is None and job is not None:
-        require_kind(name, job, "ray")
-        address = job.address
-    return find_address(address)
+    return job if address is None and job is not None and job.kind == "slurm" else None
+
+
+def ray_job(name: str, address: str | None) -> RayJob:
+    """A job of Ray, on the cluster of an address, else on the one that this machine remembers, else on the default.
+
+    Raises:
+        SettingError: its cluster cannot be reached or has no such job.
+    """
+    job = recall(name)
+    known = address or (None if job is None else job.address) or os.environ.get("RAY_API_SERVER_ADDRESS")
+    where = find_address(known)
+    try:
+        client = connect(where)
+        return RayJob(client, where, job_info(client, where, name))
+    except SettingError as error:
+        if known is not None:
+            raise
+        sent = f"those are {', '.join(list_jobs())}" if list_jobs() else "it has sent none"
+        rule = f"this machine has sent no job of that name ({sent}), and here no cluster has one ({error})"
+        raise SettingError(f"{name}: {rule}; name the dashboard of its cluster with --address") from error
+
+
+def read_log(name: str, address: str | None) -> str:
+    """What a job has written so far.
+
+    Raises:
+        SettingError, FolderError: its cluster cannot be reached or has no such job, or there is no log yet.
+    """
+    job = slurm_job(name, address)
+    if job is not None:
+        return slurm_jobs.read_log(Path(str(job.log)))
+    found = ray_job(name, address)
+    with plain_errors(found.address):
+        return found.client.get_job_logs(name)
 
 
 def describe_job(name: str, address: str | None) -> str:
@@ -28,21 +71,19 @@ def describe_job(name: str, address: str | None) -> str:
     Raises:
         SettingError: its cluster cannot be reached or has no such job.
     """
-    job = recall(name)
-    if address is None and job is not None and job.kind == "slurm":
+    job = slurm_job(name, address)
+    if job is not None:
         return _describe_slurm(name, job)
-    address = locate(name, address)
-    return _describe(name, address, job_info(connect(address), address, name))
+    found = ray_job(name, address)
+    return _describe(name, found.address, found.info)
 
 
 def describe_jobs(jobs: Mapping[str, Job]) -> Iterator[str]:
     """A line or two for each job, whether its cluster answers or not; each cluster is tried once."""
     clients: dict[str, JobSubmissionClient | SettingError] = {}
     for name, job in jobs.items():
-        if job.kind == "slurm":
+        if job.address is None:
             yield _describe_slurm(name, job)
-            continue
-        if job.kind != "ray" or job.address is None:
             continue
         if job.address not in clients:
             try:
@@ -64,12 +105,11 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
     Raises:
         SettingError: its cluster cannot be reached or has no such job.
     """
-    known = recall(name)
-    if address is None and known is not None and known.kind == "slurm":
-        return f"{name}: {slurm_jobs.stop(str(known.id))}\ngo on with: {known.again}"
-    address = locate(name, address)
-    client = connect(address)
-    info = job_info(client, address, name)
+    job = slurm_job(name, address)
+    if job is not None:
+        return f"{name}: {slurm_jobs.stop(str(job.id))}\ngo on with: {job.again}"
+    found = ray_job(name, address)
+    client, address, info = found.client, found.address, found.info
     if not info.status.is_terminal():
         say(f"{name}: stopping, which saves the sweep")
         with plain_errors(address):

@@ -111,6 +111,7 @@ def submit(
     name: str | None = None,
     source: Path | str | None = None,
     overrides: Sequence[str] = (),
+    wait_for_nodes: bool = False,
     console: Console | None = None,
 ) -> str:
     """Check a Ray cluster and start a sweep there; return the name of its job.
@@ -122,6 +123,7 @@ def submit(
             there goes on.
         name: of the job; default ``<sweep.name>-<date>``.
         source, overrides: see ``plan_submission``.
+        wait_for_nodes: what no node has yet is not refused, for one may join.
         console: where checks are told; default standard error.
 
     Raises:
@@ -136,7 +138,7 @@ def submit(
             say(f"warning: {address}: {OPEN_CLUSTER}")
         _check_name(client, address, plan.name)
         say(f"{address}: looking at its nodes")
-        _check_cluster(client, address, plan, files, say)
+        _check_cluster(client, address, plan, files, wait_for_nodes, say)
         say(f"{address}: sending {files.size_bytes / 1e6:.1f} MB")
         _start(client, address, plan, files)
     submitted = datetime.now(UTC).isoformat(timespec="seconds")
@@ -162,11 +164,13 @@ def _check_name(client: "JobSubmissionClient", address: str, name: str) -> None:
             raise SettingError(f"--name {name}: the cluster has a job of that name; choose another")
 
 
-def _check_cluster(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged, say: Any) -> None:
+def _check_cluster(
+    client: "JobSubmissionClient", address: str, plan: Plan, files: Staged, may_join: bool, say: Any
+) -> None:
     """Raise SettingError, a line for each reason, where the sweep cannot run there; tell what else differs."""
     requirements = read_requirements(plan.sweep, plan.place)
     nodes = read_answer(_run_probe(client, address, plan, files))
-    judge(nodes, plan.sweep, requirements).tell(say, address)
+    judge(nodes, plan.sweep, requirements, may_join=may_join).tell(say, address)
 
 
 def _run_probe(client: "JobSubmissionClient", address: str, plan: Plan, files: Staged) -> str:

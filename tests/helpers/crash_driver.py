@@ -14,6 +14,7 @@ from replay import crash_plan
 from rich.console import Console
 
 from glosstune.results.record import read_record
+from glosstune.search.cluster import head_watch
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.workplace import Workplace
 
@@ -26,6 +27,7 @@ def run(
     To be called in a process of its own; it leads a group of processes, which its Ray belongs to.
     """
     os.setsid()
+    head_watch.GONE_S = 6.0
     os.chdir(folder)
     with (folder / "driver.log").open("ab") as log:
         for stream in (1, 2):

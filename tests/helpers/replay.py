@@ -108,6 +108,30 @@ def drive(conductor: Conductor, curve: Curve = learning, *, seed: int = 0, jitte
     conductor.close()
 
 
+def run_through(plan: Sweep, curve: Curve = learning, *, workers: int = 1) -> tuple[Conductor, Tape]:
+    """Run a sweep from beginning to end."""
+    tape = Tape()
+    conductor = Conductor(plan, tape.append, slots=lambda: workers)
+    drive(conductor, curve)
+    return conductor, tape
+
+
+def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) -> tuple[Conductor, Tape]:
+    """Run a sweep whose driver dies after as many further events as each of ``deaths``, then to its end."""
+    tape = Tape()
+    for number, further in enumerate([*deaths, None]):
+        tape = Tape(tape.events, None if further is None else len(tape.events) + 1 + further)
+        try:
+            if number:
+                tape.append("resume", changes={})
+            conductor = Conductor(plan, tape.append, slots=lambda: workers, events=tape.events)
+            drive(conductor, seed=seed + number, jitter=0.5)
+        except Died:
+            continue
+        return conductor, tape
+    raise AssertionError
+
+
 def check_decisions(events: list[Event], plan: Sweep) -> None:
     """Work every decision at a rung out again, from nothing but the order of the record."""
     halving = Halving(plan.halving, plan.training.epochs)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glosstune.search import command_line
+from glosstune.search import command_line, load_sweep
+from glosstune.spaces import SettingError
 from glosstune.trainables.settings import CorpusSettings
 
 TINY = ["student", "model.width=0.25", "training.epochs=3", "training.batch_size=8", "halving.min_epochs=1"]
@@ -45,3 +46,20 @@ def _swept(ray_cluster: None, tiny: list[str], tmp_path_factory: pytest.TempPath
 def ended(_swept: Path, tmp_path: Path) -> Path:
     """The folder of a sweep of two trials, a copy for each test to go on with."""
     return Path(shutil.copytree(_swept, tmp_path / "sweep"))
+
+
+@pytest.fixture
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The message that a file ``teacher.yaml`` with this text is refused with."""
+    monkeypatch.chdir(tmp_path)
+
+    def refusal(text: str | bytes, *overrides: str) -> str:
+        file = tmp_path / "teacher.yaml"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises(SettingError) as error:
+            load_sweep(file, overrides)
+        message = str(error.value)
+        assert not any(jargon in message for jargon in ("pydantic", "http", "Input should", "Value error", "Traceback"))
+        return message
+
+    return refusal

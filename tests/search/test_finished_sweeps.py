@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from glosstune.results import load_results
-from glosstune.search.confirming import _broadcast
+from glosstune.search.final_scoring import find_broadcast
 from glosstune.search.ownership import owned
 from glosstune.trainables import load_recogniser
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_confirmed_is_refused(
     ],
 )
 def test_only_keys_of_phoenix_name_a_broadcast(key: str, broadcast: str) -> None:
-    assert _broadcast(key) == broadcast
+    assert find_broadcast(key) == broadcast
 
 
 def test_the_best_trial_becomes_one_file(

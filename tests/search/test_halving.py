@@ -17,6 +17,27 @@ def _rungs(halving: Halving, warmup_epochs: int = 0, epoch_s: float = 1.0) -> di
     return {done: rung for done, rung in reached.items() if rung is not None}
 
 
+class Sorting:
+    """Who goes on, worked out anew from all that has happened."""
+
+    def __init__(self, reduction: int) -> None:
+        self.reduction = reduction
+        self.rungs: list[dict[int, float]] = [{}, {}]
+        self.promoted: set[tuple[int, int]] = set()
+        self.out: set[int] = set()
+
+    def ranked(self, rung: int) -> list[int]:
+        inside = [trial for trial in self.rungs[rung] if trial not in self.out or (trial, rung) in self.promoted]
+        return sorted(inside, key=self.rungs[rung].__getitem__)
+
+    def next_promotion(self) -> tuple[int, int, int] | None:
+        for rung in (1, 0):
+            for rank, trial in enumerate(self.ranked(rung)[: len(self.rungs[rung]) // self.reduction], start=1):
+                if (trial, rung) not in self.promoted:
+                    return trial, rung, rank
+        return None
+
+
 def test_rungs_lie_at_powers_of_the_reduction_and_none_at_the_end() -> None:
     assert _rungs(_halving(27)) == {3: 0, 9: 1}
     assert _rungs(_halving(28)) == {3: 0, 9: 1, 27: 2}
@@ -123,3 +144,40 @@ def test_never_more_than_one_of_reduction_goes_on_and_always_the_best(scores: li
     best = sorted(range(len(scores)), key=lambda trial: scores[trial])[: len(scores) // reduction]
     assert set(best) <= set(promoted)
     assert len(promoted) == len(set(promoted))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["arrive", "arrive", "arrive", "promote", "remove", "next"]),
+            st.integers(0, 12),
+            st.integers(0, 1),
+            st.sampled_from([0.1, 0.2, 0.3, 1.0, float("inf")]),
+        ),
+        max_size=60,
+    ),
+    st.integers(2, 4),
+)
+def test_whatever_happens_in_whatever_order_the_same_goes_on_as_if_all_were_sorted_anew(
+    steps: list[tuple[str, int, int, float]], reduction: int
+) -> None:
+    halving, sorting = _halving(reduction=reduction), Sorting(reduction)
+    for step, trial, rung, score in steps:
+        if step == "arrive":
+            halving.arrive(trial, rung, score)
+            sorting.rungs[rung].setdefault(trial, score)
+        elif step == "remove":
+            halving.remove(trial)
+            sorting.out.add(trial)
+        elif step == "promote":
+            halving.promote(trial, rung)
+            sorting.promoted.add((trial, rung))
+        chosen, expected = halving.next_promotion(), sorting.next_promotion()
+        assert (chosen and (chosen.trial, chosen.rung, chosen.rank)) == expected
+        for number in range(len(halving.rungs)):
+            assert halving.rungs[number] == sorting.rungs[number]
+            for rank, other in enumerate(sorting.ranked(number), start=1):
+                assert halving.standing(other, number).rank == rank
+        if step == "next" and chosen is not None:
+            halving.promote(chosen.trial, chosen.rung)
+            sorting.promoted.add((chosen.trial, chosen.rung))

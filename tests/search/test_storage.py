@@ -19,14 +19,14 @@ from victim import Victim, read_reports
 
 from glosstune.results import load_results, remote
 from glosstune.results.remote import as_local, number_events
-from glosstune.search import driving, lease
+from glosstune.search import confirming, driving, lease
 from glosstune.search import record as record_module
 from glosstune.search.conductor import Conductor
 from glosstune.search.driving import write_sweep
 from glosstune.search.ownership import Driven
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import ObjectFolder
+from glosstune.spaces.object_storage import ObjectFolder, join
 
 Run = Callable[..., int]
 Events = list[dict[str, Any]]
@@ -228,9 +228,56 @@ def test_commands_take_the_address_of_a_sweep(
     assert run("explain", uri, "1") == 0
     assert run("trial", uri, "0", "--stop") == 2
     assert "trial 0 is over already" in capsys.readouterr().err
-    assert run("confirm", uri) == 2
-    assert "--out: missing; a confirmation is kept in a folder" in capsys.readouterr().err
     assert run("results", s3.uri("runs/none")) == 2
     assert "not the folder of a sweep: there is no record" in capsys.readouterr().err
     written = [s3.client.get_object(Bucket="bucket", Key=name)["Body"].read() for name in s3.names("runs/a/")]
     assert not [content for content in written if SECRET.encode() in content]
+
+
+@pytest.mark.slow
+def test_a_confirmation_is_kept_beside_its_sweep_and_scores_once_whatever_machine_goes_on(
+    ray_cluster: None,
+    s3: S3Server,
+    run: Run,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uri, options = s3.uri("confirmed"), ["--top", "1", "--seeds", "2"]
+    assert run("sweep", *tiny, "search.samples=1", "--out", uri) == 0
+
+    def forget() -> None:
+        for folder in ("sweeps", "copies", "files"):
+            shutil.rmtree(remote.local_folder(uri, folder).parent, ignore_errors=True)
+
+    def lost(*arguments: Any) -> Any:
+        raise FolderError("this machine is lost")
+
+    forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(confirming, "score_parts", lost)
+        assert run("confirm", uri, *options) == 2
+    events = s3.names("confirmed/confirm/seeds/record/")
+    assert len([name for name in s3.names("confirmed/confirm/seeds/trials/") if name.endswith("/best.pt")]) == 2
+    assert "confirmed/confirm/utterances.parquet" not in s3.names("confirmed/confirm/")
+    forget()
+    capsys.readouterr()
+    assert run("confirm", uri, *options) == 0
+    told = capsys.readouterr().out
+    assert "95 % interval" in told
+    assert s3.names("confirmed/confirm/seeds/record/") == events  # nothing was trained again
+    forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(confirming, "score_parts", lost)
+        assert run("confirm", uri, *options) == 0
+    assert capsys.readouterr().out == told
+    assert run("confirm", uri, "--top", "1", "--seeds", "3") == 2
+    assert "confirmed/confirm?" in (refused := capsys.readouterr().err) and "holds another confirmation" in refused
+    assert run("results", join(uri, "confirm", "seeds"), "--columns", "seed,status", "--format", "csv") == 0
+    assert capsys.readouterr().out == "seed,status\n1,finished\n2,finished\n"
+    page = tmp_path / "report.html"
+    assert run("report", uri, "--out", str(page)) == 0
+    assert "confirmed on test" in page.read_text()
+    copied = as_local(uri) / "confirm"
+    assert sorted(path.name for path in copied.iterdir()) == ["confirmation.json", "plan.json", "utterances.parquet"]

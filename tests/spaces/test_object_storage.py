@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,12 +132,21 @@ def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -
         ObjectFolder(s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")).check_usable()
 
 
-def test_a_storage_that_overwrites_what_has_to_be_new_is_refused(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("header", "harm"), [("If-None-Match", "two drivers"), ("If-Match", "a lost node")])
+def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, header: str, harm: str
+) -> None:
     folder = ObjectFolder(s3.uri("old"))
     put = folder._client.put_object
-    monkeypatch.setattr(folder._client, "put_object", lambda IfNoneMatch=None, **request: put(**request))
-    with pytest.raises(FolderError, match="does not keep objects that have to be new"):
+
+    def deaf(**request: Any) -> Any:
+        request.pop(header.replace("-", ""), None)
+        return put(**request)
+
+    monkeypatch.setattr(folder._client, "put_object", deaf)
+    with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that does"):
         folder.check_usable()
+    assert folder.names() == {}
 
 
 def test_a_server_that_is_not_there_is_not_waited_for_before_a_sweep_begins(s3: S3Server) -> None:

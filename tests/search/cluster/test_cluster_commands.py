@@ -60,9 +60,13 @@ def test_a_script_is_written_submitted_and_found_again(
     assert "\nmodule load x\n" in script and "#SBATCH --time=60" in script
     assert run("status") == 0
     assert capsys.readouterr().out.startswith("first  RUNNING  job 17, sent ")
+    assert run("logs", "first") == 2
+    assert "runs/a.log: no such log; no job of this place has begun yet" in capsys.readouterr().err
     (tmp_path / "runs" / "a.log").write_text("trial 0\n")
     assert run("logs", "first") == 0
     assert capsys.readouterr().out == "trial 0\n"
+    assert run("logs", "first", "--follow") == 2
+    assert f"--follow: is not for jobs of SLURM; use: tail -f {tmp_path}/runs/a.log" in capsys.readouterr().err
     assert run("stop", "first") == 0
     assert f"go on with: sbatch {tmp_path}/runs/a.sbatch" in capsys.readouterr().out
     assert (tmp_path / "cancelled").read_text() == "--batch --signal=TERM 17\n"

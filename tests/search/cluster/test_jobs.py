@@ -5,8 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glosstune.search.cluster import jobs
-from glosstune.search.cluster.jobs import Job, list_jobs, recall, remember, require_kind
-from glosstune.spaces import SettingError
+from glosstune.search.cluster.jobs import Job, list_jobs, recall, remember
 from glosstune.spaces.errors import FolderError
 
 RAY = Job("ray", "/shared/a", "2026-05-04T10:15:00+00:00", "glosstune submit a.yaml", address="http://head:8265")
@@ -38,12 +37,6 @@ def test_the_last_job_of_a_name_counts() -> None:
     remember("a", Job("slurm", "/shared/b", RAY.submitted, "glosstune resume /shared/b", id="17"))
     job = recall("a")
     assert job is not None and (job.kind, job.id) == ("slurm", "17")
-
-
-def test_a_job_of_another_kind_is_told() -> None:
-    require_kind("a", RAY, "ray")
-    with pytest.raises(SettingError, match="a: is a job of kind 'ray', not 'slurm'"):
-        require_kind("a", RAY, "slurm")
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"a": {"unknown": 1}}', '{"a": 1}'])

@@ -68,8 +68,13 @@ def test_another_patch_of_python_is_only_noted() -> None:
 
 def test_what_no_node_can_give_is_refused_with_what_there_is() -> None:
     found = verdict(HEAD, WORKER, sweep=load_sweep("student", ["resources.gpu=4"]))
-    there = "head: 4 CPUs, 0 GPUs; worker: 8 CPUs, 2 GPUs"
-    assert found.refusals == [f"resources.gpu: a trial asks for 4, but no node has more than 2 ({there})"]
+    there = "(head: 4 CPUs, 0 GPUs; worker: 8 CPUs, 2 GPUs); where one will join, say --wait-for-nodes"
+    assert found.refusals == [f"resources.gpu: a trial asks for 4, but no node has more than 2 {there}"]
+
+
+def test_what_a_node_may_bring_that_joins_is_waited_for() -> None:
+    found = judge([HEAD], load_sweep("student", ["resources={cpu: 64, gpu: 1}"]), NEEDED, may_join=True)
+    assert found.refusals == []
 
 
 def test_cpus_and_gpus_have_to_be_on_one_node() -> None:
@@ -77,7 +82,7 @@ def test_cpus_and_gpus_have_to_be_on_one_node() -> None:
     found = verdict(*nodes, sweep=load_sweep("student", ["resources={cpu: 4, gpu: 1}"]))
     assert found.refusals == [
         "resources: no node has both the CPUs and the GPUs that a trial asks for "
-        "(head: 16 CPUs, 0 GPUs; worker: 1 CPUs, 2 GPUs)"
+        "(head: 16 CPUs, 0 GPUs; worker: 1 CPUs, 2 GPUs); where one will join, say --wait-for-nodes"
     ]
 
 

@@ -225,9 +225,15 @@ def test_what_the_cluster_lacks_is_told_before_anything_runs(head: Head, tiny: l
     assert list(tmp_path.iterdir()) == []  # no marker of the probe is left
 
 
-def test_a_wrong_token_is_one_line(head: Head) -> None:
+@pytest.mark.parametrize("command", ["logs", "sweep"])
+def test_a_wrong_token_is_one_line(head: Head, command: str, tiny: list[str], tmp_path: Path) -> None:
+    asked = {
+        "logs": ["logs", "first", "--address", head.address],
+        "sweep": ["sweep", *tiny, "--address", head.gcs, "--out", str(tmp_path / "a")],
+    }
     wrong = {"RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    refused = head.client("logs", "first", "--address", head.address, **wrong)
+    refused = head.client(*asked[command], **wrong)
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "refuses the token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in refused.stderr
+    assert not (tmp_path / "a").exists()

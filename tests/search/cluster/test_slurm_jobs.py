@@ -14,8 +14,8 @@ from fake_slurm import wait_for, wait_until_over
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.cluster.options import read_options
-from glosstune.search.cluster.slurm import SlurmOptions
-from glosstune.search.cluster.slurm_jobs import log_of, status_of, stop, submit_slurm
+from glosstune.search.cluster.slurm import SlurmOptions, job_files
+from glosstune.search.cluster.slurm_jobs import read_log, status_of, stop, submit_slurm
 from glosstune.spaces.errors import FolderError, SettingError
 
 COMMAND = ["glosstune", "submit", "student", "--to", "slurm"]
@@ -54,6 +54,10 @@ sys.exit(int((place / "finish").read_text() or 0))
 def _program(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(0o755)
+
+
+def _log(place: Path) -> str:
+    return read_log(job_files(str(place)).log)
 
 
 @pytest.fixture
@@ -132,7 +136,7 @@ def test_a_job_saves_before_the_limit_and_goes_on_from_the_queue(
     assert (place / "saved-SIGUSR1").exists()
     (place / "finish").touch()
     assert wait_until_over(job) == "COMPLETED"
-    assert log_of(str(place)).count("queued again, to go on") == 1
+    assert _log(place).count("queued again, to go on") == 1
 
 
 def test_a_limit_that_comes_while_nodes_still_join_queues_the_job_again(
@@ -148,7 +152,7 @@ def test_a_limit_that_comes_while_nodes_still_join_queues_the_job_again(
     wait_for(place / "turn-0")
     (place / "finish").touch()
     assert wait_until_over(job) == "COMPLETED"
-    assert log_of(str(place)).count("queued again, to go on") == 1
+    assert _log(place).count("queued again, to go on") == 1
 
 
 @pytest.mark.parametrize(("finish", "state"), [("0", "COMPLETED"), ("1", "FAILED"), ("2", "FAILED")])
@@ -180,7 +184,7 @@ def test_a_job_that_was_queued_again_often_enough_ends(submitted: Callable[..., 
         (job / "signal-USR1").touch()
     assert wait_until_over(job) == "FAILED"
     assert (job / "status").read_text() == "138" and not (place / "turn-2").exists()
-    assert "queued again 1 times, so no more" in log_of(str(place))
+    assert "queued again 1 times, so no more" in _log(place)
 
 
 def test_a_job_that_may_not_be_queued_again_fails_with_the_status_of_its_sweep(
@@ -201,7 +205,7 @@ def test_a_job_without_glosstune_on_its_nodes_says_so(
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     job, place = submitted()
     assert wait_until_over(job) == "FAILED"
-    assert "glosstune: not found on" in log_of(str(place))
+    assert "glosstune: not found on" in _log(place)
 
 
 def test_a_waiting_job_leaves_the_queue(slurm: Path, submitted: Callable[..., tuple[Path, Path]]) -> None:
@@ -211,7 +215,7 @@ def test_a_waiting_job_leaves_the_queue(slurm: Path, submitted: Callable[..., tu
     assert stop(job.name) == f"job {job.name} was PENDING and left the queue"
     assert status_of(job.name) == "CANCELLED"
     with pytest.raises(FolderError, match="no job of this place has begun yet"):
-        log_of(str(place))
+        _log(place)
 
 
 def test_what_slurm_refuses_is_one_line(slurm: Path, submitted: Callable[..., tuple[Path, Path]]) -> None:
@@ -285,11 +289,11 @@ def test_a_real_sweep_under_ray_is_cut_at_the_limit_and_goes_on_to_its_end(
         return [(event["trial"], event["epoch"]) for event in events if event["event"] == "report"]
 
     while not epochs():
-        assert not (slurm / job / "over").exists(), log_of(str(place))
+        assert not (slurm / job / "over").exists(), _log(place)
         time.sleep(0.1)
     (slurm / job / "signal-USR1").touch()
-    assert wait_until_over(slurm / job, 600) == "COMPLETED", log_of(str(place))
-    assert "queued again, to go on" in log_of(str(place))
-    assert "interrupted by SIGUSR1" in log_of(str(place)) and "(going on)" in log_of(str(place))
+    assert wait_until_over(slurm / job, 600) == "COMPLETED", _log(place)
+    assert "queued again, to go on" in _log(place)
+    assert "interrupted by SIGUSR1" in _log(place) and "(going on)" in _log(place)
     assert sorted(epochs()) == [(trial, epoch) for trial in range(3) for epoch in range(1, 10)]
     assert set(load_results(place).trials["status"]) == {"finished"}

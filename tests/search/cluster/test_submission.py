@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from glosstune.search import load_sweep
-from glosstune.search.cluster import jobs
+from glosstune.search.cluster import jobs, ray_jobs, states
 from glosstune.search.cluster.jobs import Job, remember
 from glosstune.search.cluster.ray_jobs import asks_for_token, connect, find_address
-from glosstune.search.cluster.states import locate
+from glosstune.search.cluster.states import ray_job, slurm_job
 from glosstune.search.cluster.submission import Plan, plan_submission
 from glosstune.spaces import SettingError
 
@@ -147,12 +147,34 @@ def test_a_cluster_that_does_not_answer_is_one_line(run: Run, capsys: pytest.Cap
 
 
 def test_the_address_is_given_or_remembered_or_set_or_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "connect", lambda address: None)
+    monkeypatch.setattr(states, "job_info", lambda client, address, name: None)
     remember("a", Job("ray", "/shared/a", "2026-05-04T10:15:00+00:00", "", address=ADDRESS))
-    assert locate("b", None) == "http://127.0.0.1:8265"
+    assert ray_job("b", None).address == "http://127.0.0.1:8265"
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://other:8265/")
-    assert locate("a", None) == ADDRESS
-    assert locate("b", None) == "http://other:8265"
-    assert locate("a", "third:1") == "http://third:1"
+    assert ray_job("a", None).address == ADDRESS
+    assert ray_job("b", None).address == "http://other:8265"
+    assert ray_job("a", "third:1").address == "http://third:1"
+
+
+def test_a_job_of_slurm_is_rays_where_an_address_says_so() -> None:
+    job = Job("slurm", "/shared/a", "2026-05-04T10:15:00+00:00", "sbatch a.sbatch", id="7", log="/shared/a.log")
+    remember("a", job)
+    assert slurm_job("a", None) == job
+    assert slurm_job("a", ADDRESS) is None
+    assert slurm_job("b", None) is None
+
+
+def test_a_name_that_nobody_knows_is_told_with_those_that_are_known(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ray_jobs, "DEFAULT_ADDRESS", "http://127.0.0.1:1")
+    remember("first", Job("ray", "/shared/a", "2026-05-04T10:15:00+00:00", "", address=ADDRESS))
+    for command in (["status"], ["logs"], ["logs", "--follow"], ["stop"]):
+        assert run(*command, "frist") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "frist: this machine has sent no job of that name (those are first)" in line
+        assert line.endswith("name the dashboard of its cluster with --address")
 
 
 def test_an_address_of_another_kind_is_refused() -> None:

@@ -1,0 +1,55 @@
+"""Run a sweep in a process of its own, on a cluster of several nodes of this machine."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._common.utils import reset_ray_address
+from ray.cluster_utils import Cluster
+from rich.console import Console
+
+from glosstune.results.record import read_record
+from glosstune.search import Sweep
+from glosstune.search.driving import drive, write_sweep
+from glosstune.search.workplace import Workplace
+
+
+def run(folder: Path, sweep: Sweep, trainable: Any = None) -> None:
+    """Begin the sweep in a folder, or go on with it, without a terminal."""
+    work = Workplace(folder)
+    if work.begun:
+        events = [*read_record(folder).events, work.record.append("resume", changes={})]
+    else:
+        write_sweep(sweep, work)
+        events = [work.record.append("sweep", id="1", samples=sweep.search.samples, epochs=sweep.training.epochs)]
+    with (folder / "log").open("a") as log:
+        drive(sweep, work, events, Console(file=log), lambda line: None, trainable=trainable)
+
+
+def apart(measure: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a process of its own, whose memory nothing else has used."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(measure, arguments)
+
+
+@contextmanager
+def ray_of(nodes: int, cpus: int = 1) -> Iterator[Cluster]:
+    """A head that runs no trials and nodes that do, every one with processes of its own."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    reset_ray_address()  # or whatever else starts a Ray here would attach to this one
+    try:
+        for _ in range(nodes):
+            cluster.add_node(num_cpus=cpus)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def show(*cells: Any) -> None:
+    """Print a row of a table."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)

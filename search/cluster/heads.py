@@ -1,0 +1,96 @@
+"""Ask the head of a Ray cluster whether it takes this driver: in a moment, and without a word of Ray's own.
+
+Ray itself would try a wrong token or address for half a minute and log every try. What is private of Ray here has no
+public counterpart: the channel that carries the token and TLS as Ray's own do, and how ``auto`` is looked up.
+"""
+
+import os
+import socket
+from importlib.util import find_spec
+from typing import Any
+
+from glosstune.search.cluster.ray_jobs import OPEN_CLUSTER
+from glosstune.search.weights import Say
+from glosstune.spaces.errors import SettingError
+
+ANSWER_WITHIN_S = 5.0
+_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+
+
+def check_address(address: str, key: str = "--address") -> None:
+    """Raise SettingError where an address is not one that a driver attaches to."""
+    if address.startswith("ray://"):
+        rule = (
+            "would run the driver, its lock, display and record, on the head; run the command on a node of the cluster"
+        )
+        raise SettingError(f"{rule} with HOST:PORT or auto, or use glosstune submit; got {address}", key=key)
+    host, _, port = address.rpartition(":")
+    if address != "auto" and ("/" in address or not host or not port.isdigit() or int(port) > 65535):
+        rule = "must be auto, or HOST:PORT of the head, whose port is 6379 unless ray start was told another"
+        raise SettingError(f"{rule}; got {address} (http://HOST:8265 is for glosstune submit)", key=key)
+
+
+def check_head(address: str, say: Say, key: str = "--address") -> None:
+    """Raise SettingError where no head answers or it refuses this driver; say what can happen where it refuses nobody.
+
+    Args:
+        address: see ``check_address``.
+        key: the setting that the address is from.
+    """
+    check_address(address, key)
+    import ray
+    from ray._private.services import canonicalize_bootstrap_address, find_node_ids
+
+    if ray.is_initialized():
+        return
+    try:
+        head = str(canonicalize_bootstrap_address(address)) if address == "auto" else address
+        host, _, port = head.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_WITHIN_S).close()
+    except (OSError, ValueError) as error:
+        rule = f"no Ray cluster answers at {address} ({error})"
+        raise SettingError(f"{rule}; start one with ray start, or correct the address", key=key) from None
+    refusal = _ask(head)
+    if refusal is not None:
+        raise SettingError(refusal, key=key)
+    if not find_node_ids():  # type: ignore[no-untyped-call]  # Ray leaves it bare
+        rule = f"this machine is no node of the cluster at {head}; run the command on one, or use glosstune submit"
+        raise SettingError(rule, key=key)
+    if _is_open(head):
+        say(f"warning: {head}: {OPEN_CLUSTER}")
+
+
+def _ask(head: str) -> str | None:
+    """Why a head refuses this driver, if it does; without grpcio, of the extra ``cluster``, Ray has to find out."""
+    if find_spec("grpc") is None:
+        return None
+    import grpc
+    from ray._private.gcs_utils import create_gcs_channel
+
+    try:
+        _call(create_gcs_channel(head))
+        return None
+    except grpc.RpcError as error:
+        if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+            return f"{head}: is no head of a Ray cluster, whose port is 6379 unless ray start was told another"
+    what = "refuses the token" if os.environ.get("RAY_AUTH_MODE") == "token" else "asks for a token"
+    rule = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
+    return f"{head}: {what}; {rule}"
+
+
+def _is_open(head: str) -> bool:
+    """Whether a head answers who shows no token."""
+    if find_spec("grpc") is None or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return os.environ.get("RAY_AUTH_MODE") != "token"  # it may be; who has no certificate gets no answer
+    import grpc
+
+    try:
+        _call(grpc.insecure_channel(head))
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def _call(channel: Any) -> None:
+    with channel:
+        channel.unary_unary(_ALIVE)(b"", timeout=ANSWER_WITHIN_S)

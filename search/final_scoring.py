@@ -1,0 +1,81 @@
+"""Score dev and test with the best checkpoints of a confirmation, utterance by utterance."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from glosstune.results import load_results
+from glosstune.results.remote import fetch_file
+from glosstune.search.confirmation_plan import Confirmation, beam_width
+from glosstune.search.sweep import Sweep
+from glosstune.spaces.errors import FolderError
+from glosstune.spaces.object_storage import join
+from glosstune.trainables import TrainingSession
+from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.corpora.utterance import SPLITS
+from glosstune.trainables.phoenix_scoring import CLEAN_UPS
+from glosstune.trainables.scoring import word_error_rate
+
+
+def score_parts(place: str, plan: Confirmation, parts: Mapping[str, Sweep]) -> pd.DataFrame:
+    """A row an utterance of dev and test, scored with the best checkpoint of every trial after all have been trained.
+
+    A trial that diverged counts with the best epoch that it had: that is what its configuration does.
+
+    Args:
+        place: of the confirmation, a folder or a URI.
+
+    Raises:
+        FolderError: a trial has not come to its end, so that what is compared would not be equal.
+    """
+    for name in parts:
+        part = join(place, name)
+        trials = load_results(part).trials
+        ended = (trials["status"] == "finished") | (trials["stop_rule"] == "diverged").fillna(False)
+        for trial in trials[~ended].to_dict("records"):
+            why = trial["status"] if pd.isna(trial["error"]) else f"{trial['status']}: {trial['error']}"
+            rule = f"trial {trial['trial']} {why}; every one has to finish before test is scored"
+            log = f"see trials/{trial['trial_id']}/trial.log"
+            raise FolderError(f"{part}: {rule} ({log}, mend it, remove {part} and confirm again)")
+    return pd.DataFrame([row for name, sweep in parts.items() for row in _scored(place, name, sweep, plan)])
+
+
+def _scored(place: str, name: str, part: Sweep, plan: Confirmation) -> Iterator[dict[str, Any]]:
+    corpus = pack_corpus(part.corpus)
+    signers = dict(zip(corpus.table["key"], corpus.table["signer"], strict=True))
+    results = load_results(join(place, name))
+    sweep_wer = {int(each["trial"]): float(each["wer"]) for each in plan.chosen}
+    decoders = {"greedy": None, plan.decode: beam_width(plan.decode)}
+    cleaners: dict[str, Callable[[list[str]], list[str]]] = {
+        "": list,
+        **({f", {plan.rules}": CLEAN_UPS[plan.rules]} if plan.rules in CLEAN_UPS else {}),
+    }
+    for trial in results.trials.to_dict("records"):
+        if pd.isna(trial["best_checkpoint"]):
+            raise FolderError(f"{results.place}: trial {trial['trial']} has no best.pt")
+        configuration = results.configuration(trial["trial"])
+        repeated = plan.number(configuration)
+        session = TrainingSession.of_checkpoint(fetch_file(trial["best_checkpoint"]), corpus)
+        for decoder, beam in decoders.items():
+            for split in SPLITS[1:]:
+                for row in session.score(split, beam).to_dict("records"):
+                    told = {"trial": repeated, "sweep_wer": sweep_wer[repeated], "seed": configuration["seed"]}
+                    told |= {"part": name, "split": split, "key": row["key"], "signer": signers[row["key"]]}
+                    for suffix, clean in cleaners.items():
+                        reference, hypothesis = (clean(row[name].split()) for name in ("reference", "hypothesis"))
+                        yield {"scoring": decoder + suffix, **told, **_count(reference, hypothesis)}
+
+
+def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any]:
+    # A clean-up may leave nothing of a reference: then all that was written is wrong.
+    errors = round(word_error_rate([reference], [hypothesis]).wer * len(reference)) if reference else len(hypothesis)
+    counts = {"glosses": len(reference), "errors": errors}
+    return counts | {"reference": " ".join(reference), "hypothesis": " ".join(hypothesis)}
+
+
+def find_broadcast(key: str) -> str:
+    """What PHOENIX's ``11August_2010_Wednesday_tagesschau_default-3`` was cut from; any other key is its own."""
+    cut = re.fullmatch(r"(\d+[A-Z][a-z]+_\d{4}_.+)-\d+", key)
+    return cut[1] if cut else key

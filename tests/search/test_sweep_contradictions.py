@@ -1,0 +1,149 @@
+"""Values that are right by themselves and wrong together are refused in one line."""
+
+import pytest
+
+from glosstune.search.sweep import load_sweep
+from glosstune.spaces import STRATEGIES
+
+
+@pytest.mark.parametrize(
+    ("space", "reason"),
+    [
+        ("{strategy: feature-extraction}", "'feature-extraction' starts from pretrained weights"),
+        ("{strategy: {choice: [baseline, fine-tune]}}", "its frozen layers would keep random values"),
+        ("{strategy: progressive}", "and there are none: its frozen layers would keep random values"),
+        ("{strategy: full-finetune}", "it would start from random values; give pretrained=FILE, or pretrained=auto"),
+    ],
+)
+def test_nothing_starts_from_weights_that_are_not_there_unless_asked_for(refusal, tmp_path, space, reason):
+    text = f"model: {{kind: teacher}}\nspace: {space}"
+    message = refusal(text)
+    assert message.startswith("teacher.yaml: space.strategy: ")
+    assert reason in message
+    assert message.endswith("or set freezing.allow_random_frozen: true to try it nevertheless")
+    for override in ("freezing.allow_random_frozen=true", "pretrained=auto", "pretrained=weights.pt"):
+        load_sweep(tmp_path / "teacher.yaml", [override])
+
+
+@pytest.mark.parametrize("name", ["freeze_until", "unfreeze_stages"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path, name, strategy):
+    value = {"freeze_until": "{choice: [mixed_3b, mixed_5c]}", "unfreeze_stages": "{int: [2, 5]}"}[name]
+    space = f"space: {{strategy: {strategy}, {name}: {value}}}"
+    text = f"model: {{kind: teacher}}\nfreezing: {{allow_random_frozen: true}}\n{space}"
+    readers = {"freeze_until": ("feature-extraction", "fine-tune"), "unfreeze_stages": ("progressive",)}[name]
+    if strategy in readers:
+        (tmp_path / "teacher.yaml").write_text(text)
+        load_sweep(tmp_path / "teacher.yaml")
+    else:
+        rule = f"has no meaning under '{strategy}'; only {' and '.join(readers)} read it; give it a 'when' of those"
+        assert refusal(text).startswith(f"teacher.yaml: space.{name}: {rule}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "corpus: {kind: phoenix}",
+            "corpus.root: must name the corpus's folder, because corpus.kind is 'phoenix'; got",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a, split: unseen-clips}",
+            "corpus.split: must not be 'unseen-clips' where corpus.kind is 'phoenix': only fingerspelling has clips",
+        ),
+        (
+            "space: {temperature: {float: [1, 8]}}",
+            "teacher: must name the exported recogniser to learn from, because space.temperature is given; got null",
+        ),
+        ("distillation: {alpha: 0.5}", "teacher: must name the exported recogniser to learn from, because distil"),
+        (
+            "teacher: a.safetensors\nspace: {gains.face: {float: [0, 1]}}",
+            "space.gains.face: has no meaning with a teacher",
+        ),
+        ("teacher: s3://bucket/teacher.safetensors", "teacher: must be a path on this machine; got the address"),
+        ("distillation: {temperature: 0}", "distillation.temperature: must be greater than 0; got 0"),
+        ("distillation: {alpha: 1.2}", "distillation.alpha: must be at most 1; got 1.2"),
+        ("space: {alpha: {float: [-0.5, 1]}}", "space.alpha: must be at least 0; got -0.5"),
+        (
+            "corpus: {fold: 2}",
+            "corpus.fold: must be 1: only fingerspelling with corpus.split 'unseen-signers' has folds",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a, split: unseen-signers, fold: 2}",
+            "corpus.fold: must be 1: only fingerspelling",
+        ),
+        (
+            "space: {warmup_epochs: {int: [0, 25]}}",
+            "space.warmup_epochs: must be at most training.epochs, 24; got up to 25; warm up for less or",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a}\ntraining: {augment: speed+mirror}",
+            "training.augment: mirror need landmark positions, but corpus.layout has ready features",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a, layout: holistc}",
+            "corpus.layout: 'holistc' is unknown; named layouts are default,",
+        ),
+        (
+            "pretrained: weights.pt\nspace: {dropout: 0.1}",
+            "pretrained: is never used: no strategy of the space starts from pretrained weights; set pretrained=",
+        ),
+        (
+            "pretrained: auto\nspace: {strategy: full-finetune, width: {choice: [0.5, 1]}}",
+            "space.width: must stand in model, because pretrained weights fit one value; set model.width instead",
+        ),
+        (
+            "pretrained: auto\nspace: {strategy: full-finetune}\npretraining: {labels: aligned}",
+            "pretraining: must name a CTC model's checkpoint in align_with exactly where labels is 'aligned'; got",
+        ),
+        (
+            "pretraining: {labels: uniform, align_with: best.pt}",
+            "pretraining: must name a CTC model's checkpoint in align_with exactly where labels is 'aligned'; got",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a}\npretraining: {augment: speed+rotation}",
+            "pretraining.augment: rotation need landmark positions, but corpus.layout has ready features",
+        ),
+        ("corpus: {root: a}", "corpus.root: has no meaning where corpus.kind is 'fingerspelling'"),
+        (
+            "model: {kind: teacher}\npretrained: auto\nspace: {strategy: fine-tune, freeze_until: mixed_9z}",
+            "space.freeze_until: must be a layer of the teacher: modality_fusion, stem, mixed_3b,",
+        ),
+        (
+            "search: {start_points: [{dropout: 0.1}, {dropout: 0.9}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[1].dropout: must be a number from 0.0 to 0.5; got 0.9",
+        ),
+        (
+            "search: {start_points: [{}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[0].dropout: must be a number from 0.0 to 0.5; it is missing",
+        ),
+        (
+            "search: {start_points: [{drpout: 0.1}]}\nspace: {dropout: {float: [0, 0.5]}}",
+            "search.start_points[0].drpout: unknown key; did you mean 'dropout'? (of the space)",
+        ),
+        ("resources: {gpu: 1.5}", "resources.gpu: must be a whole number above 1"),
+        (
+            "space: {norm: {choice: [group, batch]}, warmup_epochs: [{int: [0, 2], when: {norm: group}}, "
+            "{constant: 30, when: {norm: batch}}]}",
+            "space.warmup_epochs: must be at most training.epochs, 24; got up to 30",
+        ),
+    ],
+)
+def test_sections_must_agree(refusal, text, message):
+    assert refusal(text).startswith(f"teacher.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "corpus: {split: unseen-signers, fold: 5}",
+        "corpus: {split: unseen-clips}",
+        "corpus: {kind: phoenix, root: a, split: unseen-signers}",
+        "halving: {min_epochs: 25}",
+        "space: {warmup_epochs: 24}",
+        "space: {learning_rate: {choice: [null, 1e-3]}}",
+    ],
+)
+def test_limits_themselves_are_allowed(tmp_path, text):
+    (tmp_path / "teacher.yaml").write_text(text)
+    load_sweep(tmp_path / "teacher.yaml")
