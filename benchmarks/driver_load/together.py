@@ -11,7 +11,7 @@ from driver_load.memory import available_mb, ray_memory_mb
 from driver_load.running import apart, ray_of, run, show
 
 # Of an actor that has loaded torch, and what is left to everybody else.
-ACTOR_MB, RESERVE_MB = 150, 3000
+ACTOR_MB, RESERVE_MB = 260, 3000
 
 
 def hundred(together: int, epochs: int, epoch_s: float) -> dict[str, Any]:
