@@ -76,7 +76,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
 
-    if address is not None:
+    if address:
         attach(address)
     start_ray()
     check_nodes(sweep, place, say)

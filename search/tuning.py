@@ -22,7 +22,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from glosstune.search.cluster.head_watch import watch_head
+from glosstune.search.cluster.head_watch import listens, watch_head
 from glosstune.search.conductor import Conductor
 from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import AUTO, Sweep
@@ -79,7 +79,8 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its lines would tear the live table
     resources = conductor.state.sweep.resources
-    relay = _Relay(conductor, watcher)
+    head = ray.get_runtime_context().gcs_address
+    relay = _Relay(conductor, watcher, head)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu or 0.0}),
         tune_config=tune.TuneConfig(
@@ -98,7 +99,7 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
-    with watch_head(ray.get_runtime_context().gcs_address, watcher.lose):
+    with watch_head(head, watcher.lose):
         tuner.fit()
     return relay.received[0] if relay.received else None
 
@@ -249,9 +250,10 @@ class _Schedule(_Stateless, FIFOScheduler):
 class _Relay(_Stateless, tune.Callback):
     """Tells the watcher what happens and the conductor which process died; takes in signals."""
 
-    def __init__(self, conductor: Conductor, watcher: Watcher) -> None:
+    def __init__(self, conductor: Conductor, watcher: Watcher, head: str) -> None:
         self._conductor = conductor
         self._watcher = watcher
+        self._head = head
         self.received: list[signal.Signals] = []
         self._restore: Callable[[], None] | None = None
 
@@ -272,6 +274,8 @@ class _Relay(_Stateless, tune.Callback):
         self._watcher.report(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if not listens(self._head):
+            return  # the whole cluster goes down, which is no fault of the trial: see ``watch_head``
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
         self._conductor.died(_number(trial), lines[-1] if lines else "its process died")

@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes
 
 import hashlib
 import os
+import re
 import shutil
 import time
 import uuid
@@ -24,6 +25,7 @@ OPTIONS = ("region", "scheme", "endpoint_override")
 PATIENCE_S = 600.0
 CONNECTIONS = 16
 PROBE = ".probe-"
+_ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
 Answer = TypeVar("Answer")
@@ -44,6 +46,9 @@ def check_uri(uri: str, key: str = "storage") -> str:
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if parts.scheme != "s3" or not parts.hostname:
         raise SettingError(f"must be a path, or s3://BUCKET/PREFIX; got {shown!r}", key=key)
+    if "@" not in parts.netloc and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", parts.netloc):
+        rule = "must name a bucket of letters, digits, '.', '_', '-'; a server goes into ?endpoint_override=HOST:PORT"
+        raise SettingError(f"{rule}; got {shown!r}", key=key)
     if "@" in parts.netloc:
         rule = f"must hold no credentials; got some before {shown!r}"
         raise SettingError(f"{rule}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", key=key)
@@ -259,7 +264,8 @@ class ObjectFolder:
                 if why.exists:
                     raise FileExistsError(name) from None
                 if not why.passing or time.monotonic() + pause_s > ends:
-                    raise FolderError(f"{join(self.uri, name)}: {why.rule}") from error
+                    where = self.uri if not name or name.startswith(PROBE) else join(self.uri, name)
+                    raise FolderError(f"{where}: {why.rule}") from error
                 if not told:
                     self._say(f"{self.uri}: does not answer ({why.rule}); trying for {self._patience_s / 60:.0f} min")
                     told = True
@@ -287,17 +293,26 @@ def _reason(error: Exception) -> _Reason:
             return _Reason(code, missing=True)
         if code in ("PreconditionFailed", "412"):
             return _Reason(code, exists=True)
-        told = {"NoSuchBucket": "there is no such bucket; make it, or correct storage"}
+        told = {"NoSuchBucket": "there is no such bucket; make it, or correct storage"} | dict.fromkeys(
+            _ELSEWHERE, "the bucket is in another region; name that in the address, such as ?region=eu-central-1"
+        )
         refused = f"the storage refuses ({code}); check credentials and rights"
-        return _Reason(told.get(code, refused if status in (401, 403) else str(error)), passing=_may_pass(status, code))
+        rule = told.get(code, refused if status in (401, 403) else _one_line(error))
+        return _Reason(rule, passing=_may_pass(status, code))
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return _Reason("there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+    if isinstance(error, exceptions.SSLError):
+        return _Reason(f"{_one_line(error)}; a server without TLS needs scheme=http in its address", passing=True)
     lost = (exceptions.HTTPClientError, exceptions.ResponseStreamingError, exceptions.IncompleteReadError)
     if isinstance(error, (*lost, exceptions.ConnectionError)):
-        return _Reason(str(error), passing=True)
+        return _Reason(_one_line(error), passing=True)
     if isinstance(error, exceptions.BotoCoreError | OSError):
-        return _Reason(str(error))
+        return _Reason(_one_line(error))
     raise error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _may_pass(status: int, code: str) -> bool:

@@ -1,6 +1,7 @@
 """Talk to the job server of a Ray cluster; whatever goes wrong is one line that says what to do."""
 
 import asyncio
+import http.client
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from glosstune.spaces.errors import SettingError
 
@@ -40,12 +42,17 @@ def find_address(given: str | None = None) -> str:
     Raises:
         SettingError: it is no HTTP address.
     """
-    address = (given or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS).rstrip("/")
+    address = given or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS
     address = address if "://" in address else f"http://{address}"
-    if not address.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none
+        sound = False
+    if not sound:
         rule = "must be that of the dashboard of a Ray cluster, such as http://head:8265"
         raise SettingError(f"--address {address}: {rule}")
-    return address
+    return address.rstrip("/")
 
 
 def asks_for_token(address: str) -> bool:
@@ -64,6 +71,9 @@ def asks_for_token(address: str) -> bool:
         raise SettingError(f"{address}: is no Ray cluster's dashboard; it answers {error.code}") from None
     except ValueError:
         return True
+    except http.client.HTTPException:
+        rule = "is no dashboard of a Ray cluster, whose port is 8265 unless ray start was told another"
+        raise SettingError(f"{address}: {rule}") from None
     except OSError as error:
         raise _no_answer(address, error) from error
 

@@ -47,8 +47,7 @@ def ray_job(name: str, address: str | None) -> RayJob:
         if known is not None:
             raise
         sent = f"those are {', '.join(list_jobs())}" if list_jobs() else "it has sent none"
-        rule = f"this machine has sent no job of that name ({sent}), and here no cluster has one ({error})"
-        raise SettingError(f"{name}: {rule}; name the dashboard of its cluster with --address") from error
+        raise SettingError(f"{name}: this machine has sent no job of that name ({sent}); {error}") from error
 
 
 def read_log(name: str, address: str | None) -> str:

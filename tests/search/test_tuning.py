@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import ray
 from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
+from glosstune.search import tuning
 from glosstune.search.conductor import Conductor
 from glosstune.search.record import Record
 from glosstune.search.settings import ResourceSettings
@@ -43,6 +45,9 @@ class Log:
             then()
 
     def tick(self) -> None:
+        pass
+
+    def lose(self, what: str) -> None:
         pass
 
 
@@ -202,7 +207,7 @@ def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
 
 def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
     conductor = Conductor(sweep(), Tape().append)
-    for made in (_Search(conductor), _Schedule(conductor), _Relay(conductor, Log())):
+    for made in (_Search(conductor), _Schedule(conductor), _Relay(conductor, Log(), "head:6379")):
         assert b"glosstune.search.conductor" not in pickle.dumps(made)
 
 
@@ -218,3 +223,14 @@ def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:
 def test_ray_is_not_imported_before_its_authentication_is_decided() -> None:
     code = "import sys, glosstune.search, glosstune.search.command_line; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_process_that_dies_with_the_whole_cluster_is_no_fault_of_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    conductor = Conductor(sweep("search.samples=1"), (tape := Tape()).append)
+    assert conductor.next_trial() == 0
+    relay = _Relay(conductor, Log(), "head:6379")
+    trial: Any = SimpleNamespace(config={"trial": 0}, error_file=None)
+    for listening in (False, True):
+        monkeypatch.setattr(tuning, "listens", lambda head, listening=listening: listening)
+        relay.on_trial_error(0, [trial], trial)
+        assert len(tape.named("retry")) == listening

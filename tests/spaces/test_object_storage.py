@@ -25,6 +25,8 @@ NAMES = st.text("abcdefghij0123456789-_.", min_size=1, max_size=12)
             "s3://key:secret@bucket/a",
             "must hold no credentials; got some before 's3://bucket/a': set AWS_ACCESS_KEY_ID",
         ),
+        ("s3://bucket:9000/a", "storage: must name a bucket of letters, digits, '.', '_', '-'; a server goes into"),
+        ("s3://Bad bucket!/a", "storage: must name a bucket of letters"),
         ("s3://bucket/a?regoin=x", "s3://bucket/a: option 'regoin': unknown key; did you mean 'region'?"),
     ],
 )
@@ -127,9 +129,20 @@ def test_what_does_not_pass_is_an_error_at_once(s3: S3Server, fault: str, rule: 
     assert len(s3.requests) == before + 1
 
 
+def test_a_bucket_of_another_region_and_a_server_without_tls_are_told_with_what_to_write(s3: S3Server) -> None:
+    s3.fault = lambda method, path: "400 Authorization Header Malformed"
+    with pytest.raises(FolderError, match=r"another region; name that in the address, such as \?region="):
+        ObjectFolder(s3.uri("x")).check_usable()
+    s3.fault = None
+    with pytest.raises(FolderError, match="a server without TLS needs scheme=http in its address"):
+        ObjectFolder(s3.uri("x").replace("scheme=http", "scheme=https")).check_usable()
+
+
 def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -> None:
-    with pytest.raises(FolderError, match="there is no such bucket; make it, or correct storage"):
-        ObjectFolder(s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")).check_usable()
+    uri = s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")
+    with pytest.raises(FolderError, match="there is no such bucket; make it, or correct storage") as caught:
+        ObjectFolder(uri).check_usable()
+    assert str(caught.value).startswith(f"{uri}: ")
 
 
 @pytest.mark.parametrize(("header", "harm"), [("If-None-Match", "two drivers"), ("If-Match", "a lost node")])

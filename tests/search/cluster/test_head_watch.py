@@ -2,12 +2,13 @@
 
 import os
 import socket
+import sys
 import threading
 
 import pytest
 
 from glosstune.search.cluster import head_watch
-from glosstune.search.cluster.head_watch import STATUS, listens, watch_head
+from glosstune.search.cluster.head_watch import STATUS, _watch, listens
 
 
 def test_whether_anything_listens_is_seen() -> None:
@@ -19,19 +20,13 @@ def test_whether_anything_listens_is_seen() -> None:
 
 def test_the_process_ends_after_so_many_looks_in_a_row_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([True, False, False, True, False, False, False])
-    ended = threading.Event()
     told: list[str] = []
-
-    def end(status: int) -> None:
-        told.append(str(status))
-        ended.set()
-        raise SystemExit  # of the thread
-
     monkeypatch.setattr(head_watch, "LOOK_S", 0.01)
     monkeypatch.setattr(head_watch, "GONE_S", 0.03)
     monkeypatch.setattr(head_watch, "listens", lambda head: next(looks))
-    monkeypatch.setattr(os, "_exit", end)
-    with watch_head("head:6379", told.append):
-        assert ended.wait(60)
-    assert told == ["the head of the Ray cluster at head:6379 is gone", str(STATUS)]
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        _watch("head:6379", told.append, threading.Event())
+    assert ended.value.code == STATUS
+    assert told == ["the head of the Ray cluster at head:6379 is gone"]
     assert list(looks) == []

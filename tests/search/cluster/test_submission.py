@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -146,6 +147,22 @@ def test_a_cluster_that_does_not_answer_is_one_line(run: Run, capsys: pytest.Cap
     assert line.startswith("glosstune: http://127.0.0.1:1: no Ray cluster answers (")
 
 
+def test_the_port_of_the_head_is_told_from_that_of_its_dashboard(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.sendall(b"\0\0\x12\x04\0\r\n")  # as one for gRPC does
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert run("logs", "a", "--address", f"127.0.0.1:{server.getsockname()[1]}") == 2
+        thread.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("is no dashboard of a Ray cluster, whose port is 8265 unless ray start was told another")
+
+
 def test_the_address_is_given_or_remembered_or_set_or_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "connect", lambda address: None)
     monkeypatch.setattr(states, "job_info", lambda client, address, name: None)
@@ -173,13 +190,14 @@ def test_a_name_that_nobody_knows_is_told_with_those_that_are_known(
     for command in (["status"], ["logs"], ["logs", "--follow"], ["stop"]):
         assert run(*command, "frist") == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "frist: this machine has sent no job of that name (those are first)" in line
-        assert line.endswith("name the dashboard of its cluster with --address")
+        assert "frist: this machine has sent no job of that name (those are first); http://127.0.0.1:1: no Ray" in line
+        assert line.endswith("name the head's dashboard with --address")
 
 
-def test_an_address_of_another_kind_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"--address ray://head:10001: must be that of the dashboard"):
-        find_address("ray://head:10001")
+@pytest.mark.parametrize("address", ["ray://head:10001", "http://", "http://:8265", "http://head:port"])
+def test_an_address_of_another_kind_is_refused(address: str) -> None:
+    with pytest.raises(SettingError, match=f"--address {address}: must be that of the dashboard"):
+        find_address(address)
 
 
 def test_status_lists_jobs_whose_cluster_is_gone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
