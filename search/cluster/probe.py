@@ -58,12 +58,16 @@ def ask_nodes(question: dict[str, Any]) -> dict[str, Any]:
 
     here = ray.get_runtime_context().get_node_id()
     markers: dict[str, str] = {}
+    closed: list[str] = []
     nodes: list[dict[str, Any]] = []
     try:
         for path in question["shared"]:
             if can_write(Path(path)):
-                handle, markers[path] = tempfile.mkstemp(prefix=".glosstune-probe-", dir=find_parent(Path(path)))
-                os.close(handle)
+                try:
+                    handle, markers[path] = tempfile.mkstemp(prefix=".glosstune-probe-", dir=find_parent(Path(path)))
+                    os.close(handle)
+                except OSError:  # whatever its rights say
+                    closed.append(path)
         remote_look = ray.remote(num_cpus=0, max_retries=0)(look)
         asked = {}
         for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it bare
@@ -75,6 +79,8 @@ def ask_nodes(question: dict[str, Any]) -> dict[str, Any]:
         ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=WAIT_S)
         for answer, known in asked.items():
             nodes.append({**known, **(_collect(answer) if answer in ready else {"error": "does not answer"})})
+            if known["driver"]:
+                nodes[-1]["closed"] = [*nodes[-1].get("closed", ()), *closed]
     finally:
         for marker in markers.values():
             os.unlink(marker)

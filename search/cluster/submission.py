@@ -70,12 +70,14 @@ def plan_submission(
     name: str | None = None,
     source: Path | str | None = None,
     overrides: Sequence[str] = (),
+    wait_for_nodes: bool = False,
 ) -> Plan:
     """What ``submit`` would send; contacts nobody.
 
     Args:
         source: the sweep file, for the command that goes on.
         overrides: those that the sweep was loaded with; a sweep that lies at ``out`` takes them as changes.
+        wait_for_nodes: what no node has yet is not refused, for one may join.
 
     Raises:
         SettingError: a name that is none for a folder.
@@ -87,7 +89,7 @@ def plan_submission(
     changes = list_overrides(sweep, overrides)
     run = ["python", "-m", "glosstune.search", "sweep", SWEEP, *changes, "--out", place, "--resume"]
     file = () if source is None else (str(Path(source).absolute() if Path(source).is_file() else source),)
-    again = ["glosstune", "submit", *file, *overrides]
+    again = ["glosstune", "submit", *file, *overrides, *["--wait-for-nodes"] * wait_for_nodes]
     return Plan(
         sweep=sweep,
         name=name,
@@ -122,8 +124,7 @@ def submit(
         out: folder or URI of the results, as the cluster sees it; default ``<storage>/<name>``. A sweep that lies
             there goes on.
         name: of the job; default ``<sweep.name>-<date>``.
-        source, overrides: see ``plan_submission``.
-        wait_for_nodes: what no node has yet is not refused, for one may join.
+        source, overrides, wait_for_nodes: see ``plan_submission``.
         console: where checks are told; default standard error.
 
     Raises:
@@ -131,7 +132,9 @@ def submit(
     """
     say = partial((console or Console(stderr=True)).print, soft_wrap=True, highlight=False, markup=False)
     address = find_address(address)
-    plan = plan_submission(sweep, address, out=out, name=name, source=source, overrides=overrides)
+    plan = plan_submission(
+        sweep, address, out=out, name=name, source=source, overrides=overrides, wait_for_nodes=wait_for_nodes
+    )
     with staged(plan) as files:
         client = connect(address)
         if not asks_for_token(address):

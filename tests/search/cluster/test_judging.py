@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from glosstune.search import Sweep, load_sweep
+from glosstune.search.cluster import probe
 from glosstune.search.cluster.judging import Node, Verdict, ask_about, judge, read_answer, read_requirements
 from glosstune.search.cluster.probe import MARK, can_write, find_parent, find_version, look
 from glosstune.spaces import SettingError
@@ -138,6 +139,18 @@ def test_the_probe_is_asked_for_every_path_of_the_sweep() -> None:
 def test_a_place_on_s3_is_no_path_of_a_node() -> None:
     question = ask_about(load_sweep("student"), "s3://bucket/runs/a", NEEDED)
     assert question["write"] == question["shared"] == []
+
+
+def test_a_place_that_its_rights_alone_allow_is_closed(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**where: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(probe.tempfile, "mkstemp", refuse)
+    place = str(tmp_path / "a")
+    (node,) = probe.ask_nodes({"packages": [], "read": [], "write": [place], "shared": [place]})["nodes"]
+    assert (node["closed"], node["unshared"]) == ([place], [])
 
 
 def test_a_node_tells_what_it_has(tmp_path: Path) -> None:

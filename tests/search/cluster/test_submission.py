@@ -87,6 +87,8 @@ def test_the_command_that_goes_on_names_the_sweep_its_changes_and_the_place(tmp_
     file.write_text("{}")
     plan = plan_submission(load_sweep(file), ADDRESS, out="/shared/a", source=file)
     assert plan.again == f"glosstune submit {file} --to ray --address {ADDRESS} --out /shared/a"
+    waiting = plan_submission(load_sweep(file), ADDRESS, out="/shared/a", source=file, wait_for_nodes=True)
+    assert waiting.again == f"glosstune submit {file} --wait-for-nodes --to ray --address {ADDRESS} --out /shared/a"
 
 
 @pytest.mark.parametrize("name", ["../a", ".a", "-a", "a b", "a/b"])
