@@ -147,7 +147,7 @@ def test_a_confirmation_opens_no_planted_file(
     assert _is_one_line(told := capfd.readouterr().err) and "cannot be read as a plan" in told
     (ended / "confirm" / "plan.json").unlink()
     assert run("confirm", str(ended), *options) == 2
-    assert _is_one_line(told := capfd.readouterr().err) and "utterances.parquet: is damaged" in told
+    assert _is_one_line(told := capfd.readouterr().err) and "utterances.parquet is damaged" in told
 
 
 def test_a_table_that_carries_a_pickled_type_is_read_as_plain_data(
