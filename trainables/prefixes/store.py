@@ -55,7 +55,7 @@ class PrefixStore:
             sound = meta["format"] == FORMAT and _hashes(folder, (folder / ROWS).stat().st_mtime_ns) == hashes
             dtype = getattr(torch, meta["dtype"])
             found = cls(folder, meta["layer"], tuple(meta["strides"]), tuple(meta["channels"]), dtype)
-            assert found._parts and found._starts  # mapped now, the files may be removed
+            _ = found._parts, found._starts  # mapped now, so that the files may be removed
         except Exception as error:  # JSON and NumPy raise a different type for each kind of damage
             raise CheckpointError(f"{folder}: damaged activations of frozen layers ({error})") from error
         if not sound:
