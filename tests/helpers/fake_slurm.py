@@ -5,6 +5,7 @@ what is asked of it, a signal or another turn in the queue, is a file there that
 """
 
 import json
+import math
 import os
 import random
 import shlex
@@ -15,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+# SLURM's own KillWait is 30 seconds.
+KILL_WAIT_S = 5.0
 COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
 
 
@@ -128,14 +131,24 @@ def srun(arguments: "list[str]") -> None:
         tasks.append(subprocess.Popen(arguments[command:], env=own, start_new_session=True))
         (_root() / os.environ["SLURM_JOB_ID"] / f"pid-{node}").write_text(str(tasks[-1].pid))
 
+    ended_at = math.inf
+
     def end(number: int, frame: object) -> None:
+        nonlocal ended_at
+        ended_at = min(ended_at, time.monotonic())
+        send(signal.SIGTERM)
+
+    def send(number: signal.Signals) -> None:
         for task in tasks:
             if task.poll() is None:
-                os.killpg(task.pid, signal.SIGTERM)
+                os.killpg(task.pid, number)
 
     signal.signal(signal.SIGTERM, end)
     statuses = {}
     while len(statuses) < nodes:
+        # What has not ended by then, such as a shell that started its command a moment after it was told, is killed.
+        if time.monotonic() > ended_at + KILL_WAIT_S:
+            send(signal.SIGKILL)
         for node, task in enumerate(tasks):
             if task.poll() is not None and node not in statuses:
                 statuses[node] = task.returncode if task.returncode >= 0 else 128 - task.returncode

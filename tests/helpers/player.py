@@ -54,7 +54,7 @@ class ReplaySession:
     def save(self, path: Path) -> None:
         state = json.dumps({"epoch": self.epoch, "metrics": self.metrics, "best_wer": self.best_wer})
         write_whole(path, lambda partial: partial.write_text(state))
-        (path.parent / "pid").write_text(str(os.getpid()))
+        write_whole(path.parent / "pid", lambda partial: partial.write_text(str(os.getpid())))
         with (path.parent / "nodes").open("a") as nodes:
             nodes.write(f"{ray.get_runtime_context().get_node_id()}\n")
 

@@ -161,7 +161,8 @@ def test_a_sweep_that_ends_by_itself_leaves_its_status_and_is_not_queued_again(
 ) -> None:
     job, place = submitted(nodes=2)
     wait_for(place / "turn-0")
-    (place / "finish").write_text(finish)
+    (place / "almost").write_text(finish)
+    (place / "almost").rename(place / "finish")  # whole at once
     assert wait_until_over(job) == state
     assert (job / "status").read_text() == finish
     assert not (place / "turn-1").exists()

@@ -1,0 +1,87 @@
+"""What Ray starts in the place of its ``setup_worker.py``: a program that asks for a fork to be the worker instead.
+
+With ``serve SOCKET`` it is the process that forks: with all that a worker imports but Ray, which reads its settings and
+seeds its random numbers when it is imported.
+"""
+
+import json
+import os
+import socket
+import sys
+
+SOCKET = "GLOSSTUNE_TESTS_FORKS"
+SETUP = "ray/_private/workers/setup_worker.py"
+CONTEXT = "--serialized-runtime-env-context="
+PRELOADED = [
+    "glosstune.search.sweep",
+    "glosstune.trainables.session",
+    "google.protobuf",
+    "grpc",
+    "jsonschema",
+    "pandas",
+    "tensorboardX",
+    "torch._dynamo",
+]
+
+
+def ask(arguments: list[str]) -> None:
+    """Hand arguments, environment and streams to a fork."""
+    contexts = [each.removeprefix(CONTEXT) for each in arguments if each.startswith(CONTEXT)]
+    context = json.loads(contexts[0]) if contexts else {}
+    wanted = {
+        "arguments": [each for each in arguments if not each.startswith((CONTEXT, "--language="))],
+        "environment": {**os.environ, **context.get("env_vars", {})},
+        "folder": os.getcwd(),
+    }
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.environ[SOCKET])
+        socket.send_fds(connection, [b"."], [0, 1, 2])
+        connection.sendall(json.dumps(wanted).encode())
+
+
+def serve(path: str) -> None:
+    """Fork for whoever asks, until standard input ends; a fork goes on as Ray's worker."""
+    import importlib
+    import random
+    import runpy
+    import select
+    import signal
+
+    for module in PRELOADED:
+        importlib.import_module(module)
+    assert "ray" not in sys.modules
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([listener, 0], [], [])
+            if 0 in ready:
+                return
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as told:
+                _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+                wanted = json.load(told)
+            if os.fork() == 0:
+                break
+            for stream in streams:
+                os.close(stream)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    random.seed()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    os.chdir(wanted["folder"])
+    sys.argv = wanted["arguments"]
+    sys.path[0] = os.path.dirname(sys.argv[0])
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        ask(sys.argv[1:])
