@@ -55,9 +55,9 @@ class Batch:
         """Of a batch for the first layer."""
         return self.state[0]
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """The same on another device, and in another type there."""
-        return replace(self, state=tuple(part.to(device).to(dtype) for part in self.state))
+    def to(self, dtype: torch.dtype) -> "Batch":
+        """The same in another type."""
+        return replace(self, state=tuple(part.to(dtype) for part in self.state))
 
     def split(self, parts: int) -> list["Batch"]:
         """At most so many batches of nearly equal size, which together are this one."""
@@ -99,6 +99,17 @@ def padded_length(lengths: Tensor) -> int:
     return -(-int(lengths.max()) // TIME_MULTIPLE) * TIME_MULTIPLE
 
 
+def pad(parts: Sequence[npt.NDArray[Any]], time: int, device: torch.device) -> Tensor:
+    """(batch, time, value) of arrays (time, value), with zeros behind the shorter ones, on a device."""
+    on_gpu = device.type == "cuda"
+    kind = torch.from_numpy(np.empty(0, parts[0].dtype)).dtype
+    # From pinned memory a GPU copies while it computes.
+    padded = torch.zeros((len(parts), time, parts[0].shape[1]), dtype=kind, pin_memory=on_gpu)
+    for slot, part in zip(padded.numpy(), parts, strict=True):
+        slot[: len(part)] = part
+    return padded.to(device, non_blocking=on_gpu)
+
+
 def collate(
     corpus: FrameSource,
     rows: Sequence[int],
@@ -114,12 +125,10 @@ def collate(
         face_order = corpus.statistics["face_order"]
         stored = [augment_frames(frames.astype(np.float32), augment, face_order, generator) for frames in stored]
     lengths = torch.tensor([len(frames) for frames in stored])
-    padded = np.zeros((len(rows), padded_length(lengths), corpus.width), dtype=stored[0].dtype)
-    for slot, frames in zip(padded, stored, strict=True):
-        slot[: len(frames)] = frames
     device = conditioning.scale.device
+    padded = pad(stored, padded_length(lengths), device).float()
     valid = (torch.arange(padded.shape[1]) < lengths[:, None]).to(device)
-    conditioned = conditioning.features(torch.from_numpy(padded).to(device).float(), valid)
+    conditioned = conditioning.features(padded, valid)
     if augment:
         assert generator is not None
         mask_features(conditioned, lengths, augment, generator)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from glosstune.models.recogniser import Recogniser
 from glosstune.trainables.settings import TrainingSettings
@@ -55,3 +55,10 @@ def set_learning_rate(
     """Set the rate of every group: by its own scale, and for now by the factor of its layer (default 1)."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group["scale"] * (layer_factors or {}).get(group["layer"], 1.0)
+
+
+def step_where_finite(optimiser: torch.optim.Optimizer, norm: Tensor) -> None:
+    """A step of a fused optimiser, or none where the gradients' norm is not finite; decided where the gradients lie."""
+    # The way by which torch's GradScaler tells its optimisers the same.
+    optimiser.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
+    optimiser.step()

@@ -26,9 +26,15 @@ from glosstune.trainables.feeding import Feed
 from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
-from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
+from glosstune.trainables.optimiser import (
+    build_optimiser,
+    discriminative_factors,
+    set_learning_rate,
+    step_where_finite,
+)
 from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.precision import autocast
+from glosstune.trainables.prefetching import prefetched
 from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.provenance import check_unseen, training_recordings
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
@@ -252,9 +258,9 @@ class TrainingSession:
         rows = self.corpus.rows("train")
         batches = shuffled_batches(rows, [self.corpus.length(row) for row in rows], training.batch_size, generator)
         self.model.train()
-        loss_sum = taught_sum = square_sum = norm_sum = rate = 0.0
-        feasible = infeasible = nonfinite = 0
-        for step, batch_rows in enumerate(batches):
+        made = (self._feed.trained(batch_rows, self.model, prefix, generator) for batch_rows in batches)
+        rate, steps = 0.0, list[Tensor]()
+        for step, batch in enumerate(prefetched(made) if self.device.type == "cuda" else made):
             progress = self.epoch + (step + 1) / len(batches)
             rate = self.learning_rate * learning_rate_factor(
                 progress,
@@ -264,38 +270,19 @@ class TrainingSession:
                 final_decay=training.final_decay,
             )
             set_learning_rate(self.optimiser, rate, self._thaw_factors(progress))
-            batch = self._feed.trained(batch_rows, self.model, prefix, generator)
             result, taught, norm = self._step(batch)
-            loss, usable = float(result.mean.detach()), int(result.feasible.sum())
-            infeasible += len(batch_rows) - usable
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                nonfinite += 1
-                continue
-            feasible += usable
-            loss_sum += loss * usable
-            square_sum += float(result.squares)
-            taught_sum += taught
-            norm_sum += norm
-        good = len(batches) - nonfinite
-        mean = loss_sum / feasible if feasible else math.nan
-        variance = (square_sum - feasible * mean**2) / (feasible - 1) if feasible > 1 else math.nan
-        return {
-            "train_loss": mean,
-            "train_loss_se": math.sqrt(max(variance, 0.0) / feasible) if feasible > 1 else math.nan,
-            "distillation_loss": taught_sum / good if good else math.nan,
-            "grad_norm": norm_sum / good if good else math.nan,
-            "learning_rate": rate,
-            "infeasible_utterances": infeasible,
-            "nonfinite_steps": nonfinite,
-        }
+            # Read once an epoch: to read a value of a GPU waits for all that it has been given to do.
+            figures = (result.mean.detach(), result.feasible.sum(), result.squares, taught, norm)
+            steps.append(torch.stack([figure.float() for figure in figures]))
+        return {**_summed(torch.stack(steps).tolist(), len(rows)), "learning_rate": rate}
 
-    def _step(self, batch: Batch) -> tuple[CTCLoss, float, float]:
+    def _step(self, batch: Batch) -> tuple[CTCLoss, Tensor, Tensor]:
         """One optimiser step; its CTC loss, divergence from the teacher and gradient norm.
 
-        A non-finite step changes no weight.
+        A non-finite step changes no weight. Nothing here waits for a GPU.
         """
         parts = batch.split(self.micro_batches)
-        results, taught = [], 0.0
+        results, taught = [], torch.zeros((), device=self.device)
         self.optimiser.zero_grad(set_to_none=True)
         for part, (of_losses, of_frames) in zip(parts, self._shares(parts), strict=True):
             result, lesson, divergence = self._losses(part)
@@ -306,20 +293,19 @@ class TrainingSession:
             results.append(result.detached(of_losses))
             taught += divergence * of_frames
         result = sum_losses(results)
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm))
-        if math.isfinite(norm):
-            self.optimiser.step()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm)
+        step_where_finite(self.optimiser, norm)
         return result, taught, norm
 
-    def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, float]:
+    def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, Tensor]:
         """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
         with autocast(self.device, self.settings.training.precision):
             log_probs, encoded, lengths = self._forward(batch)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
         if self.distillation is None:
-            return result, None, 0.0
+            return result, None, torch.zeros((), device=self.device)
         lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
-        return result, lesson, float(divergence)
+        return result, lesson, divergence
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return self.model.forward_from(batch.layer or self.model.layer_names[0], batch.state, batch.lengths)
@@ -379,3 +365,20 @@ class TrainingSession:
 
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
+
+
+def _summed(steps: Sequence[Sequence[float]], utterances: int) -> dict[str, float]:
+    """Metrics of an epoch from loss, feasible utterances, squared losses, divergence and gradient norm of each step."""
+    good = [step for step in steps if math.isfinite(step[0]) and math.isfinite(step[4])]
+    feasible = sum(step[1] for step in good)
+    mean = sum(step[0] * step[1] for step in good) / feasible if feasible else math.nan
+    squares = sum(step[2] for step in good)
+    variance = (squares - feasible * mean**2) / (feasible - 1) if feasible > 1 else math.nan
+    return {
+        "train_loss": mean,
+        "train_loss_se": math.sqrt(max(variance, 0.0) / feasible) if feasible > 1 else math.nan,
+        "distillation_loss": sum(step[3] for step in good) / len(good) if good else math.nan,
+        "grad_norm": sum(step[4] for step in good) / len(good) if good else math.nan,
+        "infeasible_utterances": utterances - round(sum(step[1] for step in steps)),
+        "nonfinite_steps": len(steps) - len(good),
+    }

@@ -1,11 +1,13 @@
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from glosstune.models import build_model
 from glosstune.models.recogniser import State
@@ -84,7 +86,7 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(
     (whole, *figures, gradients), (halves, *others, split) = steps
     torch.testing.assert_close(halves.mean, whole.mean.detach(), rtol=1e-4, atol=1e-6)
     assert halves.feasible.tolist() == whole.feasible.tolist()
-    assert others == pytest.approx(figures, rel=1e-3, abs=1e-5)
+    assert [float(each) for each in others] == pytest.approx([float(each) for each in figures], rel=1e-3, abs=1e-5)
     assert gradients.keys() == split.keys()
     for name, gradient in gradients.items():
         torch.testing.assert_close(split[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-7)
@@ -290,6 +292,33 @@ def test_a_diverged_step_is_counted_and_changes_no_weight(
     assert metrics["nonfinite_steps"] == 3
     assert math.isnan(metrics["train_loss"]) and math.isnan(metrics["loss_below_floor"])
     assert all(torch.equal(before[name], value) for name, value in session.model.state_dict().items())
+
+
+class Unread(TorchDispatchMode):
+    """Refuses to turn a value that was computed into a number, for which a GPU would be waited for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            assert args[0].dtype == torch.int64, "a computed value was read"  # lengths lie on the CPU
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("taught", [False, True], ids=["alone", "taught"])
+def test_a_step_reads_nothing_that_it_computes(
+    small_corpus: PackedCorpus, small_settings: CorpusSettings, exported_teacher: Path, taught: bool, parts: int
+) -> None:
+    settings = _settings(model={"width": 0.25})
+    settings = settings.model_copy(update={"corpus": small_settings, "teacher": exported_teacher if taught else None})
+    session = TrainingSession(settings, small_corpus, device=torch.device("cpu"))
+    session.micro_batches = parts
+    rows = small_corpus.rows("train")[:4]
+    session._step(collate(small_corpus, rows, session.conditioning))  # what is prepared once may be read
+    batch = collate(small_corpus, rows, session.conditioning)
+    with Unread():
+        session._step(batch)
+    with Unread(), pytest.raises(AssertionError, match="a computed value was read"):
+        float(torch.ones(()) * 2)
 
 
 def test_utterances_too_short_for_their_glosses_are_reported(small_corpus: PackedCorpus) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from glosstune.trainables.batching import Batch, padded_length
+from glosstune.trainables.batching import Batch, pad, padded_length
 from glosstune.trainables.prefixes.augmenting import Activations, augment_activations
 
 
@@ -14,11 +14,12 @@ def assemble(
     strides: Sequence[int],
     rows: Sequence[int],
     layer: str,
+    device: torch.device,
     *,
     augment: Collection[str] = (),
     generator: np.random.Generator | None = None,
 ) -> Batch:
-    """A batch in half precision on the CPU, padded as ``collate`` pads features.
+    """A batch in half precision, padded as ``collate`` pads features.
 
     Args:
         utterances: of each the tensors that enter the layer, (time / stride, channel), and its input frames.
@@ -30,11 +31,7 @@ def assemble(
     lengths = torch.tensor([frames for _, frames in utterances])
     time, state = padded_length(lengths), []
     for number, stride in enumerate(strides):
-        parts = [each[number] for each, _ in utterances]
-        padded = np.zeros((len(rows), time // stride, parts[0].shape[1]), np.float16)
-        for slot, part in zip(padded, parts, strict=True):
-            slot[: len(part)] = part
-        state.append(torch.from_numpy(padded))
+        state.append(pad([each[number] for each, _ in utterances], time // stride, device))
     return Batch(tuple(state), lengths, tuple(rows), layer)
 
 
@@ -48,5 +45,7 @@ def augment_batch(
         ([part[slot, : -(-frames // stride)] for part, stride in zip(values, strides, strict=True)], frames)
         for slot, frames in enumerate(batch.lengths.tolist())
     ]
-    made = assemble(utterances, strides, batch.rows, batch.layer, augment=augment, generator=generator)
-    return made.to(batch.state[0].device, batch.state[0].dtype)
+    device, dtype = batch.state[0].device, batch.state[0].dtype
+    return assemble(utterances, strides, batch.rows, batch.layer, device, augment=augment, generator=generator).to(
+        dtype
+    )

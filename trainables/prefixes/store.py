@@ -132,8 +132,8 @@ class PrefixStore:
     ) -> Batch:
         """Utterances ready for the layer, padded as ``collate`` pads their features; see ``augment_activations``."""
         read = [(self.activations(row), self.frames[row]) for row in rows]
-        batch = assemble(read, self.strides, rows, self.layer, augment=augment, generator=generator)
-        return batch.to(device, self.dtype)
+        batch = assemble(read, self.strides, rows, self.layer, device, augment=augment, generator=generator)
+        return batch.to(self.dtype)
 
 
 def part_file(folder: Path, number: int) -> Path:
