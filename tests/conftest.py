@@ -8,6 +8,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -27,6 +28,9 @@ os.environ["GLOSSTUNE_CACHE"] = mkdtemp(prefix="glosstune-tests-")
 from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
 from glosstune.trainables.settings import CorpusSettings
+
+if TYPE_CHECKING:
+    from forked_workers import Forks
 
 torch.set_num_threads(1)
 
@@ -86,14 +90,22 @@ def exported_teacher(small_settings: CorpusSettings, small_corpus: PackedCorpus,
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    import ray
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Forks"]:
+    """For Rays whose workers begin at once."""
     from forked_workers import forked_workers
 
-    with forked_workers(tmp_path_factory.mktemp("ray")):
+    with forked_workers(tmp_path_factory.mktemp("forks")) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(forks: "Forks") -> Iterator[None]:
+    import ray
+
+    with forks.used():
         ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield
-        ray.shutdown()
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A sweep uses a node that joins late, and survives its loss, its standing still, and the loss of the head."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_workers import Forks
 from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 from replay import crash_plan
@@ -20,27 +22,31 @@ HEALTH = {"health_check_period_ms": 1000, "health_check_timeout_ms": 1000, "heal
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster(forks: Forks) -> Iterator[Cluster]:
     """A head without trials and a node for one trial, each with processes of its own."""
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": HEALTH}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    reset_ray_address()  # or whatever else starts a Ray here would attach to this one
-    try:
-        cluster.add_node(num_cpus=1)
-        yield cluster
-    finally:
-        for node in cluster.worker_nodes:
-            _signal(node, signal.SIGCONT)
-        cluster.shutdown()
+    with forks.used():
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        reset_ray_address()  # or whatever else starts a Ray here would attach to this one
+        try:
+            cluster.add_node(num_cpus=1)
+            yield cluster
+        finally:
+            for node in cluster.worker_nodes:
+                _signal(node, forks, signal.SIGCONT)
+            cluster.shutdown()
 
 
-def _signal(node: Any, number: signal.Signals) -> None:
-    """Signal a node's raylet, and with it all trials of the node."""
+def _signal(node: Any, forks: Forks, number: signal.Signals) -> None:
+    """Signal a node's raylet and its agents, and with it all trials of the node."""
     raylet = node.all_processes["raylet"][0].process.pid
     listed = Path(f"/proc/{raylet}/task/{raylet}/children")
     children = listed.read_text().split() if listed.exists() else []
-    for pid in (raylet, *map(int, children)):
-        os.kill(pid, number)
+    workers = forks.of(raylet)
+    assert workers or number == signal.SIGCONT
+    for pid in (raylet, *map(int, children), *workers):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _busy_nodes(folder: Path) -> set[str]:
@@ -70,7 +76,7 @@ def test_a_driver_whose_head_is_killed_ends_with_what_goes_on_and_a_new_head_goe
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_a_late_node_is_used_and_its_loss_costs_an_epoch(
-    cluster: Cluster, drivers: ForkServerContext, tmp_path: Path, fault: signal.Signals
+    cluster: Cluster, forks: Forks, drivers: ForkServerContext, tmp_path: Path, fault: signal.Signals
 ) -> None:
     (tmp_path / "steady").touch()
     driver = Victim(drivers, tmp_path, SAMPLES, None, cluster.address, steady=True)
@@ -78,7 +84,7 @@ def test_a_late_node_is_used_and_its_loss_costs_an_epoch(
     late = cluster.add_node(num_cpus=1)
     while late.node_id not in _busy_nodes(tmp_path):
         assert driver.wait_for(len(read_reports(tmp_path)) + 1)
-    _signal(late, fault)
+    _signal(late, forks, fault)
     (tmp_path / "steady").unlink()
     driver.process.join(timeout=240)
     assert driver.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]

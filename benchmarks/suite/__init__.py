@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("start_up", "session_overhead", "search_overhead", "results_loading", "prefix_cache", "memory")
+SCRIPTS = (
+    "start_up",
+    "session_overhead",
+    "search_overhead",
+    "results_loading",
+    "prefix_cache",
+    "cached_sweeps",
+    "plain_tune",
+    "compiled",
+    "memory",
+)
 
 
 @dataclass(frozen=True)

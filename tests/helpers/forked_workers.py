@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,24 +12,41 @@ import worker_fork
 from ray._private import services
 
 
+@dataclass(frozen=True)
+class Forks:
+    """The process that forks, and where it is asked to."""
+
+    pid: int
+    socket: Path
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Every raylet that this process starts in here has forked workers."""
+        start_raylet = services.start_raylet
+
+        def with_forks(*arguments: object, **named: object) -> object:
+            swapped = (worker_fork.__file__ if str(each).endswith(worker_fork.SETUP) else each for each in arguments)
+            return start_raylet(*swapped, **named)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(worker_fork.SOCKET, str(self.socket))
+            patch.setattr(services, "start_raylet", with_forks)
+            yield
+
+    def of(self, raylet: int) -> set[int]:
+        """The living workers of a raylet, which are not its children."""
+        living = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        begun = {path.suffix[1:] for path in self.socket.parent.glob(f"{raylet}.*")}
+        return {int(pid) for pid in begun.intersection(living)}
+
+
 @contextmanager
-def forked_workers(folder: Path) -> Iterator[None]:
-    """Any Ray that this process starts in here has forked workers; ``folder`` is for the socket."""
-    path = str(folder / "forks")
-    start_raylet = services.start_raylet
-
-    def with_forks(*arguments: object, **named: object) -> object:
-        swapped = (worker_fork.__file__ if str(each).endswith(worker_fork.SETUP) else each for each in arguments)
-        return start_raylet(*swapped, **named)
-
-    command = [sys.executable, worker_fork.__file__, "serve", path]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+def forked_workers(folder: Path) -> Iterator[Forks]:
+    """Have forks in here; the folder is for their socket and for what tells whose they are."""
+    socket = folder / "socket"
+    command = [sys.executable, worker_fork.__file__, "serve", str(socket)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None and server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
-        patch.setenv(worker_fork.SOCKET, path)
-        patch.setattr(services, "start_raylet", with_forks)
-        yield
+        yield Forks(server.pid, socket)
         server.stdin.close()

@@ -74,6 +74,8 @@ def serve(path: str) -> None:
         os.close(stream)
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    with open(os.path.join(os.path.dirname(path), f"{os.environ['RAY_RAYLET_PID']}.{os.getpid()}"), "x"):
+        pass
     os.chdir(wanted["folder"])
     sys.argv = wanted["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])

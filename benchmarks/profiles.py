@@ -1,0 +1,125 @@
+"""Where the time of a trial's epochs and of a sweep's driver goes, sampled by py-spy: python benchmarks/profiles.py
+
+An epoch of the full-width teacher frozen until mixed_5c, without the prefix cache and with it, and of all its layers,
+each on one thread after a first epoch; then the processor's seconds of the driver of a small sweep, whose corpus and
+weights lie there already. A sample counts for the innermost of the parts below that its stack passes through.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+RATE = 100
+# Functions of a stack that tell what it does, as py-spy writes them.
+TRIAL = {
+    "reading batches": ("trained (", "scored ("),
+    "layers, forwards": ("_forward (",),
+    "CTC loss": ("ctc_loss (",),
+    "layers, backwards": ("backward (torch/_tensor.py",),
+    "gradient norm": ("clip_grad_norm_ (",),
+    "optimiser": ("step_where_finite (",),
+    "decoding and WER": ("greedy_decode (", "blank_frames (", "word_error_rate ("),
+}
+DRIVER = {
+    "imports": ("_find_and_load (",),
+    "starting Ray": ("init (ray/_private/worker.py", "begin_ray (", "connected_ray ("),
+    "looking at corpus and weights": ("prepare (",),
+    "Ray Tune": ("fit (ray/tune/tuner.py",),
+    "choosing, deciding, recording": ("conductor.py", "record.py", "inbox.py"),
+    "showing progress": ("board.py", "display.py", "progress.py"),
+}
+SWEEP = ["teacher", "space={strategy: full-finetune, learning_rate: 1e-3}", "search.start_points=[]"]
+SWEEP += ["search.samples=4", "training.epochs=3", "halving.kind=none", "resources.concurrent=1"]
+TINY = ["model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]", "pretraining.steps=2"]
+
+
+def sampled(command: list[str], parts: Mapping[str, tuple[str, ...]], *, within: str = "") -> Counter[str]:
+    """Seconds of a command's main thread by part; what is waiting is not sampled.
+
+    Args:
+        within: only stacks that pass through it count.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "stacks"
+        spy = ["py-spy", "record", "--rate", str(RATE), "--format", "raw", "--output", str(out), "--", *command]
+        subprocess.run(spy, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found: Counter[str] = Counter()
+        for line in out.read_text(encoding="utf-8").splitlines():
+            stack, _, count = line.rpartition(" ")
+            if within in stack:
+                found[_part(stack.split(";"), parts)] += int(count)
+    return Counter({part: count / RATE for part, count in found.items()})
+
+
+def _part(stack: list[str], parts: Mapping[str, tuple[str, ...]]) -> str:
+    for frame in reversed(stack):
+        for part, names in parts.items():
+            if any(name in frame for name in names):
+                return part
+    return "other"
+
+
+def run_epochs(layer: str, prefix_cache: bool, epochs: int, *, short: bool) -> None:
+    """Epochs of a trial after a first one."""
+    from prefix_cache import session_for
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        session = session_for(layer or None, prefix_cache, Path(folder), short=short)
+        profiled_epochs(session.run_epoch, epochs)
+
+
+def profiled_epochs(run_epoch: Callable[[], object], epochs: int) -> None:
+    """What is looked for in the stacks."""
+    for _ in range(epochs):
+        run_epoch()
+
+
+def show(title: str, found: Mapping[str, Counter[str]], share: float = 1.0) -> None:
+    """A table: a row a part, a column a run, in seconds times ``share``."""
+    rows = sorted(set().union(*found.values()), key=lambda part: -max(run[part] for run in found.values()))
+    print(f"\n| {title} | {' | '.join(found)} |\n|{'---|' * (len(found) + 1)}")
+    for part in rows:
+        print(f"| {part} | {' | '.join(f'{run[part] * share:.2f}' for run in found.values())} |")
+    print(f"| all | {' | '.join(f'{sum(run.values()) * share:.2f}' for run in found.values())} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument("--driver", action="store_true", help="of the driver alone")
+    parser.add_argument("--epochs", help=argparse.SUPPRESS)  # a run to be sampled, in a process of its own
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    epochs = 1 if options.short else 5
+    if options.epochs is not None:
+        layer, _, cached = options.epochs.partition("+")
+        run_epochs(layer, bool(cached), epochs, short=options.short)
+        return
+    own = [sys.executable, str(HERE / "profiles.py"), *["--short"] * options.short]
+    if not options.driver:
+        runs = {
+            "all layers train": "",
+            "until mixed_5c, no cache": "mixed_5c",
+            "until mixed_5c, cached": "mixed_5c+cached",
+        }
+        found = {
+            name: sampled([*own, "--epochs", which], TRIAL, within="profiled_epochs") for name, which in runs.items()
+        }
+        show("seconds of an epoch", found, 1 / epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = [sys.executable, "-m", "glosstune.search", "sweep", *SWEEP, *(TINY if options.short else [])]
+        subprocess.run([*sweep, "search.samples=1", "training.epochs=1", "--out", f"{folder}/first"], check=True)
+        show("seconds of the driver", {"a sweep": sampled([*sweep, "--out", f"{folder}/second"], DRIVER)})
+
+
+if __name__ == "__main__":
+    main()
