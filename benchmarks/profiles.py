@@ -49,13 +49,27 @@ def sampled(command: list[str], parts: Mapping[str, tuple[str, ...]], *, within:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "stacks"
-        spy = ["py-spy", "record", "--rate", str(RATE), "--format", "raw", "--output", str(out), "--", *command]
+        spy = [
+            "py-spy",
+            "record",
+            "--threads",
+            "--rate",
+            str(RATE),
+            "--format",
+            "raw",
+            "--output",
+            str(out),
+            "--",
+            *command,
+        ]
         subprocess.run(spy, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found: Counter[str] = Counter()
         for line in out.read_text(encoding="utf-8").splitlines():
             stack, _, count = line.rpartition(" ")
-            if within in stack:
-                found[_part(stack.split(";"), parts)] += int(count)
+            thread, *frames = stack.split(";")
+            # Without frames the interpreter itself begins or ends.
+            if "MainThread" in thread and within in stack and frames:
+                found[_part(frames, parts)] += int(count)
     return Counter({part: count / RATE for part, count in found.items()})
 
 
