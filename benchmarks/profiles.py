@@ -49,20 +49,9 @@ def sampled(command: list[str], parts: Mapping[str, tuple[str, ...]], *, within:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "stacks"
-        spy = [
-            "py-spy",
-            "record",
-            "--threads",
-            "--rate",
-            str(RATE),
-            "--format",
-            "raw",
-            "--output",
-            str(out),
-            "--",
-            *command,
-        ]
-        subprocess.run(spy, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        py_spy = str(Path(sys.executable).with_name("py-spy"))
+        spy = [py_spy, "record", "--threads", "--rate", str(RATE), "--format", "raw", "--output", str(out)]
+        subprocess.run([*spy, "--", *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         found: Counter[str] = Counter()
         for line in out.read_text(encoding="utf-8").splitlines():
             stack, _, count = line.rpartition(" ")
