@@ -27,7 +27,7 @@ def session_of(kind: str, *, compiled: bool, short: bool) -> TrainingSession:
     if compiled:
         # The backend "eager" stands for the way there, without the minutes of the compiler.
         backend = "eager" if short else "inductor"
-        session.model.forward_from = torch.compile(session.model.forward_from, backend=backend)  # type: ignore[method-assign]
+        session.model.forward_from = torch.compile(session.model.forward_from, backend=backend)
     started = time.perf_counter()
     session.run_epoch()
     print(

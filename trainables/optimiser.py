@@ -59,6 +59,5 @@ def set_learning_rate(
 
 def step_where_finite(optimiser: torch.optim.Optimizer, norm: Tensor) -> None:
     """A step of a fused optimiser, or none where the gradients' norm is not finite; decided where the gradients lie."""
-    # The way by which torch's GradScaler tells its optimisers the same.
-    optimiser.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]
+    optimiser.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # as torch's GradScaler sets it
     optimiser.step()
