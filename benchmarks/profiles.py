@@ -30,7 +30,7 @@ TRIAL = {
 }
 DRIVER = {
     "imports": ("_find_and_load (",),
-    "starting Ray": ("init (ray/_private/worker.py", "begin_ray (", "connected_ray ("),
+    "starting Ray": ("init (ray/_private/worker.py",),
     "looking at corpus and weights": ("prepare (",),
     "Ray Tune": ("fit (ray/tune/tuner.py",),
     "choosing, deciding, recording": ("conductor.py", "record.py", "inbox.py"),

@@ -279,7 +279,7 @@ class TrainingSession:
     def _step(self, batch: Batch) -> tuple[CTCLoss, Tensor, Tensor]:
         """One optimiser step; its CTC loss, divergence from the teacher and gradient norm.
 
-        A non-finite step changes no weight. Nothing here waits for a GPU.
+        A non-finite step changes no weight. Nothing that is computed here is read here.
         """
         parts = batch.split(self.micro_batches)
         results, taught = [], torch.zeros((), device=self.device)
