@@ -103,7 +103,7 @@ def pad(parts: Sequence[npt.NDArray[Any]], time: int, device: torch.device) -> T
     """(batch, time, value) of arrays (time, value), with zeros behind the shorter ones, on a device."""
     on_gpu = device.type == "cuda"
     kind = torch.from_numpy(np.empty(0, parts[0].dtype)).dtype
-    # From pinned memory a GPU copies while it computes.
+    # From pinned memory a copy is queued behind what the GPU has to do, and nobody waits for it.
     padded = torch.zeros((len(parts), time, parts[0].shape[1]), dtype=kind, pin_memory=on_gpu)
     for slot, part in zip(padded.numpy(), parts, strict=True):
         slot[: len(part)] = part
@@ -127,7 +127,7 @@ def collate(
     lengths = torch.tensor([len(frames) for frames in stored])
     device = conditioning.scale.device
     padded = pad(stored, padded_length(lengths), device).float()
-    valid = (torch.arange(padded.shape[1]) < lengths[:, None]).to(device)
+    valid = (torch.arange(padded.shape[1]) < lengths[:, None]).to(device, non_blocking=True)
     conditioned = conditioning.features(padded, valid)
     if augment:
         assert generator is not None

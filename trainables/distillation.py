@@ -70,13 +70,15 @@ class Distillation:
             if self.settings.feature_weight:
                 alike[slot, : len(index), : len(index)] = self.posteriors.likeness(row)[np.ix_(index, index)]
         device = log_probs.device
-        valid = (torch.arange(len(log_probs)).unsqueeze(1) < lengths).to(device)  # (time', batch)
-        teacher = torch.from_numpy(said).to(device).float()
+        valid = (torch.arange(len(log_probs)).unsqueeze(1) < lengths).to(device, non_blocking=True)  # (time', batch)
+        teacher = torch.from_numpy(said).to(device, non_blocking=True).float()
         divergence = frame_divergence(log_probs, teacher, valid, self.settings)
         loss = self.settings.alpha * divergence
         if self.settings.feature_weight:
             pairs = valid.T.unsqueeze(1) & valid.T.unsqueeze(2)
-            difference = (likeness(encoded, lengths) - torch.from_numpy(alike).to(device).float()).square()
+            difference = (
+                likeness(encoded, lengths) - torch.from_numpy(alike).to(device, non_blocking=True).float()
+            ).square()
             loss = loss + self.settings.feature_weight * (difference * pairs).sum() / pairs.sum()
         return loss, divergence.detach()
 

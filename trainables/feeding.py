@@ -12,7 +12,7 @@ from glosstune.trainables.batching import Batch, collate
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.precision import autocast
-from glosstune.trainables.prefixes import PrefixStore, augment_batch, run_frozen
+from glosstune.trainables.prefixes import PrefixStore, augment_batch
 from glosstune.trainables.settings import TrainingSettings
 
 
@@ -42,9 +42,10 @@ class Feed:
         layer = first_trained(model)
         if not later or layer == model.layer_names[0]:
             return batch
-        with autocast(self.device, self.training.precision):
-            batch = run_frozen(model, layer, batch)
-        return augment_batch(batch, model.strides(layer), later, generator)
+        with torch.no_grad(), autocast(self.device, self.training.precision):
+            state = model.forward_until(layer, model.layer_names[0], batch.state, batch.lengths)
+        entering = Batch(state, batch.lengths, batch.rows, layer)
+        return augment_batch(entering, model.strides(layer), later, generator)
 
 
 def _names(augment: str) -> frozenset[str]:

@@ -56,7 +56,7 @@ def fill_once(
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=patience_s):
+        with FileLock(lock_of(folder), timeout=patience_s):
             if (folder / complete).exists():
                 return
             shutil.rmtree(partial, ignore_errors=True)
@@ -70,6 +70,11 @@ def fill_once(
     except OSError as error:
         rule = f"cannot write {what} ({error}); set corpus.cache to another folder"
         raise FolderError(f"{folder.parent}: {rule}") from error
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock of who fills a folder of a cache."""
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def trial_name(number: int) -> str:

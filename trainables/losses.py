@@ -54,19 +54,19 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
         targets: classes of each utterance, without blanks, none empty.
     """
     needed = torch.tensor([frames_needed(target) for target in targets])
-    feasible = (needed <= lengths.cpu()).to(log_probs.device)
+    feasible = (needed <= lengths.cpu()).to(log_probs.device, non_blocking=True)
     sizes = torch.tensor([len(target) for target in targets])
     flat = torch.tensor([label for target in targets for label in target])
     losses = F.ctc_loss(
         log_probs.float(),
-        flat.to(log_probs.device),
+        flat.to(log_probs.device, non_blocking=True),
         lengths.cpu(),
         sizes,
         blank=BLANK,
         reduction="none",
         zero_infinity=True,
     )
-    per_gloss = losses / sizes.to(losses.device) * feasible
+    per_gloss = losses / sizes.to(losses.device, non_blocking=True) * feasible
     return CTCLoss(per_gloss.sum() / feasible.sum().clamp_min(1), feasible, per_gloss.detach().square().sum())
 
 

@@ -176,7 +176,7 @@ def likeness(encoded: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (batch, time, time), 0 in padded frames.
     """
-    valid = (torch.arange(encoded.shape[1]) < lengths[:, None]).to(encoded.device).unsqueeze(-1)
+    valid = (torch.arange(encoded.shape[1]) < lengths[:, None]).to(encoded.device, non_blocking=True).unsqueeze(-1)
     x = encoded.float() * valid
     x = (x - x.sum(1, keepdim=True) / valid.sum(1, keepdim=True)) * valid
     x = F.normalize(x, dim=-1, eps=1e-6)

@@ -154,7 +154,7 @@ class TrainingSession:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         thaw_for(self.model, self.epoch, self.thaw_epochs, self.fresh)
-        prefix = self._prefixes.find(self.model)
+        prefix = self._prefixes.find(self.model, self._evaluated)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # Dropout draws from torch's own generator, which therefore depends on (seed, epoch) alone.
             torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
@@ -331,9 +331,8 @@ class TrainingSession:
         rows = self.corpus.rows(split)
         known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
         loss_sum, losses, blanks, frames = 0.0, 0, 0, 0
-        evaluated = max(1, EVALUATION_BATCH // self.micro_batches)
         hypotheses: dict[int, list[str]] = {}
-        for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], evaluated):
+        for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], self._evaluated):
             batch = self._feed.scored(batch_rows, prefix)
             with autocast(self.device, self.settings.training.precision):
                 log_probs, _, lengths = self._forward(batch)
@@ -358,6 +357,11 @@ class TrainingSession:
             }
         )
         return rates, table, {"dev_loss": loss_sum / losses if losses else math.nan, "blank_ratio": blanks / frames}
+
+    @property
+    def _evaluated(self) -> int:
+        """Utterances at a time where nothing is learned."""
+        return max(1, EVALUATION_BATCH // self.micro_batches)
 
     def _thaw_factors(self, progress_epochs: float) -> dict[str, float]:
         warmup = self.settings.freezing.warmup_at_thaw

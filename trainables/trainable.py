@@ -225,6 +225,7 @@ class CTCTrainable(tune.Trainable):
         for handler in list(self._log.handlers):
             handler.close()
             self._log.removeHandler(handler)
+        vars(self).pop("_session", None)  # before the next one: it holds memory, and a store that may have to make room
         if self._objects is not None:  # all of it is there, and a cache is no place for every trial of a sweep
             shutil.rmtree(self._folder, ignore_errors=True)
 

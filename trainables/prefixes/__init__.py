@@ -1,8 +1,7 @@
 """Activations of frozen layers: computed once, shared by all trials of a node."""
 
 from glosstune.trainables.prefixes.assembling import augment_batch
-from glosstune.trainables.prefixes.building import run_frozen
 from glosstune.trainables.prefixes.cache import PrefixCache
 from glosstune.trainables.prefixes.store import PrefixStore
 
-__all__ = ["PrefixCache", "PrefixStore", "augment_batch", "run_frozen"]
+__all__ = ["PrefixCache", "PrefixStore", "augment_batch"]

@@ -19,7 +19,7 @@ def assemble(
     augment: Collection[str] = (),
     generator: np.random.Generator | None = None,
 ) -> Batch:
-    """A batch in half precision, padded as ``collate`` pads features.
+    """A batch, padded as ``collate`` pads features.
 
     Args:
         utterances: of each the tensors that enter the layer, (time / stride, channel), and its input frames.
@@ -40,7 +40,7 @@ def augment_batch(
 ) -> Batch:
     """The same batch with its activations augmented."""
     assert batch.layer is not None
-    values = [part.half().cpu().numpy() for part in batch.state]
+    values = [part.float().cpu().numpy() for part in batch.state]
     utterances = [
         ([part[slot, : -(-frames // stride)] for part, stride in zip(values, strides, strict=True)], frames)
         for slot, frames in enumerate(batch.lengths.tolist())

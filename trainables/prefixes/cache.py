@@ -7,23 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from glosstune.models.freezing import first_trained
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import CheckpointError, FolderError
-from glosstune.trainables.batching import Batch, collate
+from glosstune.trainables.batching import EVALUATION_BATCH, Batch, collate
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.files import fill_once
+from glosstune.trainables.files import fill_once, lock_of
 from glosstune.trainables.precision import autocast, computes_bf16
-from glosstune.trainables.prefixes.building import build, run_frozen
+from glosstune.trainables.prefixes.building import PATIENCE_S, build, run_frozen
 from glosstune.trainables.prefixes.room import mark_used, remove
 from glosstune.trainables.prefixes.store import COMPLETE, FORMAT, PrefixStore
 from glosstune.trainables.settings import TrialSettings
-
-# Waiting for another process costs no more than to do the same work, unless that process hangs.
-PATIENCE_S = 600.0
 
 Say = Callable[[str], None]
 
@@ -46,19 +44,23 @@ class PrefixCache:
     say: Say
     _found: dict[str, PrefixStore | None] = field(default_factory=dict)
 
-    def find(self, model: Recogniser) -> PrefixStore | None:
+    def find(self, model: Recogniser, batch_size: int = EVALUATION_BATCH) -> PrefixStore | None:
         """What enters the first layer that trains; None where none is frozen, or nothing may be kept.
 
         The same store for as long as the same layers are frozen: those do not change.
+
+        Args:
+            batch_size: rows that frozen layers take at a time.
         """
         layer = first_trained(model)
         if not self.settings.prefix_cache or layer == model.layer_names[0] or not self.corpus.whole:
             return None
         if layer not in self._found:
-            self._found[layer] = self._have(model, layer)
+            self._found.clear()  # an earlier stage's store may have to make room
+            self._found[layer] = self._have(model, layer, batch_size)
         return self._found[layer]
 
-    def _have(self, model: Recogniser, layer: str) -> PrefixStore | None:
+    def _have(self, model: Recogniser, layer: str, batch_size: int) -> PrefixStore | None:
         if self.settings.training.augment != "none":
             self.say("training.augment changes the input, so frozen layers run at every step")
             return None
@@ -69,11 +71,13 @@ class PrefixCache:
                 run = self._runner(model, layer)
 
                 def fill(partial: Path) -> None:
-                    build(partial, model, layer, self.corpus, run, limit)
+                    build(partial, model, layer, self.corpus, run, batch_size, limit)
 
                 fill_once(folder, COMPLETE, "activations of frozen layers", fill, patience_s=PATIENCE_S)
                 store = PrefixStore.open(folder)
-        except (CheckpointError, FolderError) as error:
+            if store is None:
+                raise FolderError(f"{folder}: removed to make room for others")
+        except (CheckpointError, FolderError, OSError) as error:
             self.say(f"frozen layers run at every step: {error}")
             return None
         mark_used(folder)
@@ -81,13 +85,15 @@ class PrefixCache:
 
     def _open(self, folder: Path) -> PrefixStore | None:
         """A store if there is one; a damaged one is removed."""
-        if not (folder / COMPLETE).exists():
-            return None
         try:
             return PrefixStore.open(folder)
-        except CheckpointError as error:
-            self.say(f"{error}; it is built again")
-            remove(folder)
+        except CheckpointError:
+            with FileLock(lock_of(folder), timeout=PATIENCE_S):
+                try:
+                    return PrefixStore.open(folder)  # as another process has built it again meanwhile
+                except CheckpointError as error:
+                    self.say(f"{error}; it is built again")
+                    remove(folder)
             return None
 
     def _runner(self, model: Recogniser, layer: str) -> Callable[[list[int]], Batch]:

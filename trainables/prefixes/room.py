@@ -1,12 +1,14 @@
 """Keep the cache of frozen layers within its limit: what has not been used for longest goes first."""
 
+import fcntl
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from glosstune.trainables.prefixes.store import COMPLETE
+from glosstune.trainables.prefixes.store import COMPLETE, hold
 
 # Bytes of the disk that stay free for checkpoints.
 LEFT_FREE = 1 << 30
@@ -15,7 +17,7 @@ LEFT_FREE = 1 << 30
 def make_room(home: Path, needed: int, limit: int) -> bool:
     """Remove stores until another of so many bytes fits; False, with nothing removed, where it never can.
 
-    A store that is being read may go too: what is mapped stays readable until its readers end.
+    A store that is being read stays: its room is not free before its readers end, and on NFS they would lose it.
 
     Args:
         home: the folder of all stores.
@@ -26,16 +28,25 @@ def make_room(home: Path, needed: int, limit: int) -> bool:
     _remove_abandoned(home)
     stores = [(path, _size(path)) for path in home.iterdir() if path.is_dir()]
     free = min(limit - sum(size for _, size in stores), shutil.disk_usage(home).free - LEFT_FREE)
-    doomed = []
-    for path, size in sorted(((path, size) for path, size in stores if _last_use(path) > 0), key=_oldest):
-        if free >= needed:
-            break
-        doomed.append(path)
-        free += size
-    if free < needed:
-        return False
-    for path in doomed:
-        remove(path)
+    with ExitStack() as claims:
+        doomed = []
+        for path, size in sorted(stores, key=_oldest):
+            if free >= needed:
+                break
+            if "." in path.name:
+                continue  # somebody builds it
+            try:
+                held = hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB, "r+b")
+            except OSError:
+                continue  # it is read, or another user's
+            if held is not None:
+                claims.enter_context(held)
+                doomed.append(path)
+                free += size
+        if free < needed:
+            return False
+        for path in doomed:
+            remove(path)
     return True
 
 
@@ -79,7 +90,7 @@ def _last_use(folder: Path) -> float:
     try:
         return (folder / COMPLETE).stat().st_mtime
     except OSError:
-        return 0.0  # not whole: somebody builds it
+        return 0.0  # not whole, or another process removes it
 
 
 def _oldest(store: tuple[Path, int]) -> float:

@@ -4,13 +4,17 @@ A store is a folder: a file (frame, channel) for each tensor that enters the lay
 and ``prefix.json``. Half precision keeps a value to 0.05 %; what bfloat16 has computed it keeps exactly, from 6e-5 on.
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+import os
+import weakref
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +24,7 @@ from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.batching import Batch
 from glosstune.trainables.prefixes.assembling import assemble
 
-FORMAT = 1
+FORMAT = 2
 COMPLETE = "prefix.json"
 ROWS = "rows.npz"
 
@@ -47,43 +51,58 @@ class PrefixStore:
     mode: Literal["r", "r+"] = "r"
 
     @classmethod
-    def open(cls, folder: Path) -> "PrefixStore":
-        """Open a store whose files are what was written; CheckpointError if they are not."""
+    def open(cls, folder: Path) -> "PrefixStore | None":
+        """Open a store, which nobody removes for as long as the result is there; None where there is none.
+
+        Raises:
+            CheckpointError: its files are not what was written.
+            OSError: they cannot be read.
+        """
+        held = hold(folder, fcntl.LOCK_SH)
+        if held is None:
+            return None
         try:
-            meta = json.loads((folder / COMPLETE).read_text())
-            hashes = tuple(sorted(meta["sha256"].items()))
-            sound = meta["format"] == FORMAT and _hashes(folder, (folder / ROWS).stat().st_mtime_ns) == hashes
+            meta = json.loads(held.read())
             dtype = getattr(torch, meta["dtype"])
             found = cls(folder, meta["layer"], tuple(meta["strides"]), tuple(meta["channels"]), dtype)
-            _ = found._parts, found._starts  # mapped now, so that the files may be removed
+            weakref.finalize(found, held.close)
+            _ = found._parts, found._starts
+            hashes = tuple(sorted(meta["sha256"].items()))
+            sound = meta["format"] == FORMAT and _hashes(folder, (folder / ROWS).stat().st_mtime_ns) == hashes
         except Exception as error:  # JSON and NumPy raise a different type for each kind of damage
+            held.close()
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise
             raise CheckpointError(f"{folder}: damaged activations of frozen layers ({error})") from error
         if not sound:
             raise CheckpointError(f"{folder}: activations of frozen layers are not those that were written")
         return found
 
     @classmethod
-    def write(cls, folder: Path, layer: str, strides: Sequence[int], parts: Sequence[torch.Tensor]) -> "PrefixStore":
+    @contextmanager
+    def filled(
+        cls, folder: Path, layer: str, strides: Sequence[int], parts: Sequence[torch.Tensor]
+    ) -> Iterator["PrefixStore"]:
         """A store to be filled, beside whose ``rows.npz`` files of the right size lie already.
+
+        It is said to be whole when all of what is written into it is on disk, and never where filling it failed.
 
         Args:
             parts: what enters the layer for any batch.
         """
-        return cls(folder, layer, tuple(strides), tuple(part.shape[2] for part in parts), parts[0].dtype, "r+")
-
-    def close(self) -> None:
-        """Have what was written on disk, and say that it is whole."""
-        for part in self._parts:
+        store = cls(folder, layer, tuple(strides), tuple(part.shape[2] for part in parts), parts[0].dtype, "r+")
+        yield store
+        for part in store._parts:
             part.flush()
         meta = {
             "format": FORMAT,
-            "layer": self.layer,
-            "strides": self.strides,
-            "channels": self.channels,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "sha256": dict(_digests(self.folder)),
+            "layer": layer,
+            "strides": store.strides,
+            "channels": store.channels,
+            "dtype": str(store.dtype).removeprefix("torch."),
+            "sha256": dict(_digests(folder)),
         }
-        (self.folder / COMPLETE).write_text(json.dumps(meta, indent=1))
+        (folder / COMPLETE).write_text(json.dumps(meta, indent=1))
 
     @cached_property
     def frames(self) -> dict[int, int]:
@@ -134,6 +153,29 @@ class PrefixStore:
         read = [(self.activations(row), self.frames[row]) for row in rows]
         batch = assemble(read, self.strides, rows, self.layer, device, augment=augment, generator=generator)
         return batch.to(self.dtype)
+
+
+def hold(folder: Path, kind: int, mode: Literal["rb", "r+b"] = "rb") -> BinaryIO | None:
+    """Lock a whole store until the result is closed; None where there is none.
+
+    Args:
+        kind: of ``fcntl.flock``: shared by who reads, exclusive for who removes.
+
+    Raises:
+        BlockingIOError: others hold it, and ``kind`` says not to wait.
+    """
+    path = folder / COMPLETE
+    with ExitStack() as cleanup:
+        try:
+            file = cleanup.enter_context(path.open(mode))
+            fcntl.flock(file, kind)
+            # Who held it may have removed it meanwhile.
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                cleanup.pop_all()
+                return file
+        except FileNotFoundError:
+            pass
+    return None
 
 
 def part_file(folder: Path, number: int) -> Path:

@@ -1,5 +1,6 @@
 """What frozen layers gave once is what they would give again, and whoever may share it shares it."""
 
+import errno
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.feeding import Feed
 from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.prefixes import cache as cache_module
+from glosstune.trainables.prefixes.room import make_room
 from glosstune.trainables.prefixes.store import COMPLETE, part_file
 
 CPU = torch.device("cpu")
@@ -100,7 +102,7 @@ def test_the_rest_of_the_model_gives_the_same_from_what_was_kept(
     assert lengths.tolist() == others.tolist()
     # Normalisation over the few frames of a large stride makes some of the rounding larger, so not each value is held
     # against its fellow but all of them together.
-    tolerance = 0.02 if precision == "fp32" else 0.1
+    tolerance = 0.05 if precision == "fp32" else 0.1
     for slot, length in enumerate(lengths.tolist()):
         off = (x[slot, :length] - y[slot, :length]).float().norm()
         assert off < tolerance * (y[slot, :length].float().norm() + 1e-3)
@@ -159,7 +161,7 @@ _SEARCHED: list[dict[str, object]] = [
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": {"width": 0.5}},
+        {"model": {"time_stride": 2}},
         {"training": {"precision": "bf16"}},
         {"corpus": {"gains": {"hands": 2.0}}},
         {"tuned": {"freeze_until": "mixed_5b"}},
@@ -179,24 +181,30 @@ def test_what_the_values_depend_on_has_a_store_of_its_own(
         changed = _trial(tmp_path, tmp_path / "other.safetensors")
     else:
         corpus = {**change.get("corpus", {}), "cache": tmp_path}
-        pretrained = {"pretrained": None, "freezing": {"allow_random_frozen": True}} if "model" in change else {}
-        changed = _trial(tmp_path, weights["teacher"], **{**change, "corpus": corpus, **pretrained})
+        changed = _trial(tmp_path, weights["teacher"], **{**change, "corpus": corpus})
     stores = [_find(trial, small_corpus)[1] for trial in (first, changed, first)]
     assert None not in stores
     assert stores[0] == stores[2] != stores[1]
 
 
-def test_a_deeper_layer_is_built_from_an_earlier_ones_store(
-    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_deeper_layer_is_built_from_an_earlier_ones_store_and_is_the_same(
+    tmp_path: Path,
+    small_corpus: PackedCorpus,
+    weights: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
 ) -> None:
-    _find(_trial(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_4b"}), small_corpus)
-    direct = _find(_trial(tmp_path / "x", weights["teacher"], tuned={"freeze_until": "mixed_5b"}), small_corpus)[1]
+    def find(cache: Path, layer: str) -> PrefixStore | None:
+        tuned, training = {"freeze_until": layer}, {"precision": precision}
+        return _find(_trial(cache, weights["teacher"], tuned=tuned, training=training), small_corpus)[1]
+
+    find(tmp_path, "mixed_4b")
+    direct = find(tmp_path / "x", "mixed_5b")
     monkeypatch.setattr(cache_module, "collate", _forbidden)
-    built = _find(_trial(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_5b"}), small_corpus)[1]
+    built = find(tmp_path, "mixed_5b")
     assert built is not None and direct is not None and built.folder != direct.folder
-    for row in small_corpus.rows("dev"):
-        for ours, theirs in zip(built.activations(row), direct.activations(row), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=0.01 * float(np.abs(theirs).max()))
+    assert part_file(built.folder, 0).read_bytes() == part_file(direct.folder, 0).read_bytes()
 
 
 def _forbidden(*arguments: object, **named: object) -> None:
@@ -231,6 +239,76 @@ def test_a_damaged_store_is_built_again(
     assert part_file(healed.folder, 0).read_bytes() == (store_again / "0.f16").read_bytes()
 
 
+def test_of_many_who_find_damage_one_builds_again(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    trial = _trial(tmp_path, weights["teacher"])
+    _, store, _ = _find(trial, small_corpus)
+    assert store is not None
+    (store.folder / "rows.npz").unlink()
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: _find(trial, small_corpus), range(3)))
+    assert found[0][1] == found[1][1] == found[2][1] == store
+    assert sum("built again" in line for *_, said in found for line in said) == 1
+
+
+def test_what_cannot_be_read_now_is_not_damaged(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = _trial(tmp_path, weights["teacher"])
+    assert _find(trial, small_corpus)[1] is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", _too_many_files)
+        _, store, said = _find(trial, small_corpus)
+    assert store is None and len(said) == 1 and "run at every step" in said[0] and "Too many open files" in said[0]
+    _, store, said = _find(trial, small_corpus)
+    assert store is not None and not said
+
+
+def _too_many_files(*arguments: object, **named: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_a_store_stays_for_as_long_as_a_trial_reads_it(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    session, store, _ = _find(_trial(tmp_path, weights["teacher"]), small_corpus)
+    assert store is not None
+    size = sum(file.stat().st_size for file in store.folder.iterdir())
+    assert not make_room(tmp_path / "prefixes", 1, size) and _stores(tmp_path)
+    del session, store
+    assert make_room(tmp_path / "prefixes", 1, size) and not _stores(tmp_path)
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_each_stage_of_a_progressive_trial_makes_room_for_the_next(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    tuned = {"strategy": "progressive", "unfreeze_stages": 3}
+    TrainingSession(_trial(tmp_path / "x", weights["teacher"], tuned=tuned), small_corpus).run_epoch()
+    (largest,) = _stores(tmp_path / "x")
+    limit = sum(file.stat().st_size for file in largest.iterdir()) / 2**30
+    session = TrainingSession(_trial(tmp_path, weights["teacher"], tuned=tuned, prefix_cache_gb=limit), small_corpus)
+    seen = set()
+    for _ in range(3):
+        session.run_epoch()
+        (store,) = _stores(tmp_path)
+        seen.add(store.name)
+    assert len(seen) == 3
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_frozen_layers_take_smaller_batches_where_memory_was_short(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
+) -> None:
+    session = TrainingSession(_trial(tmp_path, weights["teacher"]), small_corpus)
+    session.micro_batches = 16
+    sizes = list[int]()
+    session.model.get_submodule("stem").register_forward_hook(lambda module, inputs, y: sizes.append(len(y)))
+    session.run_epoch()
+    assert max(sizes) == 2 and _stores(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -261,6 +339,10 @@ def test_values_beyond_half_precision_are_not_kept(
     assert cache.find(session.model) is None and cache.find(session.model) is None
     assert len(said) == 1 and "half precision" in said[0]
     assert not _stores(tmp_path)
+    augmented = trial.training.model_copy(update={"augment_activations": "noise"})
+    feed = Feed(small_corpus, session.conditioning, CPU, augmented)
+    batch = feed.trained(small_corpus.rows("train")[:2], session.model, None, np.random.default_rng(0))
+    assert all(bool(part.isfinite().all()) for part in batch.state)
 
 
 def test_a_layer_with_a_fresh_parameter_is_not_frozen(

@@ -1,5 +1,6 @@
 """The cache of frozen layers stays within its limit, and the store that has not been used for longest goes first."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.trainables.prefixes.room import make_room, mark_used, remove
-from glosstune.trainables.prefixes.store import COMPLETE
+from glosstune.trainables.prefixes.store import COMPLETE, hold
 
 
 def _store(home: Path, name: str, size: int, used: int) -> Path:
@@ -38,6 +39,19 @@ def test_as_few_of_the_longest_unused_go_as_make_room(
     if len(left) < len(stores):
         spared = [len(stores) - len(left) - 1, *left]
         assert sum(sizes[number] for number in spared) + needed > limit
+
+
+def test_what_is_read_stays_and_the_next_goes(tmp_path: Path) -> None:
+    stores = [_store(tmp_path, str(number), 10, 1000 + number) for number in range(3)]
+    held = hold(stores[0], fcntl.LOCK_SH)
+    assert held is not None
+    with held:
+        assert make_room(tmp_path, 10, 30)
+        assert [store.exists() for store in stores] == [True, False, True]
+        assert not make_room(tmp_path, 30, 30)
+        assert stores[2].exists()
+    assert make_room(tmp_path, 30, 30)
+    assert not stores[0].exists()
 
 
 def test_a_store_that_was_opened_stays_longer(tmp_path: Path) -> None:
