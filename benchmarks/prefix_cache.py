@@ -32,12 +32,13 @@ def session_for(layer: str | None, prefix_cache: bool, cache: Path, *, short: bo
             "training": sweep.training,
             "tuned": {"freeze_until": layer, "learning_rate": 1e-3},
             "freezing": {"allow_random_frozen": True},
-            "prefix_cache": prefix_cache,
+            # Not named where it is on: profiles.py also runs on versions that do not know it.
+            **({} if prefix_cache else {"prefix_cache": False}),
         }
     )
     corpus = pack_corpus(settings.corpus)
     here = settings.model_copy(update={"corpus": settings.corpus.model_copy(update={"cache": cache})})
-    session = TrainingSession(here, corpus, device=torch.device("cpu"), say=print)
+    session = TrainingSession(here, corpus, device=torch.device("cpu"))
     started = time.perf_counter()
     session.run_epoch()
     kind = "whole" if layer is None else f"until {layer}, {'cached' if prefix_cache else 'uncached'}"
@@ -56,7 +57,7 @@ def main() -> None:
     found: list[Ratio] = []
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
-        whole = session_for(None, False, cache, short=options.short)
+        whole = session_for(None, True, cache, short=options.short)
         for layer in layers:
             cached, uncached = (session_for(layer, on, cache, short=options.short) for on in (True, False))
             seconds: dict[str, list[float]] = {"cached": [], "uncached": [], "whole": []}

@@ -3,6 +3,10 @@
 An epoch of the full-width teacher frozen until mixed_5c, without the prefix cache and with it, and of all its layers,
 each on one thread after a first epoch; then the processor's seconds of the driver of a small sweep, whose corpus and
 weights lie there already. A sample counts for the innermost of the parts below that its stack passes through.
+
+The same of an earlier version, checked out into a folder `glosstune` (one that has no prefix cache has no run without):
+
+    PYTHONPATH=FOLDER python benchmarks/profiles.py --runs all cached
 """
 
 import argparse
@@ -20,12 +24,12 @@ HERE = Path(__file__).parent
 RATE = 100
 # Functions of a stack that tell what it does, as py-spy writes them.
 TRIAL = {
-    "reading batches": ("trained (", "scored ("),
-    "layers, forwards": ("_forward (",),
+    "reading batches": ("trained (", "scored (", "collate ("),
+    "layers, forwards": ("recogniser.py",),
     "CTC loss": ("ctc_loss (",),
     "layers, backwards": ("backward (torch/_tensor.py",),
     "gradient norm": ("clip_grad_norm_ (",),
-    "optimiser": ("step_where_finite (",),
+    "optimiser": ("step_where_finite (", "(torch/optim/"),
     "decoding and WER": ("greedy_decode (", "blank_frames (", "word_error_rate ("),
 }
 DRIVER = {
@@ -35,6 +39,12 @@ DRIVER = {
     "Ray Tune": ("fit (ray/tune/tuner.py",),
     "choosing, deciding, recording": ("conductor.py", "record.py", "inbox.py"),
     "showing progress": ("board.py", "display.py", "progress.py"),
+}
+# What trains, the first layer that does, and whether what frozen layers give is kept.
+EPOCHS = {
+    "all": ("all layers train", None, True),
+    "uncached": ("until mixed_5c, no cache", "mixed_5c", False),
+    "cached": ("until mixed_5c, cached", "mixed_5c", True),
 }
 SWEEP = ["teacher", "space={strategy: full-finetune, learning_rate: 1e-3}", "search.start_points=[]"]
 SWEEP += ["search.samples=4", "training.epochs=3", "halving.kind=none", "resources.concurrent=1"]
@@ -70,13 +80,14 @@ def _part(stack: list[str], parts: Mapping[str, tuple[str, ...]]) -> str:
     return "other"
 
 
-def run_epochs(layer: str, prefix_cache: bool, epochs: int, *, short: bool) -> None:
+def run_epochs(run: str, epochs: int, *, short: bool) -> None:
     """Epochs of a trial after a first one."""
     from prefix_cache import session_for
 
     torch.set_num_threads(1)
+    _, layer, prefix_cache = EPOCHS[run]
     with tempfile.TemporaryDirectory() as folder:
-        session = session_for(layer or None, prefix_cache, Path(folder), short=short)
+        session = session_for(layer, prefix_cache, Path(folder), short=short)
         profiled_epochs(session.run_epoch, epochs)
 
 
@@ -98,26 +109,20 @@ def show(title: str, found: Mapping[str, Counter[str]], share: float = 1.0) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
-    parser.add_argument("--driver", action="store_true", help="of the driver alone")
-    parser.add_argument("--epochs", help=argparse.SUPPRESS)  # a run to be sampled, in a process of its own
+    parser.add_argument("--runs", nargs="+", choices=[*EPOCHS, "driver"], default=[*EPOCHS, "driver"])
+    parser.add_argument("--epochs", choices=EPOCHS, help=argparse.SUPPRESS)  # to be sampled, in a process of its own
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     epochs = 1 if options.short else 5
-    if options.epochs is not None:
-        layer, _, cached = options.epochs.partition("+")
-        run_epochs(layer, bool(cached), epochs, short=options.short)
+    if options.epochs:
+        run_epochs(options.epochs, epochs, short=options.short)
         return
     own = [sys.executable, str(HERE / "profiles.py"), *["--short"] * options.short]
-    if not options.driver:
-        runs = {
-            "all layers train": "",
-            "until mixed_5c, no cache": "mixed_5c",
-            "until mixed_5c, cached": "mixed_5c+cached",
-        }
-        found = {
-            name: sampled([*own, "--epochs", which], TRIAL, within="profiled_epochs") for name, which in runs.items()
-        }
-        show("seconds of an epoch", found, 1 / epochs)
+    if runs := [run for run in options.runs if run in EPOCHS]:
+        found = {run: sampled([*own, "--epochs", run], TRIAL, within="profiled_epochs") for run in runs}
+        show("seconds of an epoch", {EPOCHS[run][0]: parts for run, parts in found.items()}, 1 / epochs)
+    if "driver" not in options.runs:
+        return
     with tempfile.TemporaryDirectory() as folder:
         sweep = [sys.executable, "-m", "glosstune.search", "sweep", *SWEEP, *(TINY if options.short else [])]
         subprocess.run([*sweep, "search.samples=1", "training.epochs=1", "--out", f"{folder}/first"], check=True)

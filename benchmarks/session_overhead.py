@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from suite import Ratio, write_ratios
+from suite.reports import read_reports
 from torch import nn
 
 from glosstune.models import build_model
@@ -94,9 +94,7 @@ def trial_epochs_s(overrides: list[str], folder: Path) -> list[float]:
     """Seconds between the reports of one trial, as they reach the record."""
     command = [sys.executable, "-m", "glosstune.search", "sweep", "student", *overrides, "--out", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    events = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
-    moments = [datetime.fromisoformat(event["time"]) for event in events if event["event"] == "report"]
-    return [(after - before).total_seconds() for before, after in pairwise(moments)]
+    return [after.time - before.time for before, after in pairwise(read_reports(folder))]
 
 
 def main() -> None:
@@ -108,7 +106,7 @@ def main() -> None:
     if options.bare:
         print(json.dumps(bare_epochs_s(json.loads(options.bare))))
         return
-    rounds, epochs = (1, WARM_EPOCHS + 1) if options.short else (5, 4)
+    rounds, epochs = (1, WARM_EPOCHS + 1) if options.short else (9, 6)
     overrides = [f"training.epochs={epochs}", "search.samples=1", "space={learning_rate: 1e-3, dropout: 0.1}"]
     overrides += ["model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if options.short else []
     trials, bares = [], []

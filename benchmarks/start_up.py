@@ -5,8 +5,8 @@ Three things, each in turn with the least that it could take:
 - `glosstune --help`, and an interpreter that does nothing;
 - from the command of a sweep to the first training step of its first trial, and from the start of a process that opens
   the same corpus and weights to the first training step of a plain loop;
-- what a trial takes beside its epochs, from the end of its first training to the end of the last one of a sweep, one
-  trial at a time, and what the same trials take one after the other in a plain loop that keeps their checkpoints.
+- what a trial takes beside its epochs, from the end of the first trial to the end of the last one of a sweep, one trial
+  at a time, and what the same trials take one after the other in a plain loop that keeps their checkpoints.
 
 Corpus and pretrained weights are there already; they are made first where they are not.
 """
@@ -14,15 +14,16 @@ Corpus and pretrained weights are there already; they are made first where they 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from suite import Ratio, write_ratios
+from suite.reports import read_reports
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many as a trial has
 GLOSSTUNE = [sys.executable, "-m", "glosstune.search"]
@@ -45,14 +46,13 @@ def time_sweep(overrides: list[str]) -> tuple[float, float]:
         started = time.time()
         command = [*GLOSSTUNE, "sweep", "teacher", *overrides, "--out", str(folder)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        events = [json.loads(line) for line in (folder / "record.jsonl").read_text().splitlines()]
-    reports = [event for event in events if event["event"] == "report"]
-    epochs_s = [event["metrics"]["epoch_s"] for event in reports]
-    moments = [datetime.fromisoformat(event["time"]).timestamp() for event in reports]
-    first_step = moments[0] - epochs_s[0]
-    # The first report waits for nothing, so what lies between the first and the last is all of the others.
-    trials = len({event["trial"] for event in reports})
-    return first_step - started, (moments[-1] - moments[0] - sum(epochs_s[1:])) / trials
+        reports = read_reports(folder)
+    epochs_s = [report.metrics["epoch_s"] for report in reports]
+    first_step = reports[0].time - epochs_s[0]
+    last_of_first = max(number for number, report in enumerate(reports) if report.trial == reports[0].trial)
+    others = len({report.trial for report in reports}) - 1
+    beside_s = reports[-1].time - reports[last_of_first].time - sum(epochs_s[last_of_first + 1 :])
+    return first_step - started, beside_s / others
 
 
 def time_loop(overrides: list[str]) -> tuple[float, float]:
@@ -77,19 +77,21 @@ def train_plainly(overrides: list[str]) -> dict[str, Any]:
     sweep = load_sweep("teacher", overrides)
     corpus = pack_corpus(sweep.corpus)
     sweep = with_weights(sweep, corpus, lambda line: None)
-    epochs_s, first_step, first_end = [], 0.0, 0.0
+    epochs_s, ends, first_step = list[float](), list[float](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(sweep.search.samples):
+            best, last = Path(folder) / f"{number}-best.pt", Path(folder) / f"{number}-last.pt"
             settings = sweep.settings_of({"strategy": "full-finetune", "learning_rate": 1e-3})
             session = TrainingSession(settings, corpus)
             for _ in range(sweep.training.epochs):
                 first_step = first_step or time.time()
                 epochs_s.append(session.run_epoch()["epoch_s"])
+                session.save(best if session.improved else last)
                 if session.improved:
-                    session.save(Path(folder) / f"{number}-best.pt")
-                session.save(Path(folder) / f"{number}-last.pt")
-                first_end = first_end or time.time()
-    return {"first_step": first_step, "beside_s": (time.time() - first_end - sum(epochs_s[1:])) / sweep.search.samples}
+                    shutil.copyfile(best, last)
+            ends.append(time.time())
+    trained_s = sum(epochs_s[sweep.training.epochs :])
+    return {"first_step": first_step, "beside_s": (ends[-1] - ends[0] - trained_s) / max(1, len(ends) - 1)}
 
 
 def main() -> None:
@@ -101,7 +103,7 @@ def main() -> None:
     if options.loop:
         print(json.dumps(train_plainly(json.loads(options.loop))))
         return
-    rounds, trials, epochs = (1, 2, 2) if options.short else (5, 6, 3)
+    rounds, trials, epochs = (1, 2, 2) if options.short else (5, 5, 3)
     overrides = [f"space={SPACE}", *FIXED, f"search.samples={trials}", f"training.epochs={epochs}"]
     overrides += TINY if options.short else []
     train_plainly([*overrides, "training.epochs=1", "search.samples=1"])  # which makes what is not there yet

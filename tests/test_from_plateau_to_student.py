@@ -32,7 +32,7 @@ def _shortened(command: list[str], corpus: CorpusSettings) -> list[str]:
         added = [*(f"space.{each}" if each.startswith("width") else each for each in added), "space.width=0.25"]
         added.remove("model.width=0.25")
     if any(each.startswith("pretrained=") for each in command):
-        added += ["space.strategy=full-finetune", "search.start_points=[]"]
+        added.append("space.strategy=full-finetune")
     return [*command, *added]
 
 

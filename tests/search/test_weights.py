@@ -12,7 +12,8 @@ from glosstune.models import build_model
 from glosstune.models.weights_file import read_weights, write_weights
 from glosstune.search import Sweep, load_sweep, with_weights
 from glosstune.search.weights import pretrain_to, tell_start
-from glosstune.spaces import CheckpointError, FolderError, SettingError
+from glosstune.spaces import STRATEGIES, CheckpointError, FolderError, SettingError
+from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import CorpusSettings
@@ -51,10 +52,12 @@ def test_every_configuration_of_the_default_space_is_accepted_by_the_session(
     assert session.thaw_epochs["classifier"] == 0
 
 
-def test_every_start_point_of_the_default_space_is_accepted_by_the_session(
+def test_every_strategys_own_figures_in_the_default_space_are_accepted_by_the_session(
     ready: Sweep, small_corpus: PackedCorpus
 ) -> None:
-    for point in ready.start_points:
+    points = strategy_points(ready.space, "teacher")
+    assert [point["strategy"] for point in points] == list(STRATEGIES)
+    for point in points:
         settings = ready.trial_settings(point)
         assert TrainingSession(settings, small_corpus).settings.tuned.strategy == point["strategy"]
 
@@ -136,6 +139,7 @@ def test_an_input_that_is_searched_is_told_and_so_are_start_points_left_out(
     ready: Sweep, small_settings: CorpusSettings, small_corpus: PackedCorpus
 ) -> None:
     searched = ["space.gains.face={choice: [0, 0.5]}", "space.time_stride={choice: [4, 2]}", "search.samples=3"]
+    searched.append("search.start_points=strategies")
     sweep = _sweep(small_settings, f"pretrained={ready.pretrained}", *searched)
     lines: list[str] = []
     tell_start(sweep, small_corpus, lines.append)
