@@ -60,12 +60,17 @@ class Ratio:
         return bool(difference <= 0 if sign == "<=" else difference >= 0)
 
 
+def shown(value: float) -> str:
+    """Three digits, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def write_ratios(path: Path | None, ratios: Sequence[Ratio]) -> None:
     """Print ratios a line each and, with a path, write them as JSON."""
     told = [ratio.to_mapping() for ratio in ratios]
     for each in told:
         low, high = each["ratio_from_to"]
-        values = f"{each['measured']:.3g} {each['unit']} against {each['against']:.3g} {each['unit']}"
+        values = f"{shown(each['measured'])} {each['unit']} against {shown(each['against'])} {each['unit']}"
         aim = "" if each["met"] is None else f"; aim {each['aim']}: {'met' if each['met'] else 'missed'}"
         print(f"{each['name']}: {values}, ratio {each['ratio']:.3g} ({low:.3g} to {high:.3g}){aim}", flush=True)
     if path is not None:

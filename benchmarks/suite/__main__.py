@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from suite import SCRIPTS
+from suite import SCRIPTS, shown
 
 BENCHMARKS = Path(__file__).parents[1]
 RESULTS = BENCHMARKS / "results.json"
@@ -66,7 +66,7 @@ def write_table(document: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 def _row(ratio: Mapping[str, Any]) -> str:
     measured, _, against = ratio["name"].partition(" against ")
     measured = measured.removesuffix(",")
-    values = f"{ratio['measured']:.3g} against {ratio['against']:.3g} {ratio['unit']}"
+    values = f"{shown(ratio['measured'])} against {shown(ratio['against'])} {ratio['unit']}"
     low, high = ratio["ratio_from_to"]
     spread = f"{ratio['ratio']:.3g} ({low:.3g} to {high:.3g}, {ratio['rounds']} rounds)"
     met = {True: "yes", False: "no", None: ""}[ratio["met"]]
