@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from suite import SCRIPTS, shown
 BENCHMARKS = Path(__file__).parents[1]
 RESULTS = BENCHMARKS / "results.json"
 DOCUMENT = BENCHMARKS.parent / "docs" / "performance.md"
+WIDTH = 120
 MARKS = ("<!-- make bench writes from here -->", "<!-- to here -->")
 
 
@@ -59,7 +61,7 @@ def write_table(document: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     for script, result in results.items():
         machines.setdefault(f"{result['machine']}, {result['date']}", []).append(f"`{script}.py`")
         rows += [_row(ratio) for ratio in result["ratios"]]
-    where = [f"{', '.join(scripts)}: {machine}." for machine, scripts in machines.items()]
+    where = [textwrap.fill(f"{', '.join(scripts)}: {machine}.", WIDTH) for machine, scripts in machines.items()]
     return "".join([before, MARKS[0], "\n\n", "\n".join(rows), "\n\n", "\n".join(where), "\n\n", MARKS[1], after])
 
 
