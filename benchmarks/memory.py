@@ -1,6 +1,6 @@
 """Memory of concurrent trials and of a corpus as large as PHOENIX-2014: python benchmarks/memory.py [--short]
 
-1, 2 and 4 processes train the same student on the embedded corpus at once; of what they share each counts its part.
+1, 2 and 4 processes train the same student on the embedded corpus at once; the files that all map count once.
 Then one process trains a narrow student on 800,000 random frames (2.6 GB of base values), with the file out of the page
 cache and in it. Linux only: it reads /proc/self/smaps_rollup.
 """
@@ -33,14 +33,12 @@ LONGEST_SENTENCE = 12
 
 
 def memory_mb() -> dict[str, float]:
-    """Resident memory of this process: its own, what lies in files, and its part of both, shared fairly."""
+    """Resident memory of this process: its own, and what it maps of files, which the page cache can take back."""
     found = {}
     for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
         name, size, *_ = line.split()
-        found[name.rstrip(":")] = int(size) / 1024
-    # Pages of a mapped file count as private while nobody else maps it, but the page cache can take them back.
-    own = found["Anonymous"]
-    return {"own": own, "of files": found["Rss"] - own, "proportional": found["Pss"]}
+        found[name.rstrip(":")] = int(size) * 1024 / 1e6
+    return {"own": found["Anonymous"], "of files": found["Rss"] - found["Anonymous"]}
 
 
 def train(settings: TrialSettings, corpus: PackedCorpus, all_there: Any, answer: Connection) -> None:
@@ -120,7 +118,7 @@ def main() -> None:
     found = [_together(count, rounds, settings, corpus) for count in ((2,) if options.short else (2, 4))]
     with tempfile.TemporaryDirectory() as folder:
         large = write_corpus(Path(folder) / "large", FRAMES // 400 if options.short else FRAMES)
-        print(f"synthetic corpus: {(large.folder / 'features.f16').stat().st_size / 2**30:.1f} GB", flush=True)
+        print(f"synthetic corpus: {(large.folder / 'features.f16').stat().st_size / 1e9:.1f} GB", flush=True)
         narrow = settings.model_copy(update={"model": settings.model.model_copy(update={"width": 0.25})})
         found += _large(large, rounds, narrow)
     write_ratios(options.json, found)
@@ -131,13 +129,15 @@ def _together(count: int, rounds: int, settings: TrialSettings, corpus: PackedCo
     for _ in range(rounds):
         for values, processes in ((alone, 1), (together, count)):
             answers = run_together(processes, settings, corpus)
-            values.append(sum(each["memory"]["proportional"] for each in answers) * count / processes)
+            # All map the same files: libraries and the corpus.
+            files = max(each["memory"]["of files"] for each in answers)
+            values.append((sum(each["memory"]["own"] for each in answers) + files) * count / processes)
     return Ratio(f"resident memory of {count} trials at once, against {count} times that of one", "MB", together, alone)
 
 
 def _large(corpus: PackedCorpus, rounds: int, settings: TrialSettings) -> list[Ratio]:
     seconds: dict[str, list[float]] = {"cold": [], "warm": []}
-    own, stored = [], (corpus.folder / "features.f16").stat().st_size / 2**20
+    own, stored = [], (corpus.folder / "features.f16").stat().st_size / 1e6
     for _ in range(rounds):
         for name, values in seconds.items():
             if name == "cold":

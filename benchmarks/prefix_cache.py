@@ -65,6 +65,7 @@ def main() -> None:
                 for name, session in (("cached", cached), ("uncached", uncached), ("whole", whole)):
                     seconds[name].append(session.run_epoch()["epoch_s"])
             size = sum(file.stat().st_size for file in cache.glob("prefixes/prefix-*/*.f16")) / 2**20
+            assert size, "nothing was kept"
             print(f"{layer}: {size:.0f} MB kept for this layer and those before it")
             aims = ("ratio >= 2", "ratio >= 4") if layer == AIMED else ("", "")
             told = f"an epoch frozen until {layer}"

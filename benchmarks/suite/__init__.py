@@ -62,7 +62,7 @@ class Ratio:
 
 def shown(value: float) -> str:
     """Three digits, and no powers of ten."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def write_ratios(path: Path | None, ratios: Sequence[Ratio]) -> None:

@@ -22,6 +22,10 @@ PATIENCE_S = 600.0
 Run = Callable[[list[int]], Batch]
 
 
+class NoRoomError(FolderError):
+    """What frozen layers give does not fit into the cache, or on its disk."""
+
+
 def build(
     folder: Path, model: Recogniser, layer: str, corpus: PackedCorpus, run: Run, batch_size: int, limit: int
 ) -> None:
@@ -33,7 +37,8 @@ def build(
         limit: bytes that all stores may take together.
 
     Raises:
-        FolderError: there is no room for it, or a value is beyond half precision.
+        NoRoomError: there is no room for it.
+        FolderError: a value is beyond half precision.
     """
     rows = [*corpus.rows("train"), *corpus.rows("dev")]
     frames = [corpus.length(row) for row in rows]
@@ -47,7 +52,7 @@ def build(
     with FileLock(folder.parent / "room.lock", timeout=PATIENCE_S):
         if not make_room(folder.parent, sum(sizes), limit):
             rule = f"{sum(sizes) / 2**30:.1f} GB are needed and prefix_cache_gb or the disk has no room for them"
-            raise FolderError(f"{folder.parent}: {rule}")
+            raise NoRoomError(f"{folder.parent}: {rule}")
         for number, size in enumerate(sizes):
             reserve(part_file(folder, number), size)
     np.savez(folder / ROWS, rows=np.array(rows), frames=np.array(frames))

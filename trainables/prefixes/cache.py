@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.files import fill_once, lock_of
 from glosstune.trainables.precision import autocast, computes_bf16
-from glosstune.trainables.prefixes.building import PATIENCE_S, build, run_frozen
+from glosstune.trainables.prefixes.building import PATIENCE_S, NoRoomError, build, run_frozen
 from glosstune.trainables.prefixes.room import mark_used, remove
 from glosstune.trainables.prefixes.store import COMPLETE, FORMAT, PrefixStore
 from glosstune.trainables.settings import TrialSettings
@@ -67,11 +68,9 @@ class PrefixCache:
         folder = self._folder(model, layer)
         try:
             if (store := self._open(folder)) is None:
-                limit = int(self.settings.prefix_cache_gb * 2**30)
-                run = self._runner(model, layer)
 
                 def fill(partial: Path) -> None:
-                    build(partial, model, layer, self.corpus, run, batch_size, limit)
+                    self._fill(partial, model, layer, batch_size)
 
                 fill_once(folder, COMPLETE, "activations of frozen layers", fill, patience_s=PATIENCE_S)
                 store = PrefixStore.open(folder)
@@ -87,27 +86,50 @@ class PrefixCache:
         """A store if there is one; a damaged one is removed."""
         try:
             return PrefixStore.open(folder)
-        except CheckpointError:
-            with FileLock(lock_of(folder), timeout=PATIENCE_S):
-                try:
-                    return PrefixStore.open(folder)  # as another process has built it again meanwhile
-                except CheckpointError as error:
-                    self.say(f"{error}; it is built again")
-                    remove(folder)
+        except CheckpointError as damage:
+            try:
+                with FileLock(lock_of(folder), timeout=PATIENCE_S):
+                    return self._open_or_remove(folder)
+            except OSError as error:
+                raise CheckpointError(f"{damage}; it cannot be removed ({error})") from error
+
+    def _open_or_remove(self, folder: Path) -> PrefixStore | None:
+        try:
+            return PrefixStore.open(folder)  # as another process has built it again meanwhile
+        except CheckpointError as error:
+            self.say(f"{error}; it is built again")
+            remove(folder)
             return None
 
-    def _runner(self, model: Recogniser, layer: str) -> Callable[[list[int]], Batch]:
-        names = model.layer_names
-        earlier = reversed(names[1 : names.index(layer)])
-        source = next((store for name in earlier if (store := self._open(self._folder(model, name)))), None)
+    def _fill(self, folder: Path, model: Recogniser, layer: str, batch_size: int) -> None:
+        """Build from an earlier layer's store, or from features where there is none or it has to make room itself."""
+        source = self._earlier(model, layer)
+        try:
+            self._build(folder, model, layer, batch_size, source)
+            return
+        except NoRoomError:
+            if source is None:
+                raise
+        source = None
+        self._build(folder, model, layer, batch_size, None)
 
+    def _build(self, folder: Path, model: Recogniser, layer: str, batch_size: int, source: PrefixStore | None) -> None:
         def run(rows: list[int]) -> Batch:
             with autocast(self.device, self.settings.training.precision):
                 if source is not None:
                     return run_frozen(model, layer, source.batch(rows, self.device))
                 return run_frozen(model, layer, collate(self.corpus, rows, self.conditioning))
 
-        return run
+        build(folder, model, layer, self.corpus, run, batch_size, int(self.settings.prefix_cache_gb * 2**30))
+
+    def _earlier(self, model: Recogniser, layer: str) -> PrefixStore | None:
+        """The store of the nearest earlier layer that has one which can be read."""
+        names = model.layer_names
+        for name in reversed(names[1 : names.index(layer)]):
+            with suppress(CheckpointError, OSError):
+                if (store := self._open(self._folder(model, name))) is not None:
+                    return store
+        return None
 
     def _folder(self, model: Recogniser, layer: str) -> Path:
         """Where a store lies, under a hash of all that its values depend on."""

@@ -15,7 +15,7 @@ LEFT_FREE = 1 << 30
 
 
 def make_room(home: Path, needed: int, limit: int) -> bool:
-    """Remove stores until another of so many bytes fits; False, with nothing removed, where it never can.
+    """Remove stores until another of so many bytes fits; False, with nothing removed, where it cannot.
 
     A store that is being read stays: its room is not free before its readers end, and on NFS they would lose it.
 

@@ -4,6 +4,7 @@ A store is a folder: a file (frame, channel) for each tensor that enters the lay
 and ``prefix.json``. Half precision keeps a value to 0.05 %; what bfloat16 has computed it keeps exactly, from 6e-5 on.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -168,7 +169,11 @@ def hold(folder: Path, kind: int, mode: Literal["rb", "r+b"] = "rb") -> BinaryIO
     with ExitStack() as cleanup:
         try:
             file = cleanup.enter_context(path.open(mode))
-            fcntl.flock(file, kind)
+            try:
+                fcntl.flock(file, kind)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
+                    raise
             # Who held it may have removed it meanwhile.
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 cleanup.pop_all()
