@@ -40,11 +40,12 @@ def session_of(kind: str, *, compiled: bool, short: bool) -> TrainingSession:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument("--models", nargs="+", choices=("student", "teacher"), default=("student", "teacher"))
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = []
-    for kind in ("student",) if options.short else ("student", "teacher"):
+    for kind in ("student",) if options.short else options.models:
         sessions = {compiled: session_of(kind, compiled=compiled, short=options.short) for compiled in (True, False)}
         seconds: dict[bool, list[float]] = {True: [], False: []}
         for _ in range(1 if options.short else 5):
