@@ -22,9 +22,9 @@ import torch
 from glosstune.search import load_sweep
 from glosstune.search.sweep import Sweep
 from glosstune.search.weights import with_weights
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.files import write_whole
 
 HERE = Path(__file__).parent
 SHORT = (

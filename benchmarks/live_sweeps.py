@@ -37,8 +37,8 @@ from glosstune.search import load_sweep
 from glosstune.search.launching import launch
 from glosstune.search.sweep import Sweep
 from glosstune.search.weights import with_weights
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.files import write_whole
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 
 HERE = Path(__file__).parent

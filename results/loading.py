@@ -14,7 +14,7 @@ from glosstune.results.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.record import RECORD, SweepRecord, read_record
 from glosstune.results.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
-from glosstune.spaces.object_storage import is_uri
+from glosstune.spaces.files.object_storage import is_uri
 
 Configuration = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 from glosstune.results.record import RECORD
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder
+from glosstune.spaces.files.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder
 
 # Each event is an object, ``record/00000012.json``, and stays one: that it is there keeps a second driver out. For
 # readers a thousand are copied into one, ``thousands/00000000-00000999.json``.

@@ -13,7 +13,7 @@ from tensorboardX.record_writer import masked_crc32c
 
 from glosstune.search.ranking import Metrics
 from glosstune.search.trial_state import TrialState
-from glosstune.trainables.files import trial_name
+from glosstune.spaces.files.atomic import trial_name
 
 TENSORBOARD = "tensorboard"
 

@@ -240,7 +240,7 @@ def report(
     from glosstune.results import draw_curves, load_results, write_report
     from glosstune.results.curves import picture_format
     from glosstune.search.confirming import FOLDER, SUMMARY
-    from glosstune.spaces.object_storage import is_uri
+    from glosstune.spaces.files.object_storage import is_uri
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once

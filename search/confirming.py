@@ -31,9 +31,9 @@ from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import is_uri, join
+from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.object_storage import is_uri, join
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.files import write_whole
 from glosstune.trainables.provenance import check_unseen
 
 FOLDER = "confirm"

@@ -27,7 +27,7 @@ from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, SettingError
-from glosstune.trainables.files import trial_name
+from glosstune.spaces.files.atomic import trial_name
 
 SWEEP = "sweep.yaml"
 # Asking object storage costs a request.

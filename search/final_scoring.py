@@ -11,7 +11,7 @@ from glosstune.results.remote import fetch_file
 from glosstune.search.confirmation_plan import Confirmation, beam_width
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import join
+from glosstune.spaces.files.object_storage import join
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS

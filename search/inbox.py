@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from glosstune.search.workplace import Workplace
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 
 INBOX = "inbox"
 

@@ -20,7 +20,7 @@ from glosstune.search.sweep import Sweep
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, Interrupted
-from glosstune.spaces.object_storage import PROBE, ObjectFolder, join
+from glosstune.spaces.files.object_storage import PROBE, ObjectFolder, join
 
 _BEFORE_THE_FIRST_EVENT = {"manifest.json", "sweep.yaml", OWNER}
 

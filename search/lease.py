@@ -15,7 +15,7 @@ from typing import Any
 
 from glosstune.search.ownership import OWNER
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import ObjectFolder
+from glosstune.spaces.files.object_storage import ObjectFolder
 
 BEAT_S = 10.0
 # So long without a beat, and its driver is taken for dead.

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from glosstune.spaces.errors import FolderError
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 
 LOCK = "driver.lock"
 OWNER = "driver.json"

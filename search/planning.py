@@ -16,10 +16,10 @@ from glosstune.search.gpu_share import MOST_TRIALS
 from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.weights import Say, list_plans, with_weights
 from glosstune.spaces import SettingError
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.parameters import listed
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.files import write_whole
 
 # Fewer would make a sweep of one rung a lottery.
 _FEWEST_SAMPLES = 6

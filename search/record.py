@@ -12,7 +12,7 @@ from typing import Any
 
 from glosstune.results.remote import COMPACTED, EVENTS, THOUSANDS
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import ObjectFolder
+from glosstune.spaces.files.object_storage import ObjectFolder
 
 
 class Record:

@@ -9,7 +9,7 @@ from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.search.display import describe
 from glosstune.search.manifest import read_manifest
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import join
+from glosstune.spaces.files.object_storage import join
 
 _MOST_FAULTS = 5
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")

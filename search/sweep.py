@@ -22,7 +22,7 @@ from glosstune.search.sweep_rules import SETTINGS_PATHS, check_sweep
 from glosstune.search.yaml_data import parse_yaml, read_yaml
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.errors import shown, unknown_key
-from glosstune.spaces.object_storage import check_uri, is_uri
+from glosstune.spaces.files.object_storage import check_uri, is_uri
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables.settings import (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from glosstune.search.sweep import Sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError
-from glosstune.trainables.files import trial_name
+from glosstune.spaces.files.atomic import trial_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -29,7 +29,7 @@ from glosstune.search.sweep import AUTO, Sweep
 from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
-from glosstune.trainables.files import trial_name
+from glosstune.spaces.files.atomic import trial_name
 from glosstune.trainables.inputs import InputFile
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

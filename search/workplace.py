@@ -12,8 +12,8 @@ from glosstune.search.lease import leased
 from glosstune.search.ownership import LOCK, OWNER, Driven, owned
 from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
-from glosstune.spaces.object_storage import ObjectFolder, check_uri, is_uri, local_folder
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
 from glosstune.trainables.provenance import file_hash
 
 INPUTS = ("pretrained", "teacher")

@@ -2,9 +2,9 @@
 
 import json
 
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
-from glosstune.trainables.files import write_whole
 from glosstune.trainables.losses import ctc_floor, frames_needed
 
 

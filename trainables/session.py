@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
@@ -23,7 +24,6 @@ from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
 from glosstune.trainables.distillation import Distillation
 from glosstune.trainables.feeding import Feed
-from glosstune.trainables.files import write_whole
 from glosstune.trainables.floor import corpus_floor
 from glosstune.trainables.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.optimiser import (

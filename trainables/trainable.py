@@ -14,9 +14,9 @@ import torch
 from ray import tune
 
 from glosstune.spaces.errors import CheckpointError, FolderError
-from glosstune.spaces.object_storage import ObjectFolder, join, local_folder
+from glosstune.spaces.files.atomic import trial_name, write_whole
+from glosstune.spaces.files.object_storage import ObjectFolder, join, local_folder
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.files import trial_name, write_whole
 from glosstune.trainables.inputs import InputFile, with_inputs
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings

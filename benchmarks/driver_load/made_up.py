@@ -10,7 +10,7 @@ from typing import Any
 from ray import tune
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

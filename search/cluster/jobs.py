@@ -8,7 +8,7 @@ from filelock import FileLock
 from platformdirs import user_state_path
 
 from glosstune.spaces.errors import FolderError
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 
 
 @dataclass(frozen=True)

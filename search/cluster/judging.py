@@ -14,7 +14,7 @@ from glosstune.search.cluster.probe import MARK, find_version
 from glosstune.search.settings import ResourceSettings
 from glosstune.search.sweep import AUTO, Sweep
 from glosstune.spaces.errors import SettingError
-from glosstune.spaces.object_storage import is_uri
+from glosstune.spaces.files.object_storage import is_uri
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from glosstune.search.gpu_share import MOST_TRIALS
 from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_errors import problems, validated
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.object_storage import check_uri, is_uri, join
+from glosstune.spaces.files.object_storage import check_uri, is_uri, join
 
 Options = TypeVar("Options", bound=BaseModel)
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from glosstune.search.cluster.options import check_printable, command_comment, count_cpus
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.object_storage import is_uri
+from glosstune.spaces.files.object_storage import is_uri
 from glosstune.trainables.settings import Section
 
 

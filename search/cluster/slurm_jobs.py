@@ -10,7 +10,7 @@ from glosstune.search.cluster.options import sweep_text
 from glosstune.search.cluster.slurm import SlurmOptions, job_files, slurm_script
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import FolderError, SettingError, shown
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 
 # A job in one of these has a batch shell that can be told to save.
 _RUNNING = {"RUNNING", "SUSPENDED", "STOPPED"}

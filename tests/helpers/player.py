@@ -16,7 +16,7 @@ from ray import tune
 
 from glosstune.search import Sweep
 from glosstune.spaces.errors import CheckpointError
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

@@ -26,7 +26,7 @@ from glosstune.search.driving import write_sweep
 from glosstune.search.ownership import Driven
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.object_storage import ObjectFolder, join
+from glosstune.spaces.files.object_storage import ObjectFolder, join
 
 Run = Callable[..., int]
 Events = list[dict[str, Any]]

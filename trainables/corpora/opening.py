@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import SettingError
+from glosstune.spaces.files.cache import cache_folder
 from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
 from glosstune.trainables.corpora.phoenix import PhoenixCorpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack

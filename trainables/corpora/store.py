@@ -19,11 +19,11 @@ import pandas as pd
 import torch
 
 from glosstune.spaces.errors import CorpusError
+from glosstune.spaces.files.atomic import fill_once
 from glosstune.trainables.corpora.geometry import FACE_START, expand, face_mirror_order
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
-from glosstune.trainables.files import fill_once
 
 FORMAT = 2
 _LISTED = 10

@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from glosstune.models.freezing import first_trained
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import CheckpointError, FolderError
+from glosstune.spaces.files.atomic import fill_once, lock_of
+from glosstune.spaces.files.cache import cache_folder
 from glosstune.trainables.batching import EVALUATION_BATCH, Batch, collate
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.files import fill_once, lock_of
 from glosstune.trainables.precision import autocast, computes_bf16
 from glosstune.trainables.prefixes.building import PATIENCE_S, NoRoomError, build, run_frozen
 from glosstune.trainables.prefixes.room import mark_used, remove

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from glosstune.spaces.cache import cache_folder
 from glosstune.spaces.errors import FolderError, SettingError, unknown_key
+from glosstune.spaces.files.cache import cache_folder
 
 # As Arrow's URIs have them, which Ray takes too.
 OPTIONS = ("region", "scheme", "endpoint_override")

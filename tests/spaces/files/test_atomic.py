@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from glosstune.spaces import FolderError
-from glosstune.trainables.files import write_whole
+from glosstune.spaces.files.atomic import write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
