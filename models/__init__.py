@@ -7,13 +7,13 @@ from glosstune.spaces.lazy import import_later
 if TYPE_CHECKING:
     from glosstune.models.building import build_model
     from glosstune.models.freezing import freeze_until, progressive_stages, thaw, trainable_parameters
-    from glosstune.models.load_report import LoadEntry, LoadReport
     from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
-    from glosstune.models.pretrained import load_pretrained
     from glosstune.models.student import MobileNetV3Student
     from glosstune.models.teacher import I3DTeacher
     from glosstune.models.verification import Check, verify_model
-    from glosstune.models.weights_file import WeightsFile, read_weights, write_weights
+    from glosstune.models.weights.load_report import LoadEntry, LoadReport
+    from glosstune.models.weights.pretrained import load_pretrained
+    from glosstune.models.weights.weights_file import WeightsFile, read_weights, write_weights
 else:
     # The names of their layers are wanted where nothing is trained, and importing torch takes seconds.
     __getattr__, __dir__ = import_later(
@@ -21,13 +21,13 @@ else:
         {
             "building": ["build_model"],
             "freezing": ["freeze_until", "progressive_stages", "thaw", "trainable_parameters"],
-            "load_report": ["LoadEntry", "LoadReport"],
+            "weights.load_report": ["LoadEntry", "LoadReport"],
             "modalities": ["FEATURE_WIDTH", "MODALITY_WIDTHS"],
-            "pretrained": ["load_pretrained"],
+            "weights.pretrained": ["load_pretrained"],
             "student": ["MobileNetV3Student"],
             "teacher": ["I3DTeacher"],
             "verification": ["Check", "verify_model"],
-            "weights_file": ["WeightsFile", "read_weights", "write_weights"],
+            "weights.weights_file": ["WeightsFile", "read_weights", "write_weights"],
         },
     )
 

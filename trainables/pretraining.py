@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from glosstune.models import build_model
 from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
-from glosstune.models.weights_file import read_weights, write_weights
+from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
 from glosstune.trainables.alignment import frame_labels
 from glosstune.trainables.batching import Batch, collate, shuffled_batches

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from glosstune.models import build_model, load_pretrained
-from glosstune.models.weights_file import read_weights
+from glosstune.models.weights.weights_file import read_weights
 from glosstune.spaces import CheckpointError, SettingError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from glosstune.models import build_model
 from glosstune.models.recogniser import State
-from glosstune.models.weights_file import read_weights, write_weights
+from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.batching import collate

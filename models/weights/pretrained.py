@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glosstune.models.kernels import ADAPTATIONS
-from glosstune.models.load_plan import LoadPlan, units
-from glosstune.models.load_report import LoadEntry, LoadReport
 from glosstune.models.masking import MaskedBatchNorm
-from glosstune.models.namings import OUR_NAMES, Translation, kind_of, translate
 from glosstune.models.recogniser import Recogniser, likeliest
 from glosstune.models.temporal import ConvNorm
-from glosstune.models.weights_file import WeightsFile, read_weights
+from glosstune.models.weights.kernels import ADAPTATIONS
+from glosstune.models.weights.load_plan import LoadPlan, units
+from glosstune.models.weights.load_report import LoadEntry, LoadReport
+from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, translate
+from glosstune.models.weights.weights_file import WeightsFile, read_weights
 from glosstune.spaces.errors import CheckpointError, SettingError, shown
 
 

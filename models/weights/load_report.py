@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from glosstune.models.weights_record import differences, plain
+from glosstune.models.weights.weights_record import differences, plain
 
 Status = Literal["taken", "adapted", "skipped", "missing"]
 STATUSES: tuple[Status, ...] = get_args(Status)

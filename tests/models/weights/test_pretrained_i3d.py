@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models import LoadReport, build_model, load_pretrained
-from glosstune.models.kernels import ADAPTATIONS
 from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.teacher import INCEPTION_CHANNELS
 from glosstune.models.temporal import ConvNorm
+from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.spaces.errors import CheckpointError
 
 State = dict[str, Tensor]

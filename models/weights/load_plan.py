@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from glosstune.models.kernels import Misfit, fit
-from glosstune.models.load_report import LoadEntry
-from glosstune.models.namings import Found
 from glosstune.models.temporal import ConvNorm
+from glosstune.models.weights.kernels import Misfit, fit
+from glosstune.models.weights.load_report import LoadEntry
+from glosstune.models.weights.namings import Found
 
 ABSENT = "not in the file"
 NO_KERNEL = "without the kernel of their convolution"

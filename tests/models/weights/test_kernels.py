@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from glosstune.models.kernels import ADAPTATIONS, fit
 from glosstune.models.masking import Frames
 from glosstune.models.temporal import ConvNorm
+from glosstune.models.weights.kernels import ADAPTATIONS, fit
 
 
 @pytest.mark.parametrize(("taps", "ours"), [(1, 1), (3, 3), (3, 5)])

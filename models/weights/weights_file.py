@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from glosstune.models.weights_record import plain, recorded_by
+from glosstune.models.weights.weights_record import plain, recorded_by
 from glosstune.spaces.errors import CheckpointError, FolderError, shown
 
 TORCH_ENDINGS = (".pt", ".pth", ".pth.tar")
