@@ -34,7 +34,7 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import is_uri, join
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.provenance import check_unseen
+from glosstune.trainables.corpora.provenance import check_unseen
 
 FOLDER = "confirm"
 PLAN = "plan.json"

@@ -19,7 +19,7 @@ from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError, CorpusError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.provenance import file_hash
+from glosstune.trainables.corpora.provenance import file_hash
 
 COMPARED = ("train_loss", "wer")
 

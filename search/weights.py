@@ -14,8 +14,8 @@ from glosstune.spaces.errors import shown
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.corpora.provenance import file_hash
 from glosstune.trainables.pretraining import pretrained_weights, write_pretrained
-from glosstune.trainables.provenance import file_hash
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.starting import starting_model
 from glosstune.trainables.strategy import thaw_epochs, thaw_for

@@ -14,7 +14,7 @@ from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
-from glosstune.trainables.provenance import file_hash
+from glosstune.trainables.corpora.provenance import file_hash
 
 INPUTS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.

@@ -27,10 +27,10 @@ from glosstune.trainables.alignment import frame_labels
 from glosstune.trainables.batching import Batch, collate, shuffled_batches
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.opening import default_cache
+from glosstune.trainables.corpora.provenance import file_hash, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.optimiser import build_optimiser, set_learning_rate
 from glosstune.trainables.precision import autocast
-from glosstune.trainables.provenance import file_hash, training_recordings
 from glosstune.trainables.schedule import learning_rate_factor
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.signs import Signs, labelled_signs

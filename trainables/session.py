@@ -19,6 +19,7 @@ from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
@@ -36,7 +37,6 @@ from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.prefetching import prefetched
 from glosstune.trainables.prefixes import PrefixCache, PrefixStore
-from glosstune.trainables.provenance import check_unseen, training_recordings
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.settings import TrialSettings

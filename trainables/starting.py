@@ -3,8 +3,8 @@
 from glosstune.models import LoadReport, build_model, load_pretrained
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces import STRATEGIES
+from glosstune.trainables.corpora.provenance import check_unseen
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.provenance import check_unseen
 from glosstune.trainables.settings import TrialSettings
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.provenance import training_recordings
+from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import CorpusSettings, ModelSettings, TrialSettings
 
