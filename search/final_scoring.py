@@ -15,8 +15,8 @@ from glosstune.spaces.files.object_storage import join
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS
-from glosstune.trainables.phoenix_scoring import CLEAN_UPS
-from glosstune.trainables.scoring import word_error_rate
+from glosstune.trainables.ctc.phoenix_scoring import CLEAN_UPS
+from glosstune.trainables.ctc.scoring import word_error_rate
 
 
 def score_parts(place: str, plan: Confirmation, parts: Mapping[str, Sweep]) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.ctc.floor import corpus_floor, infeasible_rows
 from glosstune.trainables.exporting import load_recogniser
-from glosstune.trainables.floor import corpus_floor, infeasible_rows
 from glosstune.trainables.posteriors import open_teacher, teacher_posteriors
 from glosstune.trainables.settings import TrialSettings
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
-    from glosstune.trainables.decoding import greedy_decode
+    from glosstune.trainables.ctc.decoding import greedy_decode
+    from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
     from glosstune.trainables.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
-    from glosstune.trainables.scoring import ErrorRates, word_error_rate
     from glosstune.trainables.session import TrainingSession
     from glosstune.trainables.settings import (
         CorpusSettings,
@@ -23,9 +23,9 @@ else:
     __getattr__, __dir__ = import_later(
         __name__,
         {
-            "decoding": ["greedy_decode"],
+            "ctc.decoding": ["greedy_decode"],
             "exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
-            "scoring": ["ErrorRates", "word_error_rate"],
+            "ctc.scoring": ["ErrorRates", "word_error_rate"],
             "session": ["TrainingSession"],
             "settings": [
                 "CorpusSettings",

@@ -13,10 +13,10 @@ from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, S
 from glosstune.trainables.batching import sorted_batches
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
+from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.recognising import recognise, score
-from glosstune.trainables.scoring import ErrorRates
 from glosstune.trainables.settings import CorpusSettings
 
 BATCH_SIZES = (1, 16)

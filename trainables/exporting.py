@@ -17,7 +17,7 @@ from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.vocabulary import Vocabulary
-from glosstune.trainables.decoding import greedy_decode
+from glosstune.trainables.ctc.decoding import greedy_decode
 from glosstune.trainables.precision import autocast
 from glosstune.trainables.settings import TrialSettings
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CorpusError
-from glosstune.trainables.alignment import uniform_cuts
 from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
 from glosstune.trainables.corpora.layout import (
@@ -31,8 +30,9 @@ from glosstune.trainables.corpora.recognition import recognise_layout
 from glosstune.trainables.corpora.store import full_features
 from glosstune.trainables.corpora.utterance import Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
+from glosstune.trainables.ctc.alignment import uniform_cuts
+from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
 from glosstune.trainables.findings import Finding, judge_corpus
-from glosstune.trainables.losses import ctc_floor, frames_needed
 from glosstune.trainables.settings import CorpusSettings
 
 STRIDES = (1, 2, 4, 8, 16)

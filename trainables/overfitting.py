@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
-from glosstune.trainables.floor import infeasible_rows
+from glosstune.trainables.ctc.floor import infeasible_rows
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import (
     CorpusSettings,

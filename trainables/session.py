@@ -22,11 +22,12 @@ from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
-from glosstune.trainables.decoding import beam_decode, blank_frames, greedy_decode
+from glosstune.trainables.ctc.decoding import beam_decode, blank_frames, greedy_decode
+from glosstune.trainables.ctc.floor import corpus_floor
+from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
+from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.distillation import Distillation
 from glosstune.trainables.feeding import Feed
-from glosstune.trainables.floor import corpus_floor
-from glosstune.trainables.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.optimiser import (
     build_optimiser,
     discriminative_factors,
@@ -38,7 +39,6 @@ from glosstune.trainables.precision import autocast
 from glosstune.trainables.prefetching import prefetched
 from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
-from glosstune.trainables.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.starting import starting_model
 from glosstune.trainables.strategy import thaw_epochs, thaw_for

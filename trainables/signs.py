@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CorpusError, SettingError
-from glosstune.trainables.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
 from glosstune.trainables.batching import EVALUATION_BATCH, FrameSource, collate, sorted_batches
 from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
 from glosstune.trainables.corpora.opening import open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus
+from glosstune.trainables.ctc.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
 from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
 

@@ -7,7 +7,7 @@ import pytest
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.floor import corpus_floor
+from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.overfitting import PRESETS, OverfitSettings, _warnings, choose_samples, overfit
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.settings import CorpusSettings, Gains, ModelSettings

@@ -16,7 +16,7 @@ from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.batching import collate
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.losses import frames_needed
+from glosstune.trainables.ctc.losses import frames_needed
 from glosstune.trainables.session import METRICS
 from glosstune.trainables.settings import CorpusSettings
 

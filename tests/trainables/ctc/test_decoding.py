@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.trainables import greedy_decode
-from glosstune.trainables.decoding import beam_decode, blank_frames
+from glosstune.trainables.ctc.decoding import beam_decode, blank_frames
 
 PATHS = st.lists(st.integers(0, 4), min_size=1, max_size=30)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.phoenix_scoring import CLEAN_UPS, clean_phoenix2014, clean_phoenix2014t
+from glosstune.trainables.ctc.phoenix_scoring import CLEAN_UPS, clean_phoenix2014, clean_phoenix2014t
 
 
 @pytest.mark.parametrize(

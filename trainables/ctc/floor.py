@@ -5,7 +5,7 @@ import json
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
-from glosstune.trainables.losses import ctc_floor, frames_needed
+from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
 
 
 def infeasible_rows(corpus: PackedCorpus, split: Split, time_stride: int) -> list[int]:

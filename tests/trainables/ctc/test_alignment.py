@@ -9,8 +9,8 @@ from ctc_paths import collapse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.alignment import aligned_cuts, ctc_spans, frame_labels, uniform_cuts
-from glosstune.trainables.losses import frames_needed
+from glosstune.trainables.ctc.alignment import aligned_cuts, ctc_spans, frame_labels, uniform_cuts
+from glosstune.trainables.ctc.losses import frames_needed
 
 
 def _log_probs(frames: int, classes: int, seed: int) -> npt.NDArray[np.float32]:

@@ -7,7 +7,7 @@ from ctc_paths import collapse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.losses import ctc_floor, ctc_loss, frames_needed
+from glosstune.trainables.ctc.losses import ctc_floor, ctc_loss, frames_needed
 
 TARGETS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 
