@@ -34,10 +34,10 @@ from glosstune.models import build_model, load_pretrained
 from glosstune.search import Sweep, load_sweep, with_weights
 from glosstune.spaces import STRATEGIES
 from glosstune.trainables import greedy_decode, word_error_rate
-from glosstune.trainables.batching import Batch, collate
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.batching import Batch, collate
+from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.precision import autocast
 from glosstune.trainables.strategy import thaw_epochs, thaw_for
 
 WORKERS = 2

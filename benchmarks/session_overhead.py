@@ -25,10 +25,10 @@ from torch import nn
 from glosstune.models import build_model
 from glosstune.search import load_sweep
 from glosstune.trainables import greedy_decode, word_error_rate
-from glosstune.trainables.batching import collate, shuffled_batches, sorted_batches
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.batching import collate, shuffled_batches, sorted_batches
+from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.precision import autocast
 
 WARM_EPOCHS = 1
 

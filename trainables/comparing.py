@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, SettingError, shown
-from glosstune.trainables.batching import sorted_batches
+from glosstune.trainables.batches.batching import sorted_batches
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
 from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
-from glosstune.trainables.precision import autocast
 from glosstune.trainables.recognising import recognise, score
 from glosstune.trainables.settings import CorpusSettings
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CorpusError
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
 from glosstune.trainables.corpora.layout import (
     BASE_WIDTH,

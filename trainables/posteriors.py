@@ -20,12 +20,12 @@ from torch import Tensor
 
 from glosstune.spaces.errors import CheckpointError, SettingError, shown
 from glosstune.spaces.files.atomic import fill_once, reserve
-from glosstune.trainables.batching import EVALUATION_BATCH, collate, sorted_batches
+from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sorted_batches
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import check_unseen, file_hash
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
-from glosstune.trainables.precision import autocast
 from glosstune.trainables.recognising import score
 from glosstune.trainables.settings import TrialSettings
 

@@ -23,14 +23,14 @@ from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
-from glosstune.trainables.batching import Batch, collate, shuffled_batches
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.batching import Batch, collate, shuffled_batches
+from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import file_hash, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import frame_labels
 from glosstune.trainables.optimiser import build_optimiser, set_learning_rate
-from glosstune.trainables.precision import autocast
 from glosstune.trainables.schedule import learning_rate_factor
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.signs import Signs, labelled_signs

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from glosstune.trainables.batching import EVALUATION_BATCH, collate, sorted_batches
+from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sorted_batches
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.decoding import greedy_decode
 from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.exporting import TrainedRecogniser
-from glosstune.trainables.precision import autocast
 
 
 def score(recogniser: TrainedRecogniser, corpus: PackedCorpus) -> ErrorRates:

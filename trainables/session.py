@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.trainables.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
+from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
+from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.precision import autocast
+from glosstune.trainables.batches.prefetching import prefetched
 from glosstune.trainables.checkpoints import read_checkpoint
-from glosstune.trainables.conditioning import Conditioning
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
@@ -35,8 +37,6 @@ from glosstune.trainables.optimiser import (
     step_where_finite,
 )
 from glosstune.trainables.posteriors import open_teacher
-from glosstune.trainables.precision import autocast
-from glosstune.trainables.prefetching import prefetched
 from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.settings import TrialSettings

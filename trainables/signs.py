@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CorpusError, SettingError
-from glosstune.trainables.batching import EVALUATION_BATCH, FrameSource, collate, sorted_batches
+from glosstune.trainables.batches.batching import EVALUATION_BATCH, FrameSource, collate, sorted_batches
 from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
 from glosstune.trainables.corpora.opening import open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus

@@ -8,9 +8,9 @@ import torch
 from glosstune.models import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables import ModelSettings, TrainingSession, TrialSettings, export_checkpoint, load_recogniser
-from glosstune.trainables.batching import collate
+from glosstune.trainables.batches.batching import collate
+from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.precision import autocast
 from glosstune.trainables.settings import CorpusSettings
 
 

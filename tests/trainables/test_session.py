@@ -14,7 +14,7 @@ from glosstune.models.recogniser import State
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
-from glosstune.trainables.batching import collate
+from glosstune.trainables.batches.batching import collate
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.ctc.losses import frames_needed
 from glosstune.trainables.session import METRICS

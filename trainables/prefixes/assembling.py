@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from glosstune.trainables.batching import Batch, pad, padded_length
+from glosstune.trainables.batches.batching import Batch, pad, padded_length
 from glosstune.trainables.prefixes.augmenting import Activations, augment_activations
 
 

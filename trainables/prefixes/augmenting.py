@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glosstune.trainables.augmentation import SPEED, TIME_MASK_SHARE, TIME_MASKS
+from glosstune.trainables.batches.augmentation import SPEED, TIME_MASK_SHARE, TIME_MASKS
 
 # Standard deviation of the logarithm of a channel's loudness.
 LOUDNESS = 0.1

@@ -11,7 +11,7 @@ from filelock import FileLock
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import reserve
-from glosstune.trainables.batching import Batch, sorted_batches
+from glosstune.trainables.batches.batching import Batch, sorted_batches
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.prefixes.room import make_room
 from glosstune.trainables.prefixes.store import ROWS, PrefixStore, part_file

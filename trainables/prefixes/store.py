@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CheckpointError
-from glosstune.trainables.batching import Batch
+from glosstune.trainables.batches.batching import Batch
 from glosstune.trainables.prefixes.assembling import assemble
 
 FORMAT = 2

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.augmentation import augment_frames, mask_features
-from glosstune.trainables.batching import collate, shuffled_batches, sorted_batches
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.augmentation import augment_frames, mask_features
+from glosstune.trainables.batches.batching import collate, shuffled_batches, sorted_batches
+from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.geometry import derive, expand
 from glosstune.trainables.settings import AUGMENTATIONS, Gains

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.prefetching import prefetched
+from glosstune.trainables.batches.prefetching import prefetched
 
 
 @given(st.lists(st.integers()))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from glosstune.models.recogniser import State
-from glosstune.trainables.augmentation import augment_frames, mask_features
-from glosstune.trainables.conditioning import Conditioning
+from glosstune.trainables.batches.augmentation import augment_frames, mask_features
+from glosstune.trainables.batches.conditioning import Conditioning
 
 EVALUATION_BATCH = 32
 BATCHES_A_POOL = 8

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from glosstune.trainables.conditioning import Conditioning, feature_gains
+from glosstune.trainables.batches.conditioning import Conditioning, feature_gains
 from glosstune.trainables.corpora.geometry import expand
 from glosstune.trainables.settings import Gains
 

@@ -1,0 +1,1 @@
+"""From utterances of a packed corpus to the batches that a model trains on."""
