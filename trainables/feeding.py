@@ -8,11 +8,11 @@ import torch
 
 from glosstune.models.freezing import first_trained
 from glosstune.models.recogniser import Recogniser
+from glosstune.trainables.activations import PrefixStore, augment_batch
 from glosstune.trainables.batches.batching import Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.prefixes import PrefixStore, augment_batch
 from glosstune.trainables.settings import TrainingSettings
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.trainables.activations import PrefixCache, PrefixStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
@@ -37,7 +38,6 @@ from glosstune.trainables.optimiser import (
     step_where_finite,
 )
 from glosstune.trainables.posteriors import open_teacher
-from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.starting import starting_model

@@ -8,8 +8,8 @@ import torch
 from glosstune.models import freeze_until
 from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
 from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables.activations import PrefixCache, PrefixStore
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.prefixes import PrefixCache, PrefixStore
 
 CPU = torch.device("cpu")
 LAYERS = {"teacher": TEACHER_LAYERS, "student": STUDENT_LAYERS}

@@ -11,10 +11,10 @@ from filelock import FileLock
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import reserve
+from glosstune.trainables.activations.eviction import make_room
+from glosstune.trainables.activations.store import ROWS, PrefixStore, part_file
 from glosstune.trainables.batches.batching import Batch, sorted_batches
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.prefixes.room import make_room
-from glosstune.trainables.prefixes.store import ROWS, PrefixStore, part_file
 
 # Waiting for another process costs no more than to do the same work, unless that process hangs.
 PATIENCE_S = 600.0

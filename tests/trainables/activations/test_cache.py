@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from glosstune.models import build_model, freeze_until, thaw, write_weights
 from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables.activations import PrefixCache, PrefixStore
+from glosstune.trainables.activations import cache as cache_module
+from glosstune.trainables.activations.store import COMPLETE, part_file
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.feeding import Feed
-from glosstune.trainables.prefixes import PrefixCache, PrefixStore
-from glosstune.trainables.prefixes import cache as cache_module
-from glosstune.trainables.prefixes.store import COMPLETE, part_file
 
 
 @pytest.fixture(scope="module")

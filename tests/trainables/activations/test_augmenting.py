@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.prefixes.augmenting import augment_activations, stretch
+from glosstune.trainables.activations.augmenting import augment_activations, stretch
 from glosstune.trainables.settings import ACTIVATION_AUGMENTATIONS
 
 

@@ -15,13 +15,13 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.atomic import fill_once, lock_of
 from glosstune.spaces.files.cache import cache_folder
+from glosstune.trainables.activations.building import PATIENCE_S, NoRoomError, build, run_frozen
+from glosstune.trainables.activations.eviction import mark_used, remove
+from glosstune.trainables.activations.store import COMPLETE, FORMAT, PrefixStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast, computes_bf16
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.prefixes.building import PATIENCE_S, NoRoomError, build, run_frozen
-from glosstune.trainables.prefixes.room import mark_used, remove
-from glosstune.trainables.prefixes.store import COMPLETE, FORMAT, PrefixStore
 from glosstune.trainables.settings import TrialSettings
 
 Say = Callable[[str], None]

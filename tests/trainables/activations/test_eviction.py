@@ -9,8 +9,8 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.prefixes.room import make_room, mark_used, remove
-from glosstune.trainables.prefixes.store import COMPLETE, hold
+from glosstune.trainables.activations.eviction import make_room, mark_used, remove
+from glosstune.trainables.activations.store import COMPLETE, hold
 
 
 def _store(home: Path, name: str, size: int, used: int) -> Path:

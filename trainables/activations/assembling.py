@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
+from glosstune.trainables.activations.augmenting import Activations, augment_activations
 from glosstune.trainables.batches.batching import Batch, pad, padded_length
-from glosstune.trainables.prefixes.augmenting import Activations, augment_activations
 
 
 def assemble(

@@ -13,12 +13,12 @@ from frozen_trials import find_store, stores_in, trial_of
 
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession
+from glosstune.trainables.activations import PrefixStore
+from glosstune.trainables.activations import cache as cache_module
+from glosstune.trainables.activations import store as store_module
+from glosstune.trainables.activations.eviction import make_room
+from glosstune.trainables.activations.store import COMPLETE, part_file
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.prefixes import PrefixStore
-from glosstune.trainables.prefixes import cache as cache_module
-from glosstune.trainables.prefixes import store as store_module
-from glosstune.trainables.prefixes.room import make_room
-from glosstune.trainables.prefixes.store import COMPLETE, part_file
 
 
 def test_builders_at_once_make_one_store(tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]) -> None:

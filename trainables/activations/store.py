@@ -22,8 +22,8 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.activations.assembling import assemble
 from glosstune.trainables.batches.batching import Batch
-from glosstune.trainables.prefixes.assembling import assemble
 
 FORMAT = 2
 COMPLETE = "prefix.json"

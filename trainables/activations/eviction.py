@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from glosstune.trainables.prefixes.store import COMPLETE, hold
+from glosstune.trainables.activations.store import COMPLETE, hold
 
 # Bytes of the disk that stay free for checkpoints.
 LEFT_FREE = 1 << 30
