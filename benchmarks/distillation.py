@@ -31,7 +31,7 @@ from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.store import SampledCorpus
 from glosstune.trainables.distillation import Distillation, frame_divergence
-from glosstune.trainables.exporting import export_checkpoint, load_recogniser
+from glosstune.trainables.export.exporting import export_checkpoint, load_recogniser
 from glosstune.trainables.settings import DistillationSettings
 
 TEACHER = {"strategy": "full-finetune", "learning_rate": 2e-4, "warmup_epochs": 1, "dropout": 0.4}

@@ -9,7 +9,7 @@ import pandas as pd
 from glosstune.results.table import format_table
 from glosstune.search.sweep import load_sweep
 from glosstune.spaces.errors import SettingError
-from glosstune.trainables.comparing import MeasuredModel, ModelComparison
+from glosstune.trainables.export.comparing import MeasuredModel, ModelComparison
 from glosstune.trainables.settings import CorpusSettings
 
 # What may differ where a corpus has moved. The other keys decide which utterances dev has, or belong to a model.

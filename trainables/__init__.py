@@ -7,7 +7,7 @@ from glosstune.spaces.lazy import import_later
 if TYPE_CHECKING:
     from glosstune.trainables.ctc.decoding import greedy_decode
     from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
-    from glosstune.trainables.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
+    from glosstune.trainables.export.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
     from glosstune.trainables.session import TrainingSession
     from glosstune.trainables.settings import (
         CorpusSettings,
@@ -24,7 +24,7 @@ else:
         __name__,
         {
             "ctc.decoding": ["greedy_decode"],
-            "exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
+            "export.exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
             "ctc.scoring": ["ErrorRates", "word_error_rate"],
             "session": ["TrainingSession"],
             "settings": [

@@ -25,8 +25,8 @@ from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import check_unseen, file_hash
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
-from glosstune.trainables.recognising import score
+from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
+from glosstune.trainables.export.recognising import score
 from glosstune.trainables.settings import TrialSettings
 
 FORMAT = 1

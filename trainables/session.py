@@ -21,7 +21,6 @@ from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuff
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.batches.prefetching import prefetched
-from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
@@ -30,6 +29,7 @@ from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.distillation import Distillation
+from glosstune.trainables.export.checkpoints import read_checkpoint
 from glosstune.trainables.feeding import Feed
 from glosstune.trainables.optimiser import (
     build_optimiser,

@@ -12,8 +12,9 @@ import torch
 from glosstune.models import read_weights, write_weights
 from glosstune.search.comparing import place_corpus
 from glosstune.spaces.errors import SettingError
-from glosstune.trainables import ModelSettings, TrainingSession, TrialSettings, comparing, export_checkpoint
+from glosstune.trainables import ModelSettings, TrainingSession, TrialSettings, export_checkpoint
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.export import comparing
 from glosstune.trainables.settings import CorpusSettings
 
 Run = Callable[..., int]

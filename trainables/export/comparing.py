@@ -15,8 +15,8 @@ from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
 from glosstune.trainables.ctc.scoring import ErrorRates
-from glosstune.trainables.exporting import TrainedRecogniser, load_recogniser
-from glosstune.trainables.recognising import recognise, score
+from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
+from glosstune.trainables.export.recognising import recognise, score
 from glosstune.trainables.settings import CorpusSettings
 
 BATCH_SIZES = (1, 16)

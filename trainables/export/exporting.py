@@ -15,10 +15,10 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError, shown
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
-from glosstune.trainables.checkpoints import read_checkpoint
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.decoding import greedy_decode
+from glosstune.trainables.export.checkpoints import read_checkpoint
 from glosstune.trainables.settings import TrialSettings
 
 # Beside the tensors of the model itself.

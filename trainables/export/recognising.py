@@ -9,7 +9,7 @@ from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.decoding import greedy_decode
 from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
-from glosstune.trainables.exporting import TrainedRecogniser
+from glosstune.trainables.export.exporting import TrainedRecogniser
 
 
 def score(recogniser: TrainedRecogniser, corpus: PackedCorpus) -> ErrorRates:

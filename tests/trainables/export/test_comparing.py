@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from glosstune.models import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, SettingError
-from glosstune.trainables import TrainingSession, TrialSettings, comparing, export_checkpoint, word_error_rate
-from glosstune.trainables.comparing import Candidate, ModelComparison, compare_models, spread_rows, time_in_turn
+from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint, word_error_rate
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.export import comparing
+from glosstune.trainables.export.comparing import Candidate, ModelComparison, compare_models, spread_rows, time_in_turn
 from glosstune.trainables.settings import CorpusSettings
 
 SessionAndFile = tuple[TrainingSession, Path]

@@ -1,0 +1,1 @@
+"""A trained recogniser handed on, read again, and set beside others."""
