@@ -30,7 +30,7 @@ from glosstune.trainables import TrainingSession
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.store import SampledCorpus
-from glosstune.trainables.distillation import Distillation, frame_divergence
+from glosstune.trainables.distillation.distillation import Distillation, frame_divergence
 from glosstune.trainables.export.exporting import export_checkpoint, load_recogniser
 from glosstune.trainables.settings import DistillationSettings
 

@@ -16,8 +16,8 @@ from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.ctc.floor import corpus_floor, infeasible_rows
+from glosstune.trainables.distillation.posteriors import open_teacher, teacher_posteriors
 from glosstune.trainables.export.exporting import load_recogniser
-from glosstune.trainables.posteriors import open_teacher, teacher_posteriors
 from glosstune.trainables.settings import TrialSettings
 
 

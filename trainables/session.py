@@ -28,7 +28,8 @@ from glosstune.trainables.ctc.decoding import beam_decode, blank_frames, greedy_
 from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
 from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
-from glosstune.trainables.distillation import Distillation
+from glosstune.trainables.distillation.distillation import Distillation
+from glosstune.trainables.distillation.posteriors import open_teacher
 from glosstune.trainables.export.checkpoints import read_checkpoint
 from glosstune.trainables.feeding import Feed
 from glosstune.trainables.optimiser import (
@@ -37,7 +38,6 @@ from glosstune.trainables.optimiser import (
     set_learning_rate,
     step_where_finite,
 )
-from glosstune.trainables.posteriors import open_teacher
 from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.starting import starting_model

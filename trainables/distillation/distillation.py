@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.vocabulary import BLANK
-from glosstune.trainables.posteriors import Posteriors, likeness, teacher_posteriors
+from glosstune.trainables.distillation.posteriors import Posteriors, likeness, teacher_posteriors
 from glosstune.trainables.settings import DistillationSettings, TrialSettings
 
 Indices = npt.NDArray[np.int64]

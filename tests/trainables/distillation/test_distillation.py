@@ -14,8 +14,8 @@ from glosstune.models import read_weights, write_weights
 from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint, load_recogniser
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.vocabulary import BLANK
-from glosstune.trainables.distillation import Distillation, frame_divergence, taught_by
-from glosstune.trainables.posteriors import likeness
+from glosstune.trainables.distillation.distillation import Distillation, frame_divergence, taught_by
+from glosstune.trainables.distillation.posteriors import likeness
 from glosstune.trainables.settings import CorpusSettings, DistillationSettings
 
 STRIDES = st.sampled_from([1, 2, 4, 8, 16])

@@ -14,9 +14,10 @@ import torch
 
 from glosstune.models import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, GlosstuneError, SettingError
-from glosstune.trainables import TrainingSession, TrialSettings, load_recogniser, posteriors, word_error_rate
+from glosstune.trainables import TrainingSession, TrialSettings, load_recogniser, word_error_rate
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.posteriors import Posteriors, likeness, open_teacher, teacher_posteriors
+from glosstune.trainables.distillation import posteriors
+from glosstune.trainables.distillation.posteriors import Posteriors, likeness, open_teacher, teacher_posteriors
 from glosstune.trainables.settings import CorpusSettings
 
 Change = Callable[[dict[str, object]], None]
