@@ -38,7 +38,7 @@ from glosstune.trainables.batches.batching import Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.strategy import thaw_epochs, thaw_for
+from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 WORKERS = 2
 LIMIT_S = 900

@@ -26,7 +26,7 @@ from ray.tune import ExperimentAnalysis
 from suite import Ratio, write_ratios
 
 from glosstune.results import load_results, write_report
-from glosstune.trainables.session import METRICS
+from glosstune.trainables.training.session import METRICS
 
 
 class Idle(tune.Trainable):

@@ -32,7 +32,7 @@ from glosstune.search.driving import drive, write_sweep
 from glosstune.search.suggestion import Suggester, freeze
 from glosstune.search.trial_state import TrialState
 from glosstune.search.workplace import Workplace
-from glosstune.trainables.session import METRICS
+from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"
 

@@ -30,9 +30,9 @@ from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name
-from glosstune.trainables.inputs import InputFile
-from glosstune.trainables.session import METRICS
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
+from glosstune.trainables.training.input_files import InputFile
+from glosstune.trainables.training.session import METRICS
 
 # SIGUSR1, which Windows lacks, is what SLURM can be told to send before a job's time is up.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]

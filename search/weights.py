@@ -17,8 +17,8 @@ from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.provenance import file_hash
 from glosstune.trainables.pretraining import pretrained_weights, write_pretrained
 from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.starting import starting_model
-from glosstune.trainables.strategy import thaw_epochs, thaw_for
+from glosstune.trainables.training.initial_model import starting_model
+from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 Say = Callable[[str], None]
 

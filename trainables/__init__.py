@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from glosstune.trainables.ctc.decoding import greedy_decode
     from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
     from glosstune.trainables.export.exporting import TrainedRecogniser, export_checkpoint, load_recogniser
-    from glosstune.trainables.session import TrainingSession
     from glosstune.trainables.settings import (
         CorpusSettings,
         Gains,
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
         TunedSettings,
     )
     from glosstune.trainables.trainable import CTCTrainable
+    from glosstune.trainables.training.session import TrainingSession
 else:
     # Settings need neither torch nor Ray, training no Ray; each takes seconds to import.
     __getattr__, __dir__ = import_later(
@@ -26,7 +26,7 @@ else:
             "ctc.decoding": ["greedy_decode"],
             "export.exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
             "ctc.scoring": ["ErrorRates", "word_error_rate"],
-            "session": ["TrainingSession"],
+            "training.session": ["TrainingSession"],
             "settings": [
                 "CorpusSettings",
                 "Gains",

@@ -11,7 +11,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
 from glosstune.trainables.ctc.floor import infeasible_rows
-from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import (
     CorpusSettings,
     ModelSettings,
@@ -21,6 +20,7 @@ from glosstune.trainables.settings import (
     TunedSettings,
     Unit,
 )
+from glosstune.trainables.training.session import TrainingSession
 
 LARGE_GRADIENT = 100.0
 LEARNED_LOSS = 0.1

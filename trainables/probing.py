@@ -7,8 +7,8 @@ from typing import Any
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
 from glosstune.trainables.findings import GAINS, Finding
 from glosstune.trainables.overfitting import choose_samples
-from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import Gains, TrialSettings
+from glosstune.trainables.training.session import TrainingSession
 
 SAMPLES, STEPS = 8, 100
 # Of the way from the CTC floor to loss 0. Sound recipes of both models pass the first within 60 steps, those with a

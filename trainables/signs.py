@@ -15,8 +15,8 @@ from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
 from glosstune.trainables.corpora.opening import open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
-from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.session import TrainingSession
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.atomic import trial_name, write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, join, local_folder
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.inputs import InputFile, with_inputs
-from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.input_files import InputFile, with_inputs
+from glosstune.trainables.training.session import TrainingSession
 
 OUT_OF_MEMORY = "out of memory"
 

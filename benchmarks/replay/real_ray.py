@@ -15,7 +15,7 @@ from ray import tune
 
 from glosstune.search.sweep import Sweep
 from glosstune.search.tuning import run_trials
-from glosstune.trainables.session import METRICS
+from glosstune.trainables.training.session import METRICS
 from replay.contestants import with_settings
 from replay.ours import Ours
 from replay.simulator import Clock, Method, simulate

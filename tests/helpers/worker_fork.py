@@ -14,7 +14,7 @@ SETUP = "ray/_private/workers/setup_worker.py"
 CONTEXT = "--serialized-runtime-env-context="
 PRELOADED = [
     "glosstune.search.sweep",
-    "glosstune.trainables.session",
+    "glosstune.trainables.training.session",
     "google.protobuf",
     "grpc",
     "jsonschema",

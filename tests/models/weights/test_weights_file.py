@@ -17,8 +17,8 @@ from glosstune.models import build_model, read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.provenance import training_recordings
-from glosstune.trainables.session import TrainingSession
 from glosstune.trainables.settings import CorpusSettings, ModelSettings, TrialSettings
+from glosstune.trainables.training.session import TrainingSession
 
 TENSORS = {"stem.0.weight": torch.arange(6.0).view(1, 2, 3), "stem.0.bias": torch.tensor([0.5])}
 RECORDED = {

@@ -17,7 +17,7 @@ from glosstune.trainables.activations import PrefixCache, PrefixStore
 from glosstune.trainables.activations import cache as cache_module
 from glosstune.trainables.activations.store import COMPLETE, part_file
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.feeding import Feed
+from glosstune.trainables.training.feed import Feed
 
 
 @pytest.fixture(scope="module")

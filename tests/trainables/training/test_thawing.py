@@ -8,10 +8,10 @@ from glosstune.models import build_model, progressive_stages
 from glosstune.models.layers import TEACHER_LAYERS
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces import SettingError
-from glosstune.trainables.optimiser import build_optimiser, discriminative_factors, set_learning_rate
-from glosstune.trainables.schedule import thaw_factor
 from glosstune.trainables.settings import TrainingSettings, TrialSettings
-from glosstune.trainables.strategy import thaw_epochs, thaw_for
+from glosstune.trainables.training.optimiser import build_optimiser, discriminative_factors, set_learning_rate
+from glosstune.trainables.training.schedule import thaw_factor
+from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 TEACHER = build_model("teacher", 9, width=0.25)
 STUDENT = build_model("student", 9, width=0.25)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.trainables.schedule import FINAL_FACTOR, learning_rate_factor
+from glosstune.trainables.training.schedule import FINAL_FACTOR, learning_rate_factor
 
 
 def _factor(progress: float, **changes: object) -> float:

@@ -31,17 +31,17 @@ from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.distillation.distillation import Distillation
 from glosstune.trainables.distillation.posteriors import open_teacher
 from glosstune.trainables.export.checkpoints import read_checkpoint
-from glosstune.trainables.feeding import Feed
-from glosstune.trainables.optimiser import (
+from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.feed import Feed
+from glosstune.trainables.training.initial_model import starting_model
+from glosstune.trainables.training.optimiser import (
     build_optimiser,
     discriminative_factors,
     set_learning_rate,
     step_where_finite,
 )
-from glosstune.trainables.schedule import learning_rate_factor, thaw_factor
-from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.starting import starting_model
-from glosstune.trainables.strategy import thaw_epochs, thaw_for
+from glosstune.trainables.training.schedule import learning_rate_factor, thaw_factor
+from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 # Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss (``distillation_loss``: nats a
 # frame, 0 without a teacher).

@@ -17,8 +17,8 @@ from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.batches.batching import collate
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.ctc.losses import frames_needed
-from glosstune.trainables.session import METRICS
 from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.training.session import METRICS
 
 
 def _settings(pretrained: Path | None = None, **sections: dict[str, object]) -> TrialSettings:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from glosstune.trainables import TrialSettings
-from glosstune.trainables.inputs import InputFile, with_inputs
 from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.training.input_files import InputFile, with_inputs
 
 
 def _settings(tmp_path: Path, teacher: Path | None) -> TrialSettings:
