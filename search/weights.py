@@ -15,7 +15,7 @@ from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar,
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.provenance import file_hash
-from glosstune.trainables.pretraining import pretrained_weights, write_pretrained
+from glosstune.trainables.pretraining.pretraining import pretrained_weights, write_pretrained
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.training.initial_model import starting_model
 from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
@@ -35,7 +35,7 @@ def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:
 
     Raises:
         FolderError: the file exists, or its folder cannot be written.
-        SettingError, CorpusError, CheckpointError: see ``trainables.signs.labelled_signs``.
+        SettingError, CorpusError, CheckpointError: see ``trainables.pretraining.labels.labelled_signs``.
     """
     if path.suffix != ".safetensors":
         raise SettingError(f"--out {path}: must end in .safetensors")

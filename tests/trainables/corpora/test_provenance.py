@@ -9,7 +9,7 @@ from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
-from glosstune.trainables.pretraining import write_pretrained
+from glosstune.trainables.pretraining.pretraining import write_pretrained
 from glosstune.trainables.settings import CorpusSettings, TrialSettings
 
 SIGNERS = ("ase", "gsg", "psr", "bzs", "eso")

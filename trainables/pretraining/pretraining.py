@@ -30,8 +30,8 @@ from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import file_hash, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import frame_labels
+from glosstune.trainables.pretraining.labels import Signs, labelled_signs
 from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.signs import Signs, labelled_signs
 from glosstune.trainables.training.optimiser import build_optimiser, set_learning_rate
 from glosstune.trainables.training.schedule import learning_rate_factor
 
