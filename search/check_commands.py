@@ -71,7 +71,7 @@ def overfit(
 
     from glosstune.search.overfitting import describe_overfit, run_overfit
     from glosstune.search.sweep import load_named
-    from glosstune.trainables.overfitting import PRESETS
+    from glosstune.trainables.checks.overfitting import PRESETS
 
     if learning_rate is not None and not 0 < learning_rate <= 1e3:
         raise SettingError(f"--learning-rate: must be a number above 0 and at most 1000; got {learning_rate:g}")
@@ -105,7 +105,7 @@ def inspect(
     from glosstune.search.diagnosing import middle_settings
     from glosstune.search.inspecting import describe_inspection
     from glosstune.search.sweep import load_sweep
-    from glosstune.trainables.inspection import inspect_corpus
+    from glosstune.trainables.checks.inspection import inspect_corpus
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from glosstune.trainables.findings import Finding
-from glosstune.trainables.overfitting import LARGE_GRADIENT
+from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.overfitting import LARGE_GRADIENT
 
 _WINDOW = 3
 _MARGIN = 0.05

@@ -18,11 +18,11 @@ from glosstune.search.weights import Say
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
 from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
+from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.inspection import inspect_corpus
+from glosstune.trainables.checks.probing import probe_changes
 from glosstune.trainables.corpora import PhoenixCorpus, open_corpus, pack_corpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack
-from glosstune.trainables.findings import Finding
-from glosstune.trainables.inspection import inspect_corpus
-from glosstune.trainables.probing import probe_changes
 from glosstune.trainables.settings import CorpusSettings, TrialSettings
 
 # Where data, model or freezing are surely at fault a probe would only tell the same again, and may not even run.

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from glosstune.search.sweep import Sweep
-from glosstune.trainables.findings import Finding
-from glosstune.trainables.inspection import Inspection
+from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.inspection import Inspection
 
 
 def describe_inspection(sweep: Sweep, seen: Inspection) -> str:

@@ -12,8 +12,8 @@ from glosstune.results.learning import draw_learning
 from glosstune.search.outputs import check_free
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import FolderError
+from glosstune.trainables.checks.overfitting import LEARNED_LOSS, OverfitResult, OverfitSettings, overfit
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.overfitting import LEARNED_LOSS, OverfitResult, OverfitSettings, overfit
 
 _STEPS = 20  # lines in a log file, at most
 

@@ -18,7 +18,7 @@ from glosstune.search.record import Record
 from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import Choice, Float, Int, Space
-from glosstune.trainables.findings import Finding
+from glosstune.trainables.checks.corpus_findings import Finding
 from glosstune.trainables.settings import CorpusSettings
 
 Run = Callable[..., int]

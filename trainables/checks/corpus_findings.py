@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from glosstune.trainables.corpora.layout import CHANNELS
 
 if TYPE_CHECKING:
-    from glosstune.trainables.inspection import Inspection
+    from glosstune.trainables.checks.inspection import Inspection
 
 _LISTED = 5
 GAINS = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2} corpus.noise_floor=0.05"

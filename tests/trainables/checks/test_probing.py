@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from glosstune.trainables import probing
+from glosstune.trainables.checks import probing
+from glosstune.trainables.checks.probing import STEPS, probe_changes
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.probing import STEPS, probe_changes
 from glosstune.trainables.settings import CorpusSettings, Gains, TrialSettings, TunedSettings
 
 SLOW, STUCK = [0.15] * STEPS, [0.0] * STEPS

@@ -11,9 +11,9 @@ from feature_folder import Glosses, Values, in_order, with_temporal, write_folde
 
 from glosstune.results.inspection_picture import draw_inspection
 from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.trainables.checks.inspection import Inspection, inspect_corpus
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.corpora.recognition import recognise_layout
-from glosstune.trainables.inspection import Inspection, inspect_corpus
 from glosstune.trainables.settings import CorpusSettings, Gains
 
 CONDITIONED = Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)

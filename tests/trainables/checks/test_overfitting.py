@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from glosstune.spaces.errors import CorpusError
+from glosstune.trainables.checks.overfitting import PRESETS, OverfitSettings, _warnings, choose_samples, overfit
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.ctc.floor import corpus_floor
-from glosstune.trainables.overfitting import PRESETS, OverfitSettings, _warnings, choose_samples, overfit
 from glosstune.trainables.settings import CorpusSettings, Gains, ModelSettings
 from glosstune.trainables.training.session import METRICS
 

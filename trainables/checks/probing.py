@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glosstune.trainables.checks.corpus_findings import GAINS, Finding
+from glosstune.trainables.checks.overfitting import choose_samples
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
-from glosstune.trainables.findings import GAINS, Finding
-from glosstune.trainables.overfitting import choose_samples
 from glosstune.trainables.settings import Gains, TrialSettings
 from glosstune.trainables.training.session import TrainingSession
 

@@ -14,6 +14,7 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.checks.corpus_findings import Finding, judge_corpus
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
 from glosstune.trainables.corpora.layout import (
     BASE_WIDTH,
@@ -32,7 +33,6 @@ from glosstune.trainables.corpora.utterance import Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
-from glosstune.trainables.findings import Finding, judge_corpus
 from glosstune.trainables.settings import CorpusSettings
 
 STRIDES = (1, 2, 4, 8, 16)
