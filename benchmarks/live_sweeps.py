@@ -32,7 +32,7 @@ from replay.stock import Stock
 from replay.surrogate import Surrogate
 from rich.console import Console
 
-from glosstune.results.record import read_record
+from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
 from glosstune.search.launching import launch
 from glosstune.search.sweep import Sweep

@@ -5,32 +5,32 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
-    from glosstune.results.curves import draw_curves
-    from glosstune.results.explaining import explain_trial
-    from glosstune.results.importance import rank_importance, tabulate_effects
-    from glosstune.results.incumbent import compare, rank_trials, trace_incumbent
-    from glosstune.results.indicators import INDICATORS, judge_trials
-    from glosstune.results.learning import draw_trial
-    from glosstune.results.loading import Results, load_results
+    from glosstune.results.analysis.explaining import explain_trial
+    from glosstune.results.analysis.importance import rank_importance, tabulate_effects
+    from glosstune.results.analysis.incumbent import compare, rank_trials, trace_incumbent
+    from glosstune.results.analysis.indicators import INDICATORS, judge_trials
+    from glosstune.results.analysis.stops import count_rungs, count_stops, sum_costs
+    from glosstune.results.analysis.strategies import compare_strategies
+    from glosstune.results.reading.loading import Results, load_results
     from glosstune.results.report import write_report
-    from glosstune.results.stops import count_rungs, count_stops, sum_costs
-    from glosstune.results.strategies import compare_strategies
+    from glosstune.results.report.curves import draw_curves
+    from glosstune.results.report.learning import draw_trial
     from glosstune.results.table import format_results, format_table, select_trials, write_results
 else:
     # pandas, Optuna and plotly take a second or two to import, which the record of a sweep needs none of.
     __getattr__, __dir__ = import_later(
         __name__,
         {
-            "curves": ["draw_curves"],
-            "explaining": ["explain_trial"],
-            "importance": ["rank_importance", "tabulate_effects"],
-            "incumbent": ["compare", "rank_trials", "trace_incumbent"],
-            "indicators": ["INDICATORS", "judge_trials"],
-            "learning": ["draw_trial"],
-            "loading": ["Results", "load_results"],
+            "report.curves": ["draw_curves"],
+            "analysis.explaining": ["explain_trial"],
+            "analysis.importance": ["rank_importance", "tabulate_effects"],
+            "analysis.incumbent": ["compare", "rank_trials", "trace_incumbent"],
+            "analysis.indicators": ["INDICATORS", "judge_trials"],
+            "report.learning": ["draw_trial"],
+            "reading.loading": ["Results", "load_results"],
             "report": ["write_report"],
-            "stops": ["count_rungs", "count_stops", "sum_costs"],
-            "strategies": ["compare_strategies"],
+            "analysis.stops": ["count_rungs", "count_stops", "sum_costs"],
+            "analysis.strategies": ["compare_strategies"],
             "table": ["format_results", "format_table", "select_trials", "write_results"],
         },
     )

@@ -100,8 +100,8 @@ def inspect(
 
     Example: glosstune inspect corpus.root=/data/phoenix corpus.layout=default --picture corpus.png
     """
-    from glosstune.results.curves import picture_format
-    from glosstune.results.inspection_picture import draw_inspection
+    from glosstune.results.report.curves import picture_format
+    from glosstune.results.report.inspection_picture import draw_inspection
     from glosstune.search.diagnosing import middle_settings
     from glosstune.search.inspecting import describe_inspection
     from glosstune.search.sweep import load_sweep

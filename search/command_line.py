@@ -212,7 +212,7 @@ def confirm(
     Example: glosstune confirm runs/a --top 3 --seeds 5
     """
     from glosstune.results import format_table
-    from glosstune.results.confirmation import shorten_confirmation
+    from glosstune.results.analysis.confirmation import shorten_confirmation
     from glosstune.search.confirming import confirm as run
 
     try:
@@ -238,7 +238,7 @@ def report(
     import pandas as pd
 
     from glosstune.results import draw_curves, load_results, write_report
-    from glosstune.results.curves import picture_format
+    from glosstune.results.report.curves import picture_format
     from glosstune.search.confirming import FOLDER, SUMMARY
     from glosstune.spaces.files.object_storage import is_uri
 
@@ -320,7 +320,7 @@ def dashboard(
 
     Example: glosstune dashboard runs/a --port 8081
     """
-    from glosstune.results.remote import as_local
+    from glosstune.results.reading.remote import as_local
     from glosstune.search.dashboard import serve
 
     serve(as_local(folder), host, port)

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from glosstune.models import read_weights
 from glosstune.results import Results, load_results, rank_trials
-from glosstune.results.confirmation import summarise_confirmation
-from glosstune.results.remote import as_local
+from glosstune.results.analysis.confirmation import summarise_confirmation
+from glosstune.results.reading.remote import as_local
 from glosstune.search.confirmation_plan import Confirmation, Per, Rules, beam_width, without_seed
 from glosstune.search.driving import SWEEP
 from glosstune.search.final_scoring import find_broadcast, score_parts

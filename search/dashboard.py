@@ -4,7 +4,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from glosstune.results.record import RECORD, read_record
+from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search.driving import SWEEP
 from glosstune.search.mirror import URL, Mirror, open_storage, study_name
 from glosstune.search.ownership import Driven, owned

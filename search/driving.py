@@ -10,7 +10,7 @@ import optuna
 import yaml
 from rich.console import Console
 
-from glosstune.results.record import RECORD
+from glosstune.results.reading.record import RECORD
 from glosstune.search.board import Board
 from glosstune.search.changes import count_samples, list_changes
 from glosstune.search.conductor import Conductor

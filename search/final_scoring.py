@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from glosstune.results import load_results
-from glosstune.results.remote import fetch_file
+from glosstune.results.reading.remote import fetch_file
 from glosstune.search.confirmation_plan import Confirmation, beam_width
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import FolderError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results import load_results
-from glosstune.results.remote import fetch_file
+from glosstune.results.reading.remote import fetch_file
 from glosstune.search.confirming import FOLDER, PLAN, SUMMARY
 from glosstune.search.outputs import check_free
 from glosstune.spaces import SettingError

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from glosstune.results.record import RECORD, read_record
-from glosstune.results.remote import as_local
+from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.remote import as_local
 from glosstune.search.conductor import Conductor
 from glosstune.search.driving import SWEEP
 from glosstune.search.inbox import send

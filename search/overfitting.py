@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from glosstune.results.learning import draw_learning
+from glosstune.results.report.learning import draw_learning
 from glosstune.search.outputs import check_free
 from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import FolderError

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from glosstune.results import load_results
-from glosstune.results.remote import as_local
+from glosstune.results.reading.remote import as_local
 from glosstune.search.driving import SWEEP
 from glosstune.search.manifest import build_manifest, read_manifest
 from glosstune.search.sweep import AUTO, load_sweep

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from glosstune.results import Results, load_results
-from glosstune.results.record import read_record
-from glosstune.results.remote import as_local
+from glosstune.results.reading.record import read_record
+from glosstune.results.reading.remote import as_local
 from glosstune.search.changes import count_samples, is_changeable, list_changes
 from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.record import RECORD
-from glosstune.results.remote import EVENTS, mirror
+from glosstune.results.reading.record import RECORD
+from glosstune.results.reading.remote import EVENTS, mirror
 from glosstune.search.lease import leased
 from glosstune.search.ownership import LOCK, OWNER, Driven, owned
 from glosstune.search.record import Record

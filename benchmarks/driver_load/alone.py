@@ -13,7 +13,7 @@ from driver_load.made_up import replayed, sweep_of
 from driver_load.marks import marking, timing
 from driver_load.memory import memory_mb
 from driver_load.running import apart, run, show
-from glosstune.results.record import RECORD, read_record
+from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search import Sweep, tuning
 from glosstune.search.conductor import Conductor
 from glosstune.search.mirror import Mirror

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from driver_load.made_up import EPOCHS, MIN_EPOCHS, REDUCTION, replayed
-from glosstune.results.record import RECORD
+from glosstune.results.reading.record import RECORD
 from glosstune.search import Sweep
 from glosstune.search.driving import write_sweep
 from glosstune.search.workplace import Workplace

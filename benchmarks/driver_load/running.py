@@ -11,7 +11,7 @@ from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
-from glosstune.results.record import read_record
+from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.workplace import Workplace

@@ -6,7 +6,7 @@ from pathlib import Path
 import jiwer
 import pandas as pd
 
-from glosstune.results.frames import build_frame
+from glosstune.results.reading.frames import build_frame
 from glosstune.spaces.errors import FolderError
 
 GLOSS_COLUMNS = {"gloss": "string", "times": "int64", "missed": "int64", "share": "float64"}

@@ -9,14 +9,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from glosstune.results.curves import PALETTE
-from glosstune.results.frames import name_parameters
-from glosstune.results.importance import EVALUATORS, logarithmic_parameters, rank_importance
-from glosstune.results.incumbent import trace_incumbent
-from glosstune.results.loading import Results
+from glosstune.results.analysis.importance import EVALUATORS, logarithmic_parameters, rank_importance
+from glosstune.results.analysis.incumbent import trace_incumbent
+from glosstune.results.analysis.stops import count_stops
+from glosstune.results.analysis.strategies import compare_strategies, list_strategies
+from glosstune.results.reading.frames import name_parameters
+from glosstune.results.reading.loading import Results
+from glosstune.results.report.curves import PALETTE
 from glosstune.results.report.timeline import list_segments
-from glosstune.results.stops import count_stops
-from glosstune.results.strategies import compare_strategies, list_strategies
 
 _TARGET = "#b42318"
 _PERCENT = ".0%"

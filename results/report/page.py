@@ -13,13 +13,13 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from glosstune.results.confirmation import shorten_confirmation
-from glosstune.results.frames import TRIAL_COLUMNS, name_parameters
-from glosstune.results.indicators import INDICATORS
-from glosstune.results.loading import Results
+from glosstune.results.analysis.confirmation import shorten_confirmation
+from glosstune.results.analysis.indicators import INDICATORS
+from glosstune.results.analysis.stops import sum_costs
+from glosstune.results.reading.frames import TRIAL_COLUMNS, name_parameters
+from glosstune.results.reading.loading import Results
 from glosstune.results.report import figures
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
-from glosstune.results.stops import sum_costs
 from glosstune.results.writing import write_beside
 
 # Title, what to know when reading it, and who draws it.

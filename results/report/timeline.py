@@ -4,8 +4,8 @@ import heapq
 
 import pandas as pd
 
-from glosstune.results.frames import TIME, build_frame
-from glosstune.results.loading import Results
+from glosstune.results.reading.frames import TIME, build_frame
+from glosstune.results.reading.loading import Results
 
 SEGMENT_COLUMNS = {
     "sweep": "string",

@@ -13,7 +13,7 @@ from player import SlowPlayer, SteadyPlayer, play
 from replay import crash_plan
 from rich.console import Console
 
-from glosstune.results.record import read_record
+from glosstune.results.reading.record import read_record
 from glosstune.search.cluster import head_watch
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.workplace import Workplace

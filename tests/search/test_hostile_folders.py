@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 from s3_server import S3Server
 
-from glosstune.results import remote
-from glosstune.results.remote import find_file, origin
+from glosstune.results.reading import remote
+from glosstune.results.reading.remote import find_file, origin
 from glosstune.search.driving import SWEEP
 
 Run = Callable[..., int]

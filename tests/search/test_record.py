@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glosstune.results.record import read_record
+from glosstune.results.reading.record import read_record
 from glosstune.search.record import Record
 from glosstune.spaces import FolderError
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from s3_server import SECRET, S3Server
 from victim import Victim, read_reports
 
-from glosstune.results import load_results, remote
-from glosstune.results.remote import as_local, number_events
+from glosstune.results import load_results
+from glosstune.results.reading import remote
+from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search import confirming, driving, lease
 from glosstune.search import record as record_module
 from glosstune.search.conductor import Conductor

@@ -20,7 +20,7 @@ import pytest
 from s3_server import S3Server
 
 from glosstune.results import load_results
-from glosstune.results.record import RECORD, read_record
+from glosstune.results.reading.record import RECORD, read_record
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from feature_folder import Glosses, Values, in_order, with_temporal, write_folder
 
-from glosstune.results.inspection_picture import draw_inspection
+from glosstune.results.report.inspection_picture import draw_inspection
 from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.checks.inspection import Inspection, inspect_corpus
 from glosstune.trainables.corpora import FingerspellingCorpus

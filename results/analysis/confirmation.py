@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from glosstune.results.frames import build_frame
+from glosstune.results.reading.frames import build_frame
 
 CONFIRMATION_COLUMNS = {
     "scoring": "string",

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from glosstune.results.frames import SWEEP_COLUMNS, build_decisions, build_epochs, build_frame, build_trials
-from glosstune.results.ray_folders import is_ray_folder, read_ray_folder
-from glosstune.results.record import RECORD, SweepRecord, read_record
-from glosstune.results.remote import as_local, origin
+from glosstune.results.reading.frames import SWEEP_COLUMNS, build_decisions, build_epochs, build_frame, build_trials
+from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
+from glosstune.results.reading.record import RECORD, SweepRecord, read_record
+from glosstune.results.reading.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.object_storage import is_uri
 

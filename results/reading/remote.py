@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.record import RECORD
+from glosstune.results.reading.record import RECORD
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder

@@ -12,7 +12,7 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import load_results, write_report
-from glosstune.results.confirmation import CONFIRMATION_COLUMNS
+from glosstune.results.analysis.confirmation import CONFIRMATION_COLUMNS
 from glosstune.results.report.confusions import NOTHING, count_confusions
 from glosstune.results.report.timeline import list_segments
 from glosstune.spaces.errors import FolderError

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.results import INDICATORS, judge_trials, load_results
-from glosstune.results.frames import EPOCH_COLUMNS
+from glosstune.results.reading.frames import EPOCH_COLUMNS
 
 DEADLINES = {"wer_below_60_by_10": (0.6, 10), "wer_below_40_by_20": (0.4, 20), "wer_below_30_by_40": (0.3, 40)}
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from glosstune.results import compare_strategies, load_results
-from glosstune.results.strategies import STRATEGY_COLUMNS
+from glosstune.results.analysis.strategies import STRATEGY_COLUMNS
 from glosstune.spaces import STRATEGIES
 
 

@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from glosstune.results.frames import RANK_COLUMNS
-from glosstune.results.loading import Results
-from glosstune.results.metrics import check_metric, lowest_of
+from glosstune.results.analysis.metrics import check_metric, lowest_of
+from glosstune.results.reading.frames import RANK_COLUMNS
+from glosstune.results.reading.loading import Results
 from glosstune.spaces.errors import SettingError
 
 Budget = Literal["epochs", "seconds", "train_seconds"]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from glosstune.results.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_axes
-from glosstune.results.loading import Results
+from glosstune.results.reading.loading import Results
+from glosstune.results.report.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_axes
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
 

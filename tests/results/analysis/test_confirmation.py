@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glosstune.results.confirmation import CONFIRMATION_COLUMNS, Counts, shorten_confirmation, summarise_confirmation
+from glosstune.results.analysis.confirmation import (
+    CONFIRMATION_COLUMNS,
+    Counts,
+    shorten_confirmation,
+    summarise_confirmation,
+)
 
 
 def utterances(*rows: tuple[int, int, str, str, int, int]) -> pd.DataFrame:

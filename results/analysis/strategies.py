@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.frames import build_frame
+from glosstune.results.reading.frames import build_frame
 from glosstune.spaces.strategies import STRATEGIES
 
 STRATEGY_COLUMNS = {

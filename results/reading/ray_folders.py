@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.record import SweepRecord, TrialRecord
+from glosstune.results.reading.record import SweepRecord, TrialRecord
 from glosstune.spaces.errors import FolderError
 
 # What Ray adds to every result beside the metrics of the trial.

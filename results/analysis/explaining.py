@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.frames import name_parameters
-from glosstune.results.indicators import INDICATORS
-from glosstune.results.loading import Results
+from glosstune.results.analysis.indicators import INDICATORS
+from glosstune.results.reading.frames import name_parameters
+from glosstune.results.reading.loading import Results
 
 # Heading, column, and how a value is written.
 _CURVE = (

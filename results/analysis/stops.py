@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from glosstune.results.frames import build_frame
-from glosstune.results.loading import Results
+from glosstune.results.reading.frames import build_frame
+from glosstune.results.reading.loading import Results
 
 RUNG_COLUMNS = {
     "sweep": "string",

@@ -11,9 +11,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from glosstune.results.frames import build_frame, name_parameters
-from glosstune.results.loading import Results
-from glosstune.results.metrics import lowest_of
+from glosstune.results.analysis.metrics import lowest_of
+from glosstune.results.reading.frames import build_frame, name_parameters
+from glosstune.results.reading.loading import Results
 from glosstune.spaces.errors import SettingError
 
 Evaluator = Literal["fanova", "ped-anova"]

@@ -9,7 +9,7 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
-from glosstune.results.frames import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
+from glosstune.results.reading.frames import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
 from glosstune.spaces.errors import FolderError, SettingError
 
 CONFIGURATION = {

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from glosstune.results.loading import Results
-from glosstune.results.strategies import list_strategies
+from glosstune.results.analysis.strategies import list_strategies
+from glosstune.results.reading.loading import Results
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glosstune.results.curves import GRID, INK, MUTED, OTHERS, PALETTE, picture_format
+from glosstune.results.report.curves import GRID, INK, MUTED, OTHERS, PALETTE, picture_format
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
 

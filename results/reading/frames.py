@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.indicators import INDICATORS, judge_trials
-from glosstune.results.record import SweepRecord, TrialRecord
-from glosstune.results.remote import find_file
+from glosstune.results.analysis.indicators import INDICATORS, judge_trials
+from glosstune.results.reading.record import SweepRecord, TrialRecord
+from glosstune.results.reading.remote import find_file
 
 TIME = "datetime64[ns, UTC]"
 

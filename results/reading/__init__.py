@@ -1,0 +1,1 @@
+"""From the folders that sweeps left to data frames."""
