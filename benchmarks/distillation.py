@@ -25,7 +25,7 @@ from torch import Tensor
 from glosstune.models import build_model
 from glosstune.models.recogniser import State
 from glosstune.search import load_sweep, with_weights
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus

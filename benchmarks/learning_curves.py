@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 from glosstune.search import load_sweep
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.weights import with_weights
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables import TrainingSession

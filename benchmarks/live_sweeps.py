@@ -34,8 +34,8 @@ from rich.console import Console
 
 from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.launching import launch
-from glosstune.search.sweep import Sweep
 from glosstune.search.weights import with_weights
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora import pack_corpus

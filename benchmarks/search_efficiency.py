@@ -30,7 +30,7 @@ from replay.simulator import Clock, Run, simulate
 from replay.surrogate import Surrogate, held_out_correlations
 
 from glosstune.search import load_sweep
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 
 HERE = Path(__file__).parent
 # The sweep's own target is easy to reach in its space, which has many good configurations.

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from glosstune.search import load_sweep
+from glosstune.search.config.settings import StoppingSettings
 from glosstune.search.halving import Halving
 from glosstune.search.ranking import Metrics, score_curve
-from glosstune.search.settings import StoppingSettings
 from glosstune.search.stopping import judge_trial
 
 HERE = Path(__file__).parent

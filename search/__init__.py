@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
+    from glosstune.search.config.sweep import Sweep, load_sweep
     from glosstune.search.launching import launch
     from glosstune.search.resuming import resume
-    from glosstune.search.sweep import Sweep, load_sweep
     from glosstune.search.weights import with_weights
 else:
     # torch and Optuna take seconds to import, which neither glosstune --help nor a wrong key should wait for.
@@ -16,7 +16,7 @@ else:
         {
             "launching": ["launch"],
             "resuming": ["resume"],
-            "sweep": ["Sweep", "load_sweep"],
+            "config.sweep": ["Sweep", "load_sweep"],
             "weights": ["with_weights"],
         },
     )

@@ -15,7 +15,7 @@ from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from glosstune.search.cluster.submission import Plan
-    from glosstune.search.sweep import Sweep
+    from glosstune.search.config.sweep import Sweep
     from glosstune.trainables.settings import Section
 
 Target = Literal["ray", "slurm", "kuberay"]
@@ -73,7 +73,7 @@ def submit(
 
     Example: glosstune submit my.yaml --to ray --address http://head:8265 --out /shared/runs/a
     """
-    from glosstune.search.sweep import load_sweep
+    from glosstune.search.config.sweep import load_sweep
 
     path, overrides = split_arguments(arguments)
     sweep = load_sweep(path, overrides)
@@ -247,7 +247,7 @@ def _only(kind: "type[Section]", other: "type[Section]") -> set[str]:
 
 
 def _parse_option(text: str) -> tuple[str, object]:
-    from glosstune.search.yaml_data import parse_yaml
+    from glosstune.search.config.yaml_data import parse_yaml
 
     key, equals, value = text.partition("=")
     if not equals:

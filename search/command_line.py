@@ -60,7 +60,7 @@ def sweep(
 
     Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
     """
-    from glosstune.search.sweep import load_sweep
+    from glosstune.search.config.sweep import load_sweep
 
     path, overrides = split_arguments(arguments)
     settings = load_sweep(path, overrides)
@@ -150,7 +150,7 @@ def pretrain(
 
     Example: glosstune pretrain corpus.root=/data/phoenix --labels uniform --out teacher.safetensors
     """
-    from glosstune.search.sweep import load_sweep
+    from glosstune.search.config.sweep import load_sweep
     from glosstune.search.weights import pretrain_to
 
     path, overrides = split_arguments(arguments)
@@ -332,7 +332,7 @@ def pack(arguments: Arguments = None) -> None:
 
     Example: glosstune pack my.yaml corpus.root=/data/phoenix
     """
-    from glosstune.search.sweep import load_sweep
+    from glosstune.search.config.sweep import load_sweep
     from glosstune.trainables.corpora import pack_corpus
 
     path, overrides = split_arguments(arguments)

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.halving import Standing
 from glosstune.search.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.suggestion import Suggester
-from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_state import Event, SweepState
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces.errors import SettingError

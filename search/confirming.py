@@ -20,6 +20,7 @@ from glosstune.models import read_weights
 from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.analysis.confirmation import summarise_confirmation
 from glosstune.results.reading.remote import as_local
+from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.confirmation_plan import Confirmation, Per, Rules, beam_width, without_seed
 from glosstune.search.driving import SWEEP
 from glosstune.search.final_scoring import find_broadcast, score_parts
@@ -27,7 +28,6 @@ from glosstune.search.launching import launch
 from glosstune.search.manifest import read_manifest
 from glosstune.search.ownership import refuse_links
 from glosstune.search.resuming import resume
-from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError

@@ -10,9 +10,9 @@ import numpy as np
 
 from glosstune.models import FEATURE_WIDTH, Check, build_model, load_pretrained
 from glosstune.results import load_results
+from glosstune.search.config.rules import SETTINGS_PATHS
+from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.search.curve_findings import judge_curve
-from glosstune.search.sweep import AUTO, Sweep
-from glosstune.search.sweep_rules import SETTINGS_PATHS
 from glosstune.search.verifying import verify_foreign, verify_target
 from glosstune.search.weights import Say
 from glosstune.spaces import STRATEGIES, Choice, Int, Space

@@ -12,14 +12,14 @@ from rich.console import Console
 
 from glosstune.results.reading.record import RECORD
 from glosstune.search.board import Board
-from glosstune.search.changes import count_samples, list_changes
 from glosstune.search.conductor import Conductor
+from glosstune.search.config.changes import count_samples, list_changes
+from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.display import Display
 from glosstune.search.inbox import take
 from glosstune.search.mirror import Mirror
 from glosstune.search.progress import SweepProgress
 from glosstune.search.record import Record
-from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.sweep_state import Event
 from glosstune.search.tracking import open_tracker
 from glosstune.search.trial_state import TrialState

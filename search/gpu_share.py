@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import Choice, Float, Int
 
 # GB that PyTorch had allocated at its peak in a training epoch on an H100, width 1, 16 utterances of 200 frames.

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glosstune.search.settings import HalvingSettings
+from glosstune.search.config.settings import HalvingSettings
 
 # Score, how many had come before, and trial: of equal ones, who came first is ahead, so that a tie passes nobody.
 _Place = tuple[float, int, int]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.trainables.checks.corpus_findings import Finding
 from glosstune.trainables.checks.inspection import Inspection
 

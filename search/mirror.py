@@ -18,9 +18,9 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.ranking import lowest
 from glosstune.search.suggestion import distribution
-from glosstune.search.sweep import Sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError
 from glosstune.spaces.parameters import Parameter, Scalar

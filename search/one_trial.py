@@ -5,11 +5,11 @@ from pathlib import Path
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.conductor import Conductor
+from glosstune.search.config.sweep import load_sweep
 from glosstune.search.driving import SWEEP
 from glosstune.search.inbox import send
 from glosstune.search.ownership import Driven
 from glosstune.search.record import Record
-from glosstune.search.sweep import load_sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from ruamel.yaml import YAML
 
+from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.gpu_share import MOST_TRIALS
-from glosstune.search.sweep import AUTO, Sweep, load_sweep
 from glosstune.search.weights import Say, list_plans, with_weights
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import write_whole

@@ -10,9 +10,9 @@ import torch
 
 from glosstune.results import load_results
 from glosstune.results.reading.remote import as_local
+from glosstune.search.config.sweep import AUTO, load_sweep
 from glosstune.search.driving import SWEEP
 from glosstune.search.manifest import build_manifest, read_manifest
-from glosstune.search.sweep import AUTO, load_sweep
 from glosstune.search.weights import with_weights
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError

@@ -11,15 +11,15 @@ from rich.console import Console
 from glosstune.results import Results, load_results
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
-from glosstune.search.changes import count_samples, is_changeable, list_changes
+from glosstune.search.config.changes import count_samples, is_changeable, list_changes
+from glosstune.search.config.sweep import Sweep, load_sweep
+from glosstune.search.config.yaml_data import read_yaml
 from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send
 from glosstune.search.manifest import read_manifest
 from glosstune.search.ownership import Driven
 from glosstune.search.preparing import Prepared, prepare
-from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.workplace import Workplace
-from glosstune.search.yaml_data import read_yaml
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 

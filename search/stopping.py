@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.ranking import Metrics
-from glosstune.search.settings import SearchSettings, StoppingSettings
 
 # One-sided 95 %.
 _CONFIDENCE = 1.645

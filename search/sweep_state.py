@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.halving import Halving
 from glosstune.search.ranking import lowest, score_curve
 from glosstune.search.stopping import Stop
-from glosstune.search.sweep import Sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces.errors import FolderError
 

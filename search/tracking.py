@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name

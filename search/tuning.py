@@ -24,8 +24,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from glosstune.search.cluster.head_watch import listens, watch_head
 from glosstune.search.conductor import Conductor
-from glosstune.search.settings import ResourceSettings
-from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.config.settings import ResourceSettings
+from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.search.weights import Say
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glosstune.results.reading.record import RECORD, read_record
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.sweep_state import Event, SweepState
 from glosstune.search.trial_state import TrialState
 from glosstune.spaces import SettingError

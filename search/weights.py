@@ -6,9 +6,9 @@ from typing import Any
 
 from glosstune.models import LoadReport, trainable_parameters
 from glosstune.models.recogniser import Recogniser
+from glosstune.search.config.rules import SETTINGS_PATHS
+from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.search.outputs import check_free
-from glosstune.search.sweep import AUTO, Sweep
-from glosstune.search.sweep_rules import SETTINGS_PATHS
 from glosstune.spaces import STRATEGIES, Int, SettingError
 from glosstune.spaces.errors import shown
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed

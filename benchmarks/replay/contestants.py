@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from replay.ours import Ours, TenRandom, Untruthful
 from replay.pruned import Pruned, RandomSearch
 from replay.simulator import Clock, Method

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from replay.contestants import CONTESTANTS, OURS, STOCK, STOCK_PLATEAU, with_settings
 from replay.simulator import Clock, Run, simulate
 from replay.surrogate import Surrogate

@@ -7,7 +7,7 @@ import ConfigSpace
 from smac import MultiFidelityFacade, Scenario
 from smac.runhistory.dataclasses import TrialInfo, TrialValue
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import Choice, Int, Space
 from glosstune.spaces.conditions import labels
 from glosstune.spaces.parameters import Constant, Parameter, conditions

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from glosstune.search.conductor import Conductor
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.suggestion import Suggester
-from glosstune.search.sweep import Sweep
 from glosstune.search.sweep_state import Event
 from glosstune.search.trial_state import TrialState
 from replay.simulator import Clock, Metrics, Verdict

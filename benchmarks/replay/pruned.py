@@ -6,7 +6,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces.start_points import labelled
 from replay.asked import draw, tpe
 from replay.simulator import Metrics, Verdict

@@ -13,7 +13,7 @@ import ray
 from optuna.samplers import RandomSampler
 from ray import tune
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.tuning import run_trials
 from glosstune.trainables.training.session import METRICS
 from replay.contestants import with_settings

@@ -14,7 +14,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import TrialPlateauStopper
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import Space
 from glosstune.spaces.start_points import labelled
 from replay.asked import draw, tpe

@@ -8,7 +8,7 @@ from pathlib import Path
 from glosstune.search.cluster.judging import Node, ask_about, judge, read_requirements
 from glosstune.search.cluster.probe import ask_nodes
 from glosstune.search.cluster.staging import stage_package
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces.errors import SettingError
 
 

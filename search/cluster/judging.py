@@ -11,8 +11,8 @@ from packaging.requirements import Requirement
 from rich.table import Table
 
 from glosstune.search.cluster.probe import MARK, find_version
-from glosstune.search.settings import ResourceSettings
-from glosstune.search.sweep import AUTO, Sweep
+from glosstune.search.config.settings import ResourceSettings
+from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.object_storage import is_uri
 

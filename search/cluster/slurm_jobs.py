@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glosstune.search.cluster.options import sweep_text
 from glosstune.search.cluster.slurm import SlurmOptions, job_files, slurm_script
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces.errors import FolderError, SettingError, shown
 from glosstune.spaces.files.atomic import write_whole
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.driving import write_sweep
-from glosstune.search.sweep import Sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import SettingError
 

@@ -31,8 +31,8 @@ from glosstune.search.cluster.ray_jobs import (
     wait_for_end,
 )
 from glosstune.search.cluster.staging import Staged, stage
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.driving import SWEEP
-from glosstune.search.sweep import Sweep
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:

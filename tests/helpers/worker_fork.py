@@ -13,7 +13,7 @@ SOCKET = "GLOSSTUNE_TESTS_FORKS"
 SETUP = "ray/_private/workers/setup_worker.py"
 CONTEXT = "--serialized-runtime-env-context="
 PRELOADED = [
-    "glosstune.search.sweep",
+    "glosstune.search.config.sweep",
     "glosstune.trainables.training.session",
     "google.protobuf",
     "grpc",

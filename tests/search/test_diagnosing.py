@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.models import Check
+from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.curve_findings import judge_curve
 from glosstune.search.diagnosing import _for_space, diagnose, judge_checks, middle
 from glosstune.search.driving import write_sweep
 from glosstune.search.inspecting import describe_findings
 from glosstune.search.record import Record
-from glosstune.search.sweep import Sweep, load_sweep
 from glosstune.search.workplace import Workplace
 from glosstune.spaces import Choice, Float, Int, Space
 from glosstune.trainables.checks.corpus_findings import Finding

@@ -3,8 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glosstune.search.config.settings import HalvingSettings
 from glosstune.search.halving import Halving
-from glosstune.search.settings import HalvingSettings
 
 
 def _halving(epochs: int = 27, **settings: object) -> Halving:

@@ -12,7 +12,7 @@ from glosstune.search.command_line import app
 # Each of them takes a tenth of a second to several seconds. Not pydantic, with which typer itself reads options; but
 # the models of a sweep file are made with it.
 SLOW = {"jiwer", "matplotlib", "numpy", "optuna", "pandas", "plotly", "pyarrow", "ray", "rich", "torch"}
-SLOW |= {"glosstune.search.sweep", "glosstune.trainables.settings"}
+SLOW |= {"glosstune.search.config.sweep", "glosstune.trainables.settings"}
 COMMANDS = sorted(typer.main.get_command(app).commands)
 
 RUN = """
@@ -51,7 +51,7 @@ def test_wrong_command_or_option_imports_nothing_slow():
 def test_wrong_key_is_found_without_torch_ray_and_pandas():
     assert slow_imports_of(["sweep", "student", "training.lerning_rate=1"]) <= {
         "numpy",
-        "glosstune.search.sweep",
+        "glosstune.search.config.sweep",
         "glosstune.trainables.settings",
     }
 

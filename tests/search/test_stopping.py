@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import metrics
 
-from glosstune.search.settings import SearchSettings, StoppingSettings
+from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.stopping import judge_sweep, judge_trial
 
 RULES = StoppingSettings()

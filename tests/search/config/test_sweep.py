@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glosstune.search.sweep import DEFAULT_SPACE, Sweep, load_sweep, packaged_sweeps
-from glosstune.search.sweep_rules import SETTINGS_PATHS
+from glosstune.search.config.rules import SETTINGS_PATHS
+from glosstune.search.config.sweep import DEFAULT_SPACE, Sweep, load_sweep, packaged_sweeps
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.start_points import labelled
 from glosstune.trainables.settings import AUGMENTATIONS, TrialSettings

@@ -1,7 +1,7 @@
 import pytest
 from replay import sweep
 
-from glosstune.search.changes import list_changes
+from glosstune.search.config.changes import list_changes
 from glosstune.spaces import SettingError
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
-from glosstune.search.sweep_errors import locate, nested, problems, validated
+from glosstune.search.config.errors import locate, nested, problems, validated
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
 from glosstune.spaces.strategies import STRATEGIES, Strategy
@@ -22,7 +22,7 @@ from glosstune.trainables.settings import (
 )
 
 if TYPE_CHECKING:
-    from glosstune.search.sweep import Sweep
+    from glosstune.search.config.sweep import Sweep
 
 # Where in TrialSettings each parameter of a space belongs. One network makes trials comparable; epochs is here because
 # a space may fix it, seed because a confirmation repeats trials under several.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glosstune.search.sweep import Sweep, load_sweep
-from glosstune.search.sweep_rules import SETTINGS_PATHS
+from glosstune.search.config.rules import SETTINGS_PATHS
+from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.spaces import SettingError
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from glosstune.search.sweep import Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
 

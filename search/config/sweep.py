@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from glosstune.search.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
-from glosstune.search.sweep_errors import Sources, problems, validated
-from glosstune.search.sweep_rules import SETTINGS_PATHS, check_sweep
-from glosstune.search.yaml_data import parse_yaml, read_yaml
+from glosstune.search.config.errors import Sources, problems, validated
+from glosstune.search.config.rules import SETTINGS_PATHS, check_sweep
+from glosstune.search.config.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
+from glosstune.search.config.yaml_data import parse_yaml, read_yaml
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.errors import shown, unknown_key
 from glosstune.spaces.files.object_storage import check_uri, is_uri
