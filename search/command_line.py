@@ -68,7 +68,7 @@ def sweep(
         raise SettingError("--resume: name the folder of the sweep with --out")
     from glosstune.search.launching import launch  # with torch, which takes seconds, so not before all is in order
     from glosstune.search.resuming import resume_as
-    from glosstune.search.workplace import Workplace
+    from glosstune.search.storage.sweep_folder import Workplace
 
     if resume and out is not None and Workplace.at(out).begun:
         _finish(lambda: resume_as(out, settings, overrides, address))
@@ -359,8 +359,8 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     from rich.console import Console
 
     from glosstune.results import draw_curves, load_results
+    from glosstune.search.storage.sweep_folder import Workplace
     from glosstune.search.summary import summarise
-    from glosstune.search.workplace import Workplace
 
     interrupted = None
     try:

@@ -25,10 +25,10 @@ from glosstune.search.confirmation_plan import Confirmation, Per, Rules, beam_wi
 from glosstune.search.driving import SWEEP
 from glosstune.search.final_scoring import find_broadcast, score_parts
 from glosstune.search.launching import launch
-from glosstune.search.manifest import read_manifest
-from glosstune.search.ownership import refuse_links
 from glosstune.search.resuming import resume
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.lock import refuse_links
+from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole

@@ -19,13 +19,13 @@ from glosstune.search.display import Display
 from glosstune.search.inbox import take
 from glosstune.search.mirror import Mirror
 from glosstune.search.progress import SweepProgress
-from glosstune.search.record import Record
+from glosstune.search.storage.record import Record
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.sweep_state import Event
 from glosstune.search.tracking import open_tracker
 from glosstune.search.trial_state import TrialState
 from glosstune.search.warm_start import earlier_trials
 from glosstune.search.weights import Say
-from glosstune.search.workplace import Workplace
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.atomic import trial_name
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.files.atomic import write_whole
 
 INBOX = "inbox"

@@ -8,9 +8,9 @@ from glosstune.search.conductor import Conductor
 from glosstune.search.config.sweep import load_sweep
 from glosstune.search.driving import SWEEP
 from glosstune.search.inbox import send
-from glosstune.search.ownership import Driven
-from glosstune.search.record import Record
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.lock import Driven
+from glosstune.search.storage.record import Record
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.errors import FolderError
 
 

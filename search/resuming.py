@@ -16,10 +16,10 @@ from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.config.yaml_data import read_yaml
 from glosstune.search.driving import SWEEP, drive, write_sweep
 from glosstune.search.inbox import send
-from glosstune.search.manifest import read_manifest
-from glosstune.search.ownership import Driven
 from glosstune.search.preparing import Prepared, prepare
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.lock import Driven
+from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 

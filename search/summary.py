@@ -7,7 +7,7 @@ from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.search.display import describe
-from glosstune.search.manifest import read_manifest
+from glosstune.search.storage.manifest import read_manifest
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import join
 

@@ -26,8 +26,8 @@ from glosstune.search.cluster.head_watch import listens, watch_head
 from glosstune.search.conductor import Conductor
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.weights import Say
-from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

@@ -10,7 +10,7 @@ from driver_load.made_up import EPOCHS, MIN_EPOCHS, REDUCTION, replayed
 from glosstune.results.reading.record import RECORD
 from glosstune.search import Sweep
 from glosstune.search.driving import write_sweep
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.sweep_folder import Workplace
 
 
 def write_history(folder: Path, sweep: Sweep, trials: int, running: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driving import write_sweep
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.errors import SettingError
 
 # Of a request to Ray's job server, which answers 413 to a larger one.

@@ -16,7 +16,7 @@ from rich.console import Console
 from glosstune.results.reading.record import read_record
 from glosstune.search.cluster import head_watch
 from glosstune.search.driving import drive, write_sweep
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.sweep_folder import Workplace
 
 
 def run(

@@ -16,9 +16,9 @@ from glosstune.search import dashboard
 from glosstune.search.conductor import Conductor
 from glosstune.search.dashboard import serve
 from glosstune.search.driving import write_sweep
-from glosstune.search.ownership import owned
-from glosstune.search.record import Record
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.lock import owned
+from glosstune.search.storage.record import Record
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 

@@ -15,8 +15,8 @@ from glosstune.search.curve_findings import judge_curve
 from glosstune.search.diagnosing import _for_space, diagnose, judge_checks, middle
 from glosstune.search.driving import write_sweep
 from glosstune.search.inspecting import describe_findings
-from glosstune.search.record import Record
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.record import Record
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces import Choice, Float, Int, Space
 from glosstune.trainables.checks.corpus_findings import Finding
 from glosstune.trainables.settings import CorpusSettings

@@ -8,7 +8,7 @@ import pytest
 
 from glosstune.results import load_results
 from glosstune.search.final_scoring import find_broadcast
-from glosstune.search.ownership import owned
+from glosstune.search.storage.lock import owned
 from glosstune.trainables import load_recogniser
 
 Run = Callable[..., int]

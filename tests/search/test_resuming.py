@@ -16,8 +16,8 @@ import yaml
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.inbox import send, take
-from glosstune.search.ownership import owned
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage.lock import owned
+from glosstune.search.storage.sweep_folder import Workplace
 
 Run = Callable[..., int]
 
@@ -64,7 +64,7 @@ def test_a_running_sweep_is_handed_what_users_ask_for(
         [
             sys.executable,
             "-c",
-            "import sys\nfrom pathlib import Path\nfrom glosstune.search.ownership import owned\n"
+            "import sys\nfrom pathlib import Path\nfrom glosstune.search.storage.lock import owned\n"
             "with owned(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()",
             str(ended),
         ],

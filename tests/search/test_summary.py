@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from glosstune.results import load_results
-from glosstune.search.record import Record
+from glosstune.search.storage.record import Record
 from glosstune.search.summary import summarise
 
 

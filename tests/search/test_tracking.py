@@ -12,8 +12,8 @@ from rich.console import Console
 
 from glosstune.search import tracking
 from glosstune.search.conductor import Conductor
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.tracking import MLflowTracker, WandbTracker, check_tracking, open_tracker
-from glosstune.search.workplace import Workplace
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2", "tracking=mlflow")
@@ -212,7 +212,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
     from player import play
 
     from glosstune.search import driving
-    from glosstune.search.record import Record
+    from glosstune.search.storage.record import Record
 
     class Lost:
         def show(self, trial: Any, *, final: bool = False) -> None:

@@ -21,7 +21,7 @@ from replay import Tape, drive, sweep
 from glosstune.search import tuning
 from glosstune.search.conductor import Conductor
 from glosstune.search.config.settings import ResourceSettings
-from glosstune.search.record import Record
+from glosstune.search.storage.record import Record
 from glosstune.search.tuning import _Relay, _Schedule, _Search, count_slots, run_trials
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

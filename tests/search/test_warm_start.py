@@ -5,7 +5,7 @@ from replay import Tape, drive, sweep
 
 from glosstune.search import Sweep
 from glosstune.search.conductor import Conductor
-from glosstune.search.record import Record
+from glosstune.search.storage.record import Record
 from glosstune.search.warm_start import earlier_trials
 from glosstune.spaces import FolderError
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glosstune.results.reading.record import read_record
-from glosstune.search.record import Record
+from glosstune.search.storage.record import Record
 from glosstune.spaces import FolderError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from glosstune.results.reading.record import RECORD
 from glosstune.results.reading.remote import EVENTS, mirror
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.lease import leased
-from glosstune.search.ownership import LOCK, OWNER, Driven, owned
-from glosstune.search.record import Record
+from glosstune.search.storage.lease import leased
+from glosstune.search.storage.lock import LOCK, OWNER, Driven, owned
+from glosstune.search.storage.record import Record
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
 from glosstune.trainables.corpora.provenance import file_hash

@@ -20,12 +20,13 @@ from victim import Victim, read_reports
 from glosstune.results import load_results
 from glosstune.results.reading import remote
 from glosstune.results.reading.remote import as_local, number_events
-from glosstune.search import confirming, driving, lease
-from glosstune.search import record as record_module
+from glosstune.search import confirming, driving
 from glosstune.search.conductor import Conductor
 from glosstune.search.driving import write_sweep
-from glosstune.search.ownership import Driven
-from glosstune.search.workplace import Workplace
+from glosstune.search.storage import lease
+from glosstune.search.storage import record as record_module
+from glosstune.search.storage.lock import Driven
+from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder, join
 

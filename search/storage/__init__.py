@@ -1,0 +1,1 @@
+"""Where a sweep lies: its folder, record, lock and manifest."""
