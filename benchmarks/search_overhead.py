@@ -29,9 +29,9 @@ from suite import Ratio, write_ratios
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.driving import drive, write_sweep
+from glosstune.search.scheduler.sampler import Suggester, freeze
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.suggestion import Suggester, freeze
-from glosstune.search.trial_state import TrialState
 from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"

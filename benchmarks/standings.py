@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 
 from glosstune.search import load_sweep
 from glosstune.search.config.settings import StoppingSettings
-from glosstune.search.halving import Halving
-from glosstune.search.ranking import Metrics, score_curve
-from glosstune.search.stopping import judge_trial
+from glosstune.search.scheduler.halving import Halving
+from glosstune.search.scheduler.ranking import Metrics, score_curve
+from glosstune.search.scheduler.stopping import judge_trial
 
 HERE = Path(__file__).parent
 # Below the first every trial ranks by its loss, below the last every one by its WER.

@@ -11,8 +11,8 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
-from glosstune.search.ranking import Metrics
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.ranking import Metrics
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.files.atomic import trial_name
 
 TENSORBOARD = "tensorboard"

@@ -8,8 +8,8 @@ from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search.config.sweep import load_sweep
 from glosstune.search.driving import SWEEP
 from glosstune.search.mirror import URL, Mirror, open_storage, study_name
+from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, owned
-from glosstune.search.sweep_state import SweepState
 from glosstune.spaces.errors import FolderError, SettingError
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from glosstune.search.progress import SweepProgress
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.trial import TrialState
 
 SHOWN_TRIALS = 12
 PLAIN_INTERVAL_S = 15.0

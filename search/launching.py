@@ -15,10 +15,10 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.driving import drive, write_sweep
 from glosstune.search.outputs import check_free
 from glosstune.search.preparing import prepare
+from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.lock import LOCK, OWNER
 from glosstune.search.storage.manifest import build_manifest
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.warm_start import earlier_trials
 from glosstune.spaces.errors import FolderError, Interrupted
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder, join
 

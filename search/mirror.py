@@ -19,9 +19,9 @@ from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.ranking import lowest
-from glosstune.search.suggestion import distribution
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.ranking import lowest
+from glosstune.search.scheduler.sampler import distribution
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
 

@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from glosstune.search.conductor import Conductor
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.trial import TrialState
 
 
 class SweepProgress:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name
 

@@ -23,9 +23,9 @@ from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from glosstune.search.cluster.head_watch import listens, watch_head
-from glosstune.search.conductor import Conductor
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.weights import Say
 from glosstune.spaces import SettingError

@@ -11,7 +11,7 @@ from replay import Tape, crash_plan, drive
 from victim import Victim, check_record, read_events, read_reports
 
 from glosstune.search import Sweep
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 
 SAMPLES = 14
 # Of the whole sweep with one worker; with two the order differs, and a few more or fewer.

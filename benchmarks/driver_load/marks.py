@@ -11,8 +11,8 @@ from unittest import mock
 from glosstune.search.board import Board
 from glosstune.search.display import Display
 from glosstune.search.mirror import Mirror
+from glosstune.search.scheduler.sampler import Suggester
 from glosstune.search.storage.record import Record
-from glosstune.search.suggestion import Suggester
 
 # What the driver does beside the record with a report and for a free slot; the rest is the conductor's, with its rungs.
 STEPS = {

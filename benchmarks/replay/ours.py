@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glosstune.search.conductor import Conductor
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.suggestion import Suggester
-from glosstune.search.sweep_state import Event
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.sampler import Suggester
+from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.state import Event
+from glosstune.search.scheduler.trial import TrialState
 from replay.simulator import Clock, Metrics, Verdict
 from replay.surrogate import Configuration
 

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from glosstune.search.ranking import score_curve
+from glosstune.search.scheduler.ranking import score_curve
 from glosstune.spaces.parameters import Scalar
 
 Array = NDArray[np.float64]

@@ -11,10 +11,10 @@ from typing import Any
 import optuna
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.conductor import Conductor
-from glosstune.search.halving import Halving
-from glosstune.search.ranking import PLATEAU_WER
-from glosstune.search.sweep_state import Event
+from glosstune.search.scheduler.halving import Halving
+from glosstune.search.scheduler.ranking import PLATEAU_WER
+from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.state import Event
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

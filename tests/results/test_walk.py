@@ -9,7 +9,7 @@ import pytest
 import yaml
 from replay import Tape, drive, learning, sweep
 
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 
 GUIDE = Path(__file__).parents[2] / "docs" / "results.md"
 SPACE = (

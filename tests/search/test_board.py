@@ -9,8 +9,8 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
 from glosstune.search.board import Board
-from glosstune.search.conductor import Conductor
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.trial import TrialState
 
 
 def _events(path: Path) -> Iterator[Event]:

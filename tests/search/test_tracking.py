@@ -11,7 +11,7 @@ from replay import Tape, crash_plan, drive, sweep
 from rich.console import Console
 
 from glosstune.search import tracking
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.tracking import MLflowTracker, WandbTracker, check_tracking, open_tracker
 from glosstune.spaces import SettingError

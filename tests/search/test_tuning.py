@@ -19,8 +19,8 @@ from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
 from glosstune.search import tuning
-from glosstune.search.conductor import Conductor
 from glosstune.search.config.settings import ResourceSettings
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.record import Record
 from glosstune.search.tuning import _Relay, _Schedule, _Search, count_slots, run_trials
 
@@ -208,7 +208,7 @@ def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
 def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
     conductor = Conductor(sweep(), Tape().append)
     for made in (_Search(conductor), _Schedule(conductor), _Relay(conductor, Log(), "head:6379")):
-        assert b"glosstune.search.conductor" not in pickle.dumps(made)
+        assert b"glosstune.search.scheduler.scheduler" not in pickle.dumps(made)
 
 
 def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:

@@ -21,8 +21,8 @@ from glosstune.results import load_results
 from glosstune.results.reading import remote
 from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search import confirming, driving
-from glosstune.search.conductor import Conductor
 from glosstune.search.driving import write_sweep
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage import lease
 from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven

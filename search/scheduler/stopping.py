@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
-from glosstune.search.ranking import Metrics
+from glosstune.search.scheduler.ranking import Metrics
 
 # One-sided 95 %.
 _CONFIDENCE = 1.645

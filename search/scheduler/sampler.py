@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
 from glosstune.spaces.parameters import Parameter, Scalar
 from glosstune.spaces.start_points import labelled

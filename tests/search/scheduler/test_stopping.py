@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from replay import metrics
 
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
-from glosstune.search.stopping import judge_sweep, judge_trial
+from glosstune.search.scheduler.stopping import judge_sweep, judge_trial
 
 RULES = StoppingSettings()
 

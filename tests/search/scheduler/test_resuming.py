@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import Died, Tape, check_decisions, drive, learning, resume_after, run_through, sweep
 
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.spaces import FolderError
 
 KINDS = st.sampled_from(["promote", "stop", "none"])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.search.config.settings import HalvingSettings
-from glosstune.search.halving import Halving
+from glosstune.search.scheduler.halving import Halving
 
 
 def _halving(epochs: int = 27, **settings: object) -> Halving:

@@ -7,7 +7,7 @@ from typing import Any
 
 from replay import Tape, drive, learning, metrics, run_through, stuck, sweep
 
-from glosstune.search.conductor import MOST_DEATHS, Conductor
+from glosstune.search.scheduler.scheduler import MOST_DEATHS, Conductor
 
 
 def test_thirty_stuck_trials_end_within_grace_and_window_each() -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.halving import Standing
-from glosstune.search.stopping import Stop, judge_sweep, judge_trial
-from glosstune.search.suggestion import Suggester
-from glosstune.search.sweep_state import Event, SweepState
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.halving import Standing
+from glosstune.search.scheduler.sampler import Suggester
+from glosstune.search.scheduler.state import Event, SweepState
+from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.errors import SettingError
 
 Append = Callable[..., Event]

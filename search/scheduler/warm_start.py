@@ -6,8 +6,8 @@ from pathlib import Path
 
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.sweep_state import Event, SweepState
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.state import Event, SweepState
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
 
 _ENDED = ("finished", "stopped", "paused")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from replay import Tape, metrics, run_through, sweep
 
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 
 
 def test_patience_counts_other_trials_than_the_best() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.search.suggestion import Suggester, distribution, freeze
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.sampler import Suggester, distribution, freeze
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, Space
 
 SPACE = Space({"learning_rate": Float(1e-5, 1e-1, log=True), "dropout": Float(0.0, 0.5)})
@@ -117,7 +117,7 @@ def test_only_what_changed_is_converted_again(monkeypatch: pytest.MonkeyPatch) -
         converted.append(trial.number)
         return freeze(trial, space, number)
 
-    monkeypatch.setattr("glosstune.search.suggestion.freeze", count)
+    monkeypatch.setattr("glosstune.search.scheduler.sampler.freeze", count)
     suggester, trials = Suggester(SPACE, "tpe", 0), [_judged(number) for number in range(12)]
     suggester.suggest(12, trials)
     trials[3].scores.append(0.1)

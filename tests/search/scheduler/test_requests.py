@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from replay import Tape, drive, learning, run_through, stuck, sweep
 
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.spaces import SettingError
 
 

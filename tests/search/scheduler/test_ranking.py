@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from replay import metrics
 
-from glosstune.search.ranking import PLATEAU_WER, WORST, score_curve
+from glosstune.search.scheduler.ranking import PLATEAU_WER, WORST, score_curve
 
 wers = st.floats(0, 3)
 shares = st.floats(-2, 1)

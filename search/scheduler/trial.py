@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glosstune.search.ranking import Metrics
+from glosstune.search.scheduler.ranking import Metrics
 
 # Rules after which a trial takes no further part, whatever it scored.
 FAULTS = ("stuck", "blank collapse", "diverged", "out of memory", "error", "process died")

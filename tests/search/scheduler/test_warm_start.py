@@ -4,9 +4,9 @@ import pytest
 from replay import Tape, drive, sweep
 
 from glosstune.search import Sweep
-from glosstune.search.conductor import Conductor
+from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.record import Record
-from glosstune.search.warm_start import earlier_trials
 from glosstune.spaces import FolderError
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.halving import Halving
-from glosstune.search.ranking import lowest, score_curve
-from glosstune.search.stopping import Stop
-from glosstune.search.trial_state import TrialState
+from glosstune.search.scheduler.halving import Halving
+from glosstune.search.scheduler.ranking import lowest, score_curve
+from glosstune.search.scheduler.stopping import Stop
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.errors import FolderError
 
 Event = Mapping[str, Any]

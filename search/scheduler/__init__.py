@@ -1,0 +1,1 @@
+"""Every decision of a sweep; knows neither Ray nor torch nor files."""
