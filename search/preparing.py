@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from glosstune.models import read_weights
-from glosstune.search.authentication import ask_for_tokens
-from glosstune.search.cluster.attaching import attach, check_nodes
-from glosstune.search.cluster.heads import check_head
 from glosstune.search.config.sweep import AUTO, Sweep
-from glosstune.search.gpu_share import gpu_share, needed_gb
+from glosstune.search.nodes.attaching import attach, check_nodes
+from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
+from glosstune.search.nodes.heads import check_head
+from glosstune.search.nodes.tokens import ask_for_tokens
 from glosstune.search.tracking import check_tracking
 from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError

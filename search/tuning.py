@@ -22,9 +22,9 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from glosstune.search.cluster.head_watch import listens, watch_head
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.search.weights import Say

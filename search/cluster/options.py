@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from glosstune.search.config.changes import is_changeable
 from glosstune.search.config.errors import problems, validated
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.gpu_share import MOST_TRIALS
+from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import check_uri, is_uri, join
 

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from glosstune.search.cluster import probe
 from glosstune.search.cluster.jobs import Job, remember
-from glosstune.search.cluster.judging import ask_about, judge, read_answer, read_requirements
 from glosstune.search.cluster.options import find_place, list_overrides
 from glosstune.search.cluster.ray_jobs import (
     OPEN_CLUSTER,
@@ -33,6 +31,8 @@ from glosstune.search.cluster.ray_jobs import (
 from glosstune.search.cluster.staging import Staged, stage
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driving import SWEEP
+from glosstune.search.nodes import probe
+from glosstune.search.nodes.judging import ask_about, judge, read_answer, read_requirements
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:

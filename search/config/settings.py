@@ -96,7 +96,7 @@ class StoppingSettings(Section):
 class ResourceSettings(Section):
     """What one trial occupies, and how many run at a time (None: as many as fit).
 
-    ``gpu`` None is the share that its memory needs where there are GPUs (see ``search.gpu_share``), else 0.
+    ``gpu`` None is the share that its memory needs where there are GPUs (see ``search.nodes.gpu_share``), else 0.
     """
 
     cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0

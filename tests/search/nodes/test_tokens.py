@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glosstune.search.authentication import ask_for_tokens
+from glosstune.search.nodes.tokens import ask_for_tokens
 
 # What runs on a machine without any setting of Ray's.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -73,7 +73,7 @@ from glosstune.search.tuning import start_ray
 start_ray()
 print(get_authentication_mode() == AuthenticationMode.TOKEN)
 """
-ASK = "from glosstune.search.authentication import ask_for_tokens\nask_for_tokens(print)\n"
+ASK = "from glosstune.search.nodes.tokens import ask_for_tokens\nask_for_tokens(print)\n"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import ray
 from ray._private import gcs_utils, services
 
-from glosstune.search.cluster.heads import check_address, check_head
+from glosstune.search.nodes.heads import check_address, check_head
 from glosstune.spaces import SettingError
 
 TOKEN = (("authorization", "Bearer right"),)

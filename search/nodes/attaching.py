@@ -5,10 +5,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from glosstune.search.cluster.judging import Node, ask_about, judge, read_requirements
-from glosstune.search.cluster.probe import ask_nodes
 from glosstune.search.cluster.staging import stage_package
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.nodes.judging import Node, ask_about, judge, read_requirements
+from glosstune.search.nodes.probe import ask_nodes
 from glosstune.spaces.errors import SettingError
 
 

@@ -2,7 +2,7 @@ import ray
 from pytest import MonkeyPatch
 
 from glosstune.search import load_sweep
-from glosstune.search.cluster import attaching, judging
+from glosstune.search.nodes import attaching, judging
 
 
 def test_a_driver_that_was_sent_with_a_job_looks_at_the_nodes_without_being_installed(monkeypatch: MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.cluster import probe
-from glosstune.search.cluster.judging import Node, Verdict, ask_about, judge, read_answer, read_requirements
-from glosstune.search.cluster.probe import MARK, can_write, find_parent, find_version, look
+from glosstune.search.nodes import probe
+from glosstune.search.nodes.judging import Node, Verdict, ask_about, judge, read_answer, read_requirements
+from glosstune.search.nodes.probe import MARK, can_write, find_parent, find_version, look
 from glosstune.spaces import SettingError
 
 NEEDED = [Requirement(line) for line in ("optuna>=5.0,<6", "jiwer>=4.0,<5", "ray[tune]>=2.60,<3")]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.search import load_sweep
-from glosstune.search.gpu_share import MOST_TRIALS, gpu_share, needed_gb
+from glosstune.search.nodes.gpu_share import MOST_TRIALS, gpu_share, needed_gb
 
 
 @pytest.mark.parametrize(

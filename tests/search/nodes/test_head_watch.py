@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from glosstune.search.cluster import head_watch
-from glosstune.search.cluster.head_watch import STATUS, _watch, listens
+from glosstune.search.nodes import head_watch
+from glosstune.search.nodes.head_watch import STATUS, _watch, listens
 
 
 def test_whether_anything_listens_is_seen() -> None:

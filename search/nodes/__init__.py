@@ -1,0 +1,1 @@
+"""The Ray cluster that trials run on."""
