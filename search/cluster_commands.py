@@ -14,8 +14,8 @@ from glosstune.search.sweep_arguments import split_arguments
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
-    from glosstune.search.cluster.submission import Plan
     from glosstune.search.config.sweep import Sweep
+    from glosstune.search.jobs.submission import Plan
     from glosstune.trainables.settings import Section
 
 Target = Literal["ray", "slurm", "kuberay"]
@@ -119,8 +119,8 @@ def status(
 
     Example: glosstune status teacher-2026-05-04-101500
     """
-    from glosstune.search.cluster.jobs import list_jobs
-    from glosstune.search.cluster.states import describe_job, describe_jobs
+    from glosstune.search.jobs.known_jobs import list_jobs
+    from glosstune.search.jobs.states import describe_job, describe_jobs
 
     if name is not None:
         typer.echo(describe_job(name, address))
@@ -142,7 +142,7 @@ def logs(
 
     Example: glosstune logs teacher-2026-05-04-101500 --follow
     """
-    from glosstune.search.cluster.states import ray_job, read_log, slurm_job
+    from glosstune.search.jobs.states import ray_job, read_log, slurm_job
 
     if not follow:
         typer.echo(read_log(name, address), nl=False)
@@ -158,7 +158,7 @@ def stop(name: Name, *, address: Address = None) -> None:
 
     Example: glosstune stop teacher-2026-05-04-101500
     """
-    from glosstune.search.cluster.states import stop_job
+    from glosstune.search.jobs.states import stop_job
 
     typer.echo(stop_job(name, address, partial(typer.echo, err=True)))
 
@@ -174,9 +174,9 @@ def _submit_to_ray(
     wait_for_nodes: bool,
     dry_run: bool,
 ) -> None:
-    from glosstune.search.cluster import submit as send
-    from glosstune.search.cluster.ray_jobs import find_address
-    from glosstune.search.cluster.submission import plan_submission
+    from glosstune.search.jobs import submit as send
+    from glosstune.search.jobs.ray_jobs import find_address
+    from glosstune.search.jobs.submission import plan_submission
 
     address = find_address(address)
     if dry_run:
@@ -198,11 +198,11 @@ def _submit_to_slurm(
     run: bool,
     dry_run: bool,
 ) -> None:
-    from glosstune.search.cluster.jobs import Job, remember
-    from glosstune.search.cluster.kuberay import KubeOptions
-    from glosstune.search.cluster.options import find_place, list_overrides, read_options
-    from glosstune.search.cluster.slurm import SlurmOptions, job_files
-    from glosstune.search.cluster.slurm_jobs import submit_slurm
+    from glosstune.search.jobs.known_jobs import Job, remember
+    from glosstune.search.jobs.kuberay import KubeOptions
+    from glosstune.search.jobs.options import find_place, list_overrides, read_options
+    from glosstune.search.jobs.slurm_jobs import submit_slurm
+    from glosstune.search.jobs.slurm_script import SlurmOptions, job_files
 
     name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
     place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
@@ -225,9 +225,9 @@ def _print_manifest(
     options: dict[str, object],
     command: list[str],
 ) -> None:
-    from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest
-    from glosstune.search.cluster.options import find_place, list_overrides, read_options
-    from glosstune.search.cluster.slurm import SlurmOptions
+    from glosstune.search.jobs.kuberay import KubeOptions, rayjob_manifest
+    from glosstune.search.jobs.options import find_place, list_overrides, read_options
+    from glosstune.search.jobs.slurm_script import SlurmOptions
 
     name = name or sweep.name.lower().replace("_", "-").replace(".", "-")
     place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
@@ -257,7 +257,7 @@ def _parse_option(text: str) -> tuple[str, object]:
 
 def _follow(name: str, address: str) -> None:
     """Show the log of a job to its end; Ctrl-C ends only the showing."""
-    from glosstune.search.cluster.ray_jobs import connect, follow_log
+    from glosstune.search.jobs.ray_jobs import connect, follow_log
 
     try:
         status = follow_log(connect(address), address, name, partial(typer.echo, nl=False))
@@ -275,7 +275,7 @@ def _describe(plan: "Plan") -> None:
     import yaml
     from rich.console import Console
 
-    from glosstune.search.cluster.submission import staged
+    from glosstune.search.jobs.submission import staged
 
     say = partial(Console().print, soft_wrap=True, highlight=False, markup=False)
     say(f"name: {plan.name}\nplace: {plan.place}\nentrypoint: {plan.entrypoint}")

@@ -9,7 +9,7 @@ import socket
 from importlib.util import find_spec
 from typing import Any
 
-from glosstune.search.cluster.ray_jobs import OPEN_CLUSTER
+from glosstune.search.jobs.ray_jobs import OPEN_CLUSTER
 from glosstune.search.weights import Say
 from glosstune.spaces.errors import SettingError
 

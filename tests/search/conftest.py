@@ -1,11 +1,13 @@
 """What the tests of the search share."""
 
+import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_slurm import end_all, install
 
 from glosstune.search import command_line, load_sweep
 from glosstune.spaces import SettingError
@@ -63,3 +65,15 @@ def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
         return message
 
     return refusal
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a SLURM whose commands are on PATH; what still runs is killed in the end."""
+    root = tmp_path / "slurm"
+    root.mkdir()
+    commands = install(tmp_path / "slurm-commands")
+    monkeypatch.setenv("FAKE_SLURM", str(root))
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    yield root
+    end_all(root)

@@ -57,7 +57,7 @@ def test_wrong_key_is_found_without_torch_ray_and_pandas():
 
 
 @pytest.mark.parametrize(
-    "package", ["models", "results", "search", "search.cluster", "spaces", "trainables", "trainables.corpora"]
+    "package", ["models", "results", "search", "search.jobs", "spaces", "trainables", "trainables.corpora"]
 )
 def test_package_imports_nothing_slow_before_it_is_asked_for_a_name(package):
     program = f"import sys, glosstune.{package}; print(*sys.modules)"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus
 
-from glosstune.search.cluster import ray_jobs
-from glosstune.search.cluster.ray_jobs import connect, follow_log, job_info, plain_errors, start_job, wait_for_end
+from glosstune.search.jobs import ray_jobs
+from glosstune.search.jobs.ray_jobs import connect, follow_log, job_info, plain_errors, start_job, wait_for_end
 from glosstune.spaces import SettingError
 
 ADDRESS = "http://head:8265"

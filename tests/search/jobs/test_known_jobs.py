@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glosstune.search.cluster import jobs
-from glosstune.search.cluster.jobs import Job, list_jobs, recall, remember
+from glosstune.search.jobs import known_jobs as jobs
+from glosstune.search.jobs.known_jobs import Job, list_jobs, recall, remember
 from glosstune.spaces.errors import FolderError
 
 RAY = Job("ray", "/shared/a", "2026-05-04T10:15:00+00:00", "glosstune submit a.yaml", address="http://head:8265")

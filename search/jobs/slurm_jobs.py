@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from glosstune.search.cluster.options import sweep_text
-from glosstune.search.cluster.slurm import SlurmOptions, job_files, slurm_script
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.jobs.options import sweep_text
+from glosstune.search.jobs.slurm_script import SlurmOptions, job_files, slurm_script
 from glosstune.spaces.errors import FolderError, SettingError, shown
 from glosstune.spaces.files.atomic import write_whole
 

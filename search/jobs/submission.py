@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from glosstune.search.cluster.jobs import Job, remember
-from glosstune.search.cluster.options import find_place, list_overrides
-from glosstune.search.cluster.ray_jobs import (
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.driving import SWEEP
+from glosstune.search.jobs.known_jobs import Job, remember
+from glosstune.search.jobs.options import find_place, list_overrides
+from glosstune.search.jobs.ray_jobs import (
     OPEN_CLUSTER,
     PLACE,
     asks_for_token,
@@ -28,9 +30,7 @@ from glosstune.search.cluster.ray_jobs import (
     start_job,
     wait_for_end,
 )
-from glosstune.search.cluster.staging import Staged, stage
-from glosstune.search.config.sweep import Sweep
-from glosstune.search.driving import SWEEP
+from glosstune.search.jobs.staging import Staged, stage
 from glosstune.search.nodes import probe
 from glosstune.search.nodes.judging import ask_about, judge, read_answer, read_requirements
 from glosstune.spaces.errors import SettingError

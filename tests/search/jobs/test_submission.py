@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from glosstune.search import load_sweep
-from glosstune.search.cluster import jobs, ray_jobs, states
-from glosstune.search.cluster.jobs import Job, remember
-from glosstune.search.cluster.ray_jobs import asks_for_token, connect, find_address
-from glosstune.search.cluster.states import ray_job, slurm_job
-from glosstune.search.cluster.submission import Plan, plan_submission
+from glosstune.search.jobs import known_jobs as jobs
+from glosstune.search.jobs import ray_jobs, states
+from glosstune.search.jobs.known_jobs import Job, remember
+from glosstune.search.jobs.ray_jobs import asks_for_token, connect, find_address
+from glosstune.search.jobs.states import ray_job, slurm_job
+from glosstune.search.jobs.submission import Plan, plan_submission
 from glosstune.spaces import SettingError
 
 Run = Callable[..., int]

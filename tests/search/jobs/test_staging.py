@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from glosstune.search import load_sweep
-from glosstune.search.cluster import staging
-from glosstune.search.cluster.staging import stage
+from glosstune.search.jobs import staging
+from glosstune.search.jobs.staging import stage
 from glosstune.spaces import SettingError
 
 ROOT = Path(__file__).parents[3]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.cluster.options import command_comment, read_options
-from glosstune.search.cluster.slurm import JobFiles, SlurmOptions, job_files, slurm_script
+from glosstune.search.jobs.options import command_comment, read_options
+from glosstune.search.jobs.slurm_script import JobFiles, SlurmOptions, job_files, slurm_script
 from glosstune.spaces.errors import SettingError
 
 GOLDEN = Path(__file__).with_name("golden")

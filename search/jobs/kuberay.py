@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
-from glosstune.search.cluster.options import check_printable, command_comment, count_cpus, sweep_text
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, sweep_text
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import is_uri
 from glosstune.trainables.settings import Section

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from kuberay_fields import CONFIG_MAP, RAY_JOB, wrong_fields
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.cluster import kuberay
-from glosstune.search.cluster.kuberay import KubeOptions, rayjob_manifest
-from glosstune.search.cluster.options import read_options
+from glosstune.search.jobs import kuberay
+from glosstune.search.jobs.kuberay import KubeOptions, rayjob_manifest
+from glosstune.search.jobs.options import read_options
 from glosstune.spaces.errors import SettingError
 
 GOLDEN = Path(__file__).with_name("golden")

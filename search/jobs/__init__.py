@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
-    from glosstune.search.cluster.submission import submit
+    from glosstune.search.jobs.submission import submit
 else:
     __getattr__, __dir__ = import_later(__name__, {"submission": ["submit"]})
 

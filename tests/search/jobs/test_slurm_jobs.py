@@ -13,9 +13,9 @@ from fake_slurm import wait_for, wait_until_over
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
-from glosstune.search.cluster.options import read_options
-from glosstune.search.cluster.slurm import SlurmOptions, job_files
-from glosstune.search.cluster.slurm_jobs import read_log, status_of, stop, submit_slurm
+from glosstune.search.jobs.options import read_options
+from glosstune.search.jobs.slurm_jobs import read_log, status_of, stop, submit_slurm
+from glosstune.search.jobs.slurm_script import SlurmOptions, job_files
 from glosstune.spaces.errors import FolderError, SettingError
 
 COMMAND = ["glosstune", "submit", "student", "--to", "slurm"]

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glosstune.search.cluster import slurm_jobs
-from glosstune.search.cluster.jobs import Job, list_jobs, recall
-from glosstune.search.cluster.ray_jobs import PLACE, connect, find_address, job_info, plain_errors, wait_for_end
+from glosstune.search.jobs import slurm_jobs
+from glosstune.search.jobs.known_jobs import Job, list_jobs, recall
+from glosstune.search.jobs.ray_jobs import PLACE, connect, find_address, job_info, plain_errors, wait_for_end
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
