@@ -321,7 +321,7 @@ def dashboard(
     Example: glosstune dashboard runs/a --port 8081
     """
     from glosstune.results.reading.remote import as_local
-    from glosstune.search.dashboard import serve
+    from glosstune.search.tracking.dashboard import serve
 
     serve(as_local(folder), host, port)
 
@@ -360,7 +360,7 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
 
     from glosstune.results import draw_curves, load_results
     from glosstune.search.storage.sweep_folder import Workplace
-    from glosstune.search.summary import summarise
+    from glosstune.search.tracking.summary import summarise
 
     interrupted = None
     try:

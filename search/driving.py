@@ -11,20 +11,20 @@ import yaml
 from rich.console import Console
 
 from glosstune.results.reading.record import RECORD
-from glosstune.search.board import Board
 from glosstune.search.config.changes import count_samples, list_changes
 from glosstune.search.config.sweep import Sweep, load_sweep
-from glosstune.search.display import Display
 from glosstune.search.inbox import take
-from glosstune.search.mirror import Mirror
-from glosstune.search.progress import SweepProgress
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.tracking import open_tracker
+from glosstune.search.tracking.display import Display
+from glosstune.search.tracking.optuna_study import Mirror
+from glosstune.search.tracking.progress import SweepProgress
+from glosstune.search.tracking.tensorboard_files import Board
+from glosstune.search.tracking.trackers import open_tracker
 from glosstune.search.weights import Say
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.atomic import trial_name

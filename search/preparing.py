@@ -10,7 +10,7 @@ from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
-from glosstune.search.tracking import check_tracking
+from glosstune.search.tracking.trackers import check_tracking
 from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus

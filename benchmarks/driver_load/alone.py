@@ -15,8 +15,8 @@ from driver_load.memory import memory_mb
 from driver_load.running import apart, run, show
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search import Sweep, tuning
-from glosstune.search.mirror import Mirror
 from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.tracking.optuna_study import Mirror
 
 
 def play(conductor: Conductor, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:

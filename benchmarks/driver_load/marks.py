@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from glosstune.search.board import Board
-from glosstune.search.display import Display
-from glosstune.search.mirror import Mirror
 from glosstune.search.scheduler.sampler import Suggester
 from glosstune.search.storage.record import Record
+from glosstune.search.tracking.display import Display
+from glosstune.search.tracking.optuna_study import Mirror
+from glosstune.search.tracking.tensorboard_files import Board
 
 # What the driver does beside the record with a report and for a free slot; the rest is the conductor's, with its rungs.
 STEPS = {

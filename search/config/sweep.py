@@ -97,7 +97,7 @@ class Sweep(Section):
     ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
     an exported recogniser that every trial is distilled from. ``storage`` is where its folder is made, a path or
     ``s3://bucket/prefix``. ``tracking`` names a tool that shows every trial as it
-    runs (see ``search.tracking``).
+    runs (see ``search.tracking.trackers``).
 
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.

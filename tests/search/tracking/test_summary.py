@@ -9,7 +9,7 @@ from rich.console import Console
 
 from glosstune.results import load_results
 from glosstune.search.storage.record import Record
-from glosstune.search.summary import summarise
+from glosstune.search.tracking.summary import summarise
 
 
 class Sweep:

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from replay import Tape, metrics, sweep
 from rich.console import Console
 
-from glosstune.search.display import Display
-from glosstune.search.progress import SweepProgress
 from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.tracking.display import Display
+from glosstune.search.tracking.progress import SweepProgress
 
 
 class Stage:

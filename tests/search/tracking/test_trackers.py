@@ -10,10 +10,10 @@ import pytest
 from replay import Tape, crash_plan, drive, sweep
 from rich.console import Console
 
-from glosstune.search import tracking
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.tracking import MLflowTracker, WandbTracker, check_tracking, open_tracker
+from glosstune.search.tracking import trackers as tracking
+from glosstune.search.tracking.trackers import MLflowTracker, WandbTracker, check_tracking, open_tracker
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2", "tracking=mlflow")

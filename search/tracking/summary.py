@@ -6,8 +6,8 @@ import pandas as pd
 from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
-from glosstune.search.display import describe
 from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import join
 

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from glosstune.search.progress import SweepProgress
 from glosstune.search.scheduler.trial import TrialState
+from glosstune.search.tracking.progress import SweepProgress
 
 SHOWN_TRIALS = 12
 PLAIN_INTERVAL_S = 15.0

@@ -8,9 +8,9 @@ from replay import Tape, drive, learning, sweep
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from glosstune.search.board import Board
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.scheduler.trial import TrialState
+from glosstune.search.tracking.tensorboard_files import Board
 
 
 def _events(path: Path) -> Iterator[Event]:

@@ -9,8 +9,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
 from replay import Tape, drive, sweep
 
-from glosstune.search.mirror import STUDY, URL, Mirror
 from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.tracking.optuna_study import STUDY, URL, Mirror
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2")

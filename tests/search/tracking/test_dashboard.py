@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from replay import drive, sweep
 
-from glosstune.search import dashboard
-from glosstune.search.dashboard import serve
 from glosstune.search.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.tracking import dashboard
+from glosstune.search.tracking.dashboard import serve
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 

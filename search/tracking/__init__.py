@@ -1,0 +1,1 @@
+"""Who watches a sweep; nothing here is read back."""
