@@ -21,7 +21,7 @@ import torch
 
 from glosstune.search import load_sweep
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.weights import with_weights
+from glosstune.search.driver.weights import with_weights
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus

@@ -35,8 +35,8 @@ from rich.console import Console
 from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.launching import launch
-from glosstune.search.weights import with_weights
+from glosstune.search.driver.launching import launch
+from glosstune.search.driver.weights import with_weights
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

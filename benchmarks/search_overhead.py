@@ -28,7 +28,7 @@ from rich.console import Console
 from suite import Ratio, write_ratios
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive, write_sweep
 from glosstune.search.scheduler.sampler import Suggester, freeze
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.storage.sweep_folder import Workplace

@@ -6,18 +6,18 @@ from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
     from glosstune.search.config.sweep import Sweep, load_sweep
-    from glosstune.search.launching import launch
-    from glosstune.search.resuming import resume
-    from glosstune.search.weights import with_weights
+    from glosstune.search.driver.launching import launch
+    from glosstune.search.driver.resuming import resume
+    from glosstune.search.driver.weights import with_weights
 else:
     # torch and Optuna take seconds to import, which neither glosstune --help nor a wrong key should wait for.
     __getattr__, __dir__ = import_later(
         __name__,
         {
-            "launching": ["launch"],
-            "resuming": ["resume"],
+            "driver.launching": ["launch"],
+            "driver.resuming": ["resume"],
             "config.sweep": ["Sweep", "load_sweep"],
-            "weights": ["with_weights"],
+            "driver.weights": ["with_weights"],
         },
     )
 

@@ -142,7 +142,7 @@ def diagnose(
     """
     from glosstune.search.config.sweep import load_sweep
     from glosstune.search.diagnosing import diagnose as look
-    from glosstune.search.driving import SWEEP
+    from glosstune.search.driver.driving import SWEEP
     from glosstune.search.inspecting import describe_findings
 
     path, changes = split_arguments(overrides)

@@ -66,8 +66,10 @@ def sweep(
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
-    from glosstune.search.launching import launch  # with torch, which takes seconds, so not before all is in order
-    from glosstune.search.resuming import resume_as
+    from glosstune.search.driver.launching import (
+        launch,  # with torch, which takes seconds, so not before all is in order
+    )
+    from glosstune.search.driver.resuming import resume_as
     from glosstune.search.storage.sweep_folder import Workplace
 
     if resume and out is not None and Workplace.at(out).begun:
@@ -93,7 +95,7 @@ def resume(
 
     Example: glosstune resume runs/a --samples +32 'space.dropout.float=[0, 0.2]'
     """
-    from glosstune.search.resuming import resume as go_on
+    from glosstune.search.driver.resuming import resume as go_on
 
     _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=queue or [], address=address))
 
@@ -109,7 +111,7 @@ def trial(
 
     Example: glosstune trial runs/a 17 --pin
     """
-    from glosstune.search.one_trial import request
+    from glosstune.search.driver.steering import request
 
     if stop and pin:
         raise SettingError("--stop --pin: choose one")
@@ -132,7 +134,7 @@ def plan(
 
     Example: glosstune plan my.yaml --hours 12 --gpus 4 --write
     """
-    from glosstune.search.planning import make_plan
+    from glosstune.search.driver.planning import make_plan
 
     path, overrides = split_arguments(arguments)
     make_plan(path, overrides, hours, gpus, seconds_per_epoch, write, typer.echo)
@@ -151,7 +153,7 @@ def pretrain(
     Example: glosstune pretrain corpus.root=/data/phoenix --labels uniform --out teacher.safetensors
     """
     from glosstune.search.config.sweep import load_sweep
-    from glosstune.search.weights import pretrain_to
+    from glosstune.search.driver.weights import pretrain_to
 
     path, overrides = split_arguments(arguments)
     overrides += [f"pretraining.labels={labels}"] * (labels is not None)

@@ -13,8 +13,8 @@ from glosstune.results import load_results
 from glosstune.search.config.rules import SETTINGS_PATHS
 from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.search.curve_findings import judge_curve
+from glosstune.search.driver.weights import Say
 from glosstune.search.verifying import verify_foreign, verify_target
-from glosstune.search.weights import Say
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
 from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar

@@ -11,10 +11,10 @@ import torch
 from glosstune.results import load_results
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.sweep import AUTO, load_sweep
-from glosstune.search.driving import SWEEP
+from glosstune.search.driver.driving import SWEEP
+from glosstune.search.driver.weights import with_weights
 from glosstune.search.storage.manifest import build_manifest, read_manifest
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.weights import with_weights
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError, CorpusError
 from glosstune.trainables import TrainingSession

@@ -51,7 +51,7 @@ def pytest_sessionfinish() -> None:
 
 HELPERS = Path(__file__).parent / "helpers"
 # By all drivers together. Not Ray: its random numbers would be the same in all of them.
-PRELOADED = ["replay", "glosstune.search.driving", "glosstune.trainables.training.session"]
+PRELOADED = ["replay", "glosstune.search.driver.driving", "glosstune.trainables.training.session"]
 SIGNERS = ("ase", "gsg", "psr")
 
 

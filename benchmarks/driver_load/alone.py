@@ -14,7 +14,8 @@ from driver_load.marks import marking, timing
 from driver_load.memory import memory_mb
 from driver_load.running import apart, run, show
 from glosstune.results.reading.record import RECORD, read_record
-from glosstune.search import Sweep, tuning
+from glosstune.search import Sweep
+from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.tracking.optuna_study import Mirror
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
-from glosstune.search.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive, write_sweep
 from glosstune.search.storage.sweep_folder import Workplace
 
 

@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 from ray import tune
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.tuning import run_trials
+from glosstune.search.driver.ray_tune import run_trials
 from glosstune.trainables.training.session import METRICS
 from replay.contestants import with_settings
 from replay.ours import Ours

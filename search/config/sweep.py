@@ -135,7 +135,7 @@ class Sweep(Section):
 
         Raises:
             SettingError: the configuration lies outside the space, or its strategy needs weights that
-                ``search.weights.with_weights`` has yet to make.
+                ``search.with_weights`` has yet to make.
         """
         self.space.check(configuration)
         return self.settings_of(configuration)

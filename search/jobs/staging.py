@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driving import write_sweep
+from glosstune.search.driver.driving import write_sweep
 from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces.errors import SettingError
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driving import SWEEP
+from glosstune.search.driver.driving import SWEEP
 from glosstune.search.jobs.known_jobs import Job, remember
 from glosstune.search.jobs.options import find_place, list_overrides
 from glosstune.search.jobs.ray_jobs import (

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from glosstune.search.weights import Say
+from glosstune.search.driver.weights import Say
 
 _MODE = "RAY_AUTH_MODE"
 

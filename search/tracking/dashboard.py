@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search.config.sweep import load_sweep
-from glosstune.search.driving import SWEEP
+from glosstune.search.driver.driving import SWEEP
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, owned
 from glosstune.search.tracking.optuna_study import URL, Mirror, open_storage, study_name

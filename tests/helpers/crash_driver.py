@@ -14,7 +14,7 @@ from replay import crash_plan
 from rich.console import Console
 
 from glosstune.results.reading.record import read_record
-from glosstune.search.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive, write_sweep
 from glosstune.search.nodes import head_watch
 from glosstune.search.storage.sweep_folder import Workplace
 

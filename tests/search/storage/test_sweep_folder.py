@@ -20,8 +20,9 @@ from victim import Victim, read_reports
 from glosstune.results import load_results
 from glosstune.results.reading import remote
 from glosstune.results.reading.remote import as_local, number_events
-from glosstune.search import confirming, driving
-from glosstune.search.driving import write_sweep
+from glosstune.search import confirming
+from glosstune.search.driver import driving
+from glosstune.search.driver.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage import lease
 from glosstune.search.storage import record as record_module

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from replay import drive, sweep
 
-from glosstune.search.driving import write_sweep
+from glosstune.search.driver.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.record import Record

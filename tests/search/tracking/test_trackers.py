@@ -211,7 +211,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
 ) -> None:
     from player import play
 
-    from glosstune.search import driving
+    from glosstune.search.driver import driving
     from glosstune.search.storage.record import Record
 
     class Lost:

@@ -6,12 +6,12 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.driver.weights import Say, tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
 from glosstune.search.tracking.trackers import check_tracking
-from glosstune.search.weights import Say, tell_start, with_weights
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
@@ -74,7 +74,11 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
         weights = tell_start(sweep, corpus, say)
 
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
-    from glosstune.search.tuning import check_resources, gpu_memory_gb, start_ray  # importing Ray takes two seconds
+    from glosstune.search.driver.ray_tune import (  # importing Ray takes two seconds
+        check_resources,
+        gpu_memory_gb,
+        start_ray,
+    )
 
     if address:
         attach(address)

@@ -14,9 +14,9 @@ from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
 from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.config.yaml_data import read_yaml
-from glosstune.search.driving import SWEEP, drive, write_sweep
-from glosstune.search.inbox import send
-from glosstune.search.preparing import Prepared, prepare
+from glosstune.search.driver.driving import SWEEP, drive, write_sweep
+from glosstune.search.driver.preparing import Prepared, prepare
+from glosstune.search.driver.requests import send
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import Workplace

@@ -5,8 +5,8 @@ from pathlib import Path
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.sweep import load_sweep
-from glosstune.search.driving import SWEEP
-from glosstune.search.inbox import send
+from glosstune.search.driver.driving import SWEEP
+from glosstune.search.driver.requests import send
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.record import Record

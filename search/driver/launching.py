@@ -12,9 +12,9 @@ from rich.console import Console
 
 from glosstune.results import Results, load_results
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive, write_sweep
+from glosstune.search.driver.preparing import prepare
 from glosstune.search.outputs import check_free
-from glosstune.search.preparing import prepare
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.lock import LOCK, OWNER
 from glosstune.search.storage.manifest import build_manifest

@@ -18,11 +18,11 @@ import ray
 from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
-from glosstune.search import tuning
 from glosstune.search.config.settings import ResourceSettings
+from glosstune.search.driver import ray_tune as tuning
+from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, count_slots, run_trials
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.record import Record
-from glosstune.search.tuning import _Relay, _Schedule, _Search, count_slots, run_trials
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

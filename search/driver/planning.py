@@ -13,8 +13,8 @@ import torch
 from ruamel.yaml import YAML
 
 from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
+from glosstune.search.driver.weights import Say, list_plans, with_weights
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
-from glosstune.search.weights import Say, list_plans, with_weights
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.parameters import listed

@@ -24,10 +24,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.driver.weights import Say
 from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.storage.sweep_folder import Workplace
-from glosstune.search.weights import Say
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name
 from glosstune.trainables.trainable import CTCTrainable, TrialContext

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from glosstune.models import build_model
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.search import Sweep, load_sweep, with_weights
-from glosstune.search.weights import pretrain_to, tell_start
+from glosstune.search.driver.weights import pretrain_to, tell_start
 from glosstune.spaces import STRATEGIES, CheckpointError, FolderError, SettingError
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables import TrainingSession

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.search import load_sweep
-from glosstune.search.planning import make_plan, propose, write_plan
+from glosstune.search.driver.planning import make_plan, propose, write_plan
 from glosstune.spaces import SettingError
 
 FILE = """\

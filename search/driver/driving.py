@@ -13,7 +13,8 @@ from rich.console import Console
 from glosstune.results.reading.record import RECORD
 from glosstune.search.config.changes import count_samples, list_changes
 from glosstune.search.config.sweep import Sweep, load_sweep
-from glosstune.search.inbox import take
+from glosstune.search.driver.requests import take
+from glosstune.search.driver.weights import Say
 from glosstune.search.scheduler.scheduler import Conductor
 from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.trial import TrialState
@@ -25,7 +26,6 @@ from glosstune.search.tracking.optuna_study import Mirror
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.tensorboard_files import Board
 from glosstune.search.tracking.trackers import open_tracker
-from glosstune.search.weights import Say
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.atomic import trial_name
 
@@ -54,7 +54,7 @@ def drive(
     Returns:
         the signal that interrupted it, if one did.
     """
-    from glosstune.search.tuning import count_slots, run_trials, train_with  # which imports Ray
+    from glosstune.search.driver.ray_tune import count_slots, run_trials, train_with  # which imports Ray
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
     record = _Guarded(work.record)

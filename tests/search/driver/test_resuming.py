@@ -15,7 +15,7 @@ import yaml
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
-from glosstune.search.inbox import send, take
+from glosstune.search.driver.requests import send, take
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.sweep_folder import Workplace
 

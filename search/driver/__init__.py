@@ -1,0 +1,1 @@
+"""One process drives one sweep, from its first trial to its last."""
