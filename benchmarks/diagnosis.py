@@ -24,8 +24,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from feature_folder import Values, in_order, with_temporal, write_folder
 
+from glosstune.search.checks.diagnosing import diagnose
 from glosstune.search.config.sweep import load_sweep
-from glosstune.search.diagnosing import diagnose
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, pack_corpus
 

@@ -36,7 +36,7 @@ def verify(
 
     Example: glosstune verify --model mypackage.net:build --vocabulary 1232
     """
-    from glosstune.search.verifying import verify_foreign, verify_target
+    from glosstune.search.checks.verifying import verify_foreign, verify_target
 
     if (target is None) == (model is None):
         raise SettingError("verify: name teacher, student or a file, or somebody else's model with --model")
@@ -69,8 +69,8 @@ def overfit(
     """
     from rich.console import Console
 
+    from glosstune.search.checks.overfitting import describe_overfit, run_overfit
     from glosstune.search.config.sweep import load_named
-    from glosstune.search.overfitting import describe_overfit, run_overfit
     from glosstune.trainables.checks.overfitting import PRESETS
 
     if learning_rate is not None and not 0 < learning_rate <= 1e3:
@@ -102,9 +102,9 @@ def inspect(
     """
     from glosstune.results.report.curves import picture_format
     from glosstune.results.report.inspection_picture import draw_inspection
+    from glosstune.search.checks.diagnosing import middle_settings
+    from glosstune.search.checks.inspecting import describe_inspection
     from glosstune.search.config.sweep import load_sweep
-    from glosstune.search.diagnosing import middle_settings
-    from glosstune.search.inspecting import describe_inspection
     from glosstune.trainables.checks.inspection import inspect_corpus
 
     if picture is not None:
@@ -140,10 +140,10 @@ def diagnose(
 
     Example: glosstune diagnose my.yaml corpus.root=/data/phoenix --trial runs/a 17
     """
+    from glosstune.search.checks.diagnosing import diagnose as look
+    from glosstune.search.checks.inspecting import describe_findings
     from glosstune.search.config.sweep import load_sweep
-    from glosstune.search.diagnosing import diagnose as look
     from glosstune.search.driver.driving import SWEEP
-    from glosstune.search.inspecting import describe_findings
 
     path, changes = split_arguments(overrides)
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])

@@ -26,7 +26,7 @@ def compare_models(
 
     Example: glosstune compare-models teacher.safetensors student.safetensors corpus.root=/data/phoenix
     """
-    from glosstune.search.comparing import describe_comparison, place_corpus
+    from glosstune.search.checks.comparing import describe_comparison, place_corpus
     from glosstune.trainables.export.comparing import Candidate, compare_models
 
     paths = [Path(argument).expanduser() for argument in arguments if "=" not in argument]

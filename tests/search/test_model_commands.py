@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from glosstune.models import read_weights, write_weights
-from glosstune.search.comparing import place_corpus
+from glosstune.search.checks.comparing import place_corpus
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables import ModelSettings, TrainingSession, TrialSettings, export_checkpoint
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus

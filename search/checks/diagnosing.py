@@ -10,11 +10,11 @@ import numpy as np
 
 from glosstune.models import FEATURE_WIDTH, Check, build_model, load_pretrained
 from glosstune.results import load_results
+from glosstune.search.checks.curve import judge_curve
+from glosstune.search.checks.verifying import verify_foreign, verify_target
 from glosstune.search.config.rules import SETTINGS_PATHS
 from glosstune.search.config.sweep import AUTO, Sweep
-from glosstune.search.curve_findings import judge_curve
 from glosstune.search.driver.weights import Say
-from glosstune.search.verifying import verify_foreign, verify_target
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
 from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar

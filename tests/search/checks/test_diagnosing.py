@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.models import Check
+from glosstune.search.checks.curve import judge_curve
+from glosstune.search.checks.diagnosing import _for_space, diagnose, judge_checks, middle
+from glosstune.search.checks.inspecting import describe_findings
 from glosstune.search.config.sweep import Sweep, load_sweep
-from glosstune.search.curve_findings import judge_curve
-from glosstune.search.diagnosing import _for_space, diagnose, judge_checks, middle
 from glosstune.search.driver.driving import write_sweep
-from glosstune.search.inspecting import describe_findings
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import Workplace
 from glosstune.spaces import Choice, Float, Int, Space
