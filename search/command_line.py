@@ -215,7 +215,7 @@ def confirm(
     """
     from glosstune.results import format_table
     from glosstune.results.analysis.confirmation import shorten_confirmation
-    from glosstune.search.confirming import confirm as run
+    from glosstune.search.confirm.confirming import confirm as run
 
     try:
         summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, decode=decode, rules=rules, out=out)
@@ -241,7 +241,7 @@ def report(
 
     from glosstune.results import draw_curves, load_results, write_report
     from glosstune.results.report.curves import picture_format
-    from glosstune.search.confirming import FOLDER, SUMMARY
+    from glosstune.search.confirm.confirming import FOLDER, SUMMARY
     from glosstune.spaces.files.object_storage import is_uri
 
     if picture is not None:
@@ -267,7 +267,7 @@ def export(
 
     Example: glosstune export runs/a --out teacher.safetensors
     """
-    from glosstune.search.handing_on import export_trial
+    from glosstune.search.confirm.exporting import export_trial
 
     typer.echo(export_trial(folder, out.expanduser(), trial))
 
@@ -283,7 +283,7 @@ def reproduce(
     Example: glosstune reproduce runs/a 17 --epochs 3
     """
     from glosstune.results import format_table
-    from glosstune.search.reproducing import reproduce as run
+    from glosstune.search.confirm.reproducing import reproduce as run
 
     curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs)
     sys.stdout.write(format_table(curve))

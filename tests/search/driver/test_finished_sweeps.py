@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from glosstune.results import load_results
-from glosstune.search.final_scoring import find_broadcast
+from glosstune.search.confirm.scoring import find_broadcast
 from glosstune.search.storage.lock import owned
 from glosstune.trainables import load_recogniser
 

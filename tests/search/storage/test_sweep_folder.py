@@ -20,7 +20,7 @@ from victim import Victim, read_reports
 from glosstune.results import load_results
 from glosstune.results.reading import remote
 from glosstune.results.reading.remote import as_local, number_events
-from glosstune.search import confirming
+from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
 from glosstune.search.driver.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Conductor

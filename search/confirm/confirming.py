@@ -21,11 +21,11 @@ from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.analysis.confirmation import summarise_confirmation
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
-from glosstune.search.confirmation_plan import Confirmation, Per, Rules, beam_width, without_seed
+from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, without_seed
+from glosstune.search.confirm.scoring import find_broadcast, score_parts
 from glosstune.search.driver.driving import SWEEP
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
-from glosstune.search.final_scoring import find_broadcast, score_parts
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import Workplace

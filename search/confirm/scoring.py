@@ -9,7 +9,7 @@ import pandas as pd
 from glosstune.results import load_results
 from glosstune.results.reading.remote import fetch_file
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.confirmation_plan import Confirmation, beam_width
+from glosstune.search.confirm.plan import Confirmation, beam_width
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import join
 from glosstune.trainables import TrainingSession

@@ -1,0 +1,1 @@
+"""The best trials again, and what is handed on."""
