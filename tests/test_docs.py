@@ -34,7 +34,7 @@ def command_lines(text: str) -> Iterator[str]:
 
 def wrong_glosstune(line: str) -> str | None:
     """Say which command or option of a line that runs glosstune does not exist."""
-    from glosstune.search.command_line import app
+    from glosstune.search.cli.main import app
 
     run = re.search(r"(?:^|[\s/\"'])glosstune\s+(.*?)(?:\s#|$)", line)
     command = typer.main.get_command(app)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from glosstune.results import load_results
-from glosstune.search import command_line, load_sweep
+from glosstune.search import load_sweep
+from glosstune.search.cli import main as command_line
 from glosstune.trainables import load_recogniser
 from glosstune.trainables.settings import CorpusSettings
 

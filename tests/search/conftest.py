@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fake_slurm import end_all, install
 
-from glosstune.search import command_line, load_sweep
+from glosstune.search import load_sweep
+from glosstune.search.cli import main as command_line
 from glosstune.spaces import SettingError
 from glosstune.trainables.settings import CorpusSettings
 

@@ -221,7 +221,7 @@ def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:
 
 
 def test_ray_is_not_imported_before_its_authentication_is_decided() -> None:
-    code = "import sys, glosstune.search, glosstune.search.command_line; sys.exit('ray' in sys.modules)"
+    code = "import sys, glosstune.search, glosstune.search.cli.main; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

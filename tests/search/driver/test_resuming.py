@@ -184,7 +184,7 @@ def test_a_signal_saves_and_resume_goes_on(
 ) -> None:
     folder = tmp_path / "sweep"
     plan = [*tiny, "search.samples=3", "training.epochs=8", "halving.kind=none"]
-    code = "from glosstune.search.command_line import main; main()"
+    code = "from glosstune.search.cli.main import main; main()"
     cluster = {"RAY_ADDRESS": "local" if own_ray else ray.get_runtime_context().gcs_address}
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(

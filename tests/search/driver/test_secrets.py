@@ -33,7 +33,7 @@ SECRETS = {
 STUDY_PASSWORD = "study-password-of-the-tests"
 RUN_ALL = """
 import json, sys
-from glosstune.search.command_line import main
+from glosstune.search.cli.main import main
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["glosstune", *arguments]
     try:

@@ -97,7 +97,7 @@ class Gate:
         if name == "ray":
             print("ray:", os.environ.get("RAY_AUTH_MODE"), flush=True)
 sys.meta_path.insert(0, Gate())
-from glosstune.search.command_line import main
+from glosstune.search.cli.main import main
 main()
 """
 

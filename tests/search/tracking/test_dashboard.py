@@ -22,7 +22,7 @@ from glosstune.search.tracking.dashboard import serve
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 
-COMMAND = [sys.executable, "-c", "from glosstune.search.command_line import main; main()", "dashboard"]
+COMMAND = [sys.executable, "-c", "from glosstune.search.cli.main import main; main()", "dashboard"]
 
 
 @pytest.fixture

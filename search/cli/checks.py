@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from glosstune.search.sweep_arguments import split_arguments
+from glosstune.search.cli.arguments import split_arguments
 from glosstune.spaces.errors import SettingError
 
 Kind = Literal["teacher", "student"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer.main
 
-from glosstune.search.command_line import app
+from glosstune.search.cli.main import app
 
 # Each of them takes a tenth of a second to several seconds. Not pydantic, with which typer itself reads options; but
 # the models of a sweep file are made with it.
@@ -17,7 +17,7 @@ COMMANDS = sorted(typer.main.get_command(app).commands)
 
 RUN = """
 import json, sys
-from glosstune.search.command_line import main
+from glosstune.search.cli.main import main
 
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["glosstune", *arguments]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from glosstune.search.sweep_arguments import split_arguments
+from glosstune.search.cli.arguments import split_arguments
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from glosstune.search.check_commands import diagnose, inspect, overfit, verify
-from glosstune.search.cluster_commands import logs, status, stop, submit
-from glosstune.search.model_commands import compare_models
-from glosstune.search.sweep_arguments import split_arguments
+from glosstune.search.cli.arguments import split_arguments
+from glosstune.search.cli.checks import diagnose, inspect, overfit, verify
+from glosstune.search.cli.jobs import logs, status, stop, submit
+from glosstune.search.cli.models import compare_models
 from glosstune.spaces.errors import GlosstuneError, Interrupted, SettingError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import yaml
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
-from glosstune.search.command_line import app
+from glosstune.search.cli.main import app
 from glosstune.spaces import STRATEGIES
 from glosstune.trainables.settings import CorpusSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from glosstune.search import command_line
+from glosstune.search.cli import main as command_line
 
 Run = Callable[..., int]
 
