@@ -1,4 +1,4 @@
-"""Whole sweeps with and without the prefix cache: python benchmarks/cached_sweeps.py [--short] [--json FILE]
+"""Whole sweeps with and without the activation cache: python benchmarks/cached_sweeps.py [--short] [--json FILE]
 
 Sweeps of the packaged teacher.yaml, on a Ray that runs, on two processors, over its own space and over the
 strategies of it that keep layers frozen. So that both train the same trials for the same epochs, configurations are
@@ -57,17 +57,19 @@ def sweep_of(overrides: list[str], cache: Path, *, short: bool) -> Sweep:
     return with_weights(sweep, pack_corpus(sweep.corpus), partial(print, flush=True))
 
 
-def seconds(sweep: Sweep, folder: Path, *, prefix_cache: bool) -> float:
+def seconds(sweep: Sweep, folder: Path, *, activation_cache: bool) -> float:
     """Of a sweep from beginning to end."""
-    prefixes = Path(sweep.corpus.cache or "") / "prefixes"
-    shutil.rmtree(prefixes, ignore_errors=True)
+    stores = Path(sweep.corpus.cache or "") / "activations"
+    shutil.rmtree(stores, ignore_errors=True)
     with tempfile.NamedTemporaryFile("w", suffix=".log") as log:
         started = time.perf_counter()
-        results = launch(sweep.model_copy(update={"prefix_cache": prefix_cache}), folder, console=Console(file=log))
+        results = launch(
+            sweep.model_copy(update={"activation_cache": activation_cache}), folder, console=Console(file=log)
+        )
         took = time.perf_counter() - started
     expected = sweep.search.samples * sweep.training.epochs
     assert len(results.epochs) == expected, f"{folder}: {len(results.epochs)} epochs instead of {expected}"
-    kept = sum(file.stat().st_size for file in prefixes.glob("*/*.f16")) / 2**20
+    kept = sum(file.stat().st_size for file in stores.glob("*/*.f16")) / 2**20
     print(
         f"{folder.name}: {took:.1f} s, best WER {results.trials['wer_best'].min():.1%}, {kept:.0f} MB kept", flush=True
     )
@@ -90,8 +92,8 @@ def main() -> None:
                 seeded = plan.model_copy(update={"search": plan.search.model_copy(update={"seed": number})})
                 for cached in (True, False):
                     folder = work / f"{space}, seed {number}, {'cached' if cached else 'uncached'}"
-                    took[cached].append(seconds(seeded, folder, prefix_cache=cached))
-            told = f"a sweep over {space} without the prefix cache, against the same with it"
+                    took[cached].append(seconds(seeded, folder, activation_cache=cached))
+            told = f"a sweep over {space} without the activation cache, against the same with it"
             found.append(Ratio(told, "s", took[False], took[True], SPACES[space][1]))
     write_ratios(options.json, found)
 

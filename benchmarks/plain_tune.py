@@ -141,7 +141,7 @@ def main() -> None:
             for side, run in sides.items():
                 folder = work / f"{side}-{seed}"
                 folder.mkdir()
-                shutil.rmtree(work / "cache" / "prefixes", ignore_errors=True)
+                shutil.rmtree(work / "cache" / "activations", ignore_errors=True)
                 begun = time.time()
                 found = measure(seeded, begun, run(seeded, folder))
                 took[side].append(found["wall_s"])

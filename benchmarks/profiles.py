@@ -1,10 +1,10 @@
 """Where the time of a trial's epochs and of a sweep's driver goes, sampled by py-spy: python benchmarks/profiles.py
 
-An epoch of the full-width teacher frozen until mixed_5c, without the prefix cache and with it, and of all its layers,
-each on one thread after a first epoch; then the processor's seconds of the driver of a small sweep, whose corpus and
-weights lie there already. A sample counts for the innermost of the parts below that its stack passes through.
+An epoch of the full-width teacher frozen until mixed_5c, without the activation cache and with it, and of all its
+layers, each on one thread after a first epoch; then the processor's seconds of the driver of a small sweep, whose
+corpus and weights lie there already. A sample counts for the innermost of the parts below that its stack passes through.
 
-The same of an earlier version, checked out into a folder `glosstune` (one that has no prefix cache has no run without):
+The same of an earlier version, checked out into a folder `glosstune` (one without activation cache has no such run):
 
     PYTHONPATH=FOLDER python benchmarks/profiles.py --runs all cached
 """
@@ -37,7 +37,7 @@ DRIVER = {
     "starting Ray": ("init (ray/_private/worker.py",),
     "looking at corpus and weights": ("prepare (",),
     "Ray Tune": ("fit (ray/tune/tuner.py",),
-    "choosing, deciding, recording": ("conductor.py", "record.py", "inbox.py"),
+    "choosing, deciding, recording": ("scheduler.py", "record.py", "requests.py"),
     "showing progress": ("board.py", "display.py", "progress.py"),
 }
 # What trains, the first layer that does, and whether what frozen layers give is kept.
@@ -82,12 +82,12 @@ def _part(stack: list[str], parts: Mapping[str, tuple[str, ...]]) -> str:
 
 def run_epochs(run: str, epochs: int, *, short: bool) -> None:
     """Epochs of a trial after a first one."""
-    from prefix_cache import session_for
+    from activation_cache import session_for
 
     torch.set_num_threads(1)
-    _, layer, prefix_cache = EPOCHS[run]
+    _, layer, activation_cache = EPOCHS[run]
     with tempfile.TemporaryDirectory() as folder:
-        session = session_for(layer, prefix_cache, Path(folder), short=short)
+        session = session_for(layer, activation_cache, Path(folder), short=short)
         profiled_epochs(session.run_epoch, epochs)
 
 

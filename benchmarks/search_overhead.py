@@ -29,9 +29,9 @@ from suite import Ratio, write_ratios
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.driver.driving import drive, write_sweep
-from glosstune.search.scheduler.sampler import Suggester, freeze
+from glosstune.search.scheduler.sampler import Sampler, freeze
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"
@@ -64,7 +64,7 @@ def sweep_of(samples: int, epochs: int) -> Sweep:
 def run_ours(folder: Path, samples: int, epochs: int) -> None:
     """The whole stack of a sweep, without its display."""
     sweep = sweep_of(samples, epochs)
-    work = Workplace(folder)
+    work = SweepFolder(folder)
     write_sweep(sweep, work)
     begun = work.record.append("sweep", id="1", samples=samples, epochs=epochs, metric="wer", target=0.3)
     with (folder / "log").open("w") as log:
@@ -114,16 +114,16 @@ def suggestion_s(finished: int, repeats: int) -> tuple[float, float, float]:
         TrialState(number, space.sample(generator), "tpe", score=generator.random(), status="finished")
         for number in range(finished)
     ]
-    suggester = Suggester(space, "tpe", 0)
+    sampler = Sampler(space, "tpe", 0)
     started = time.perf_counter()
-    suggester.suggest(finished, trials)
+    sampler.suggest(finished, trials)
     first = time.perf_counter() - started
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
     study.add_trials([freeze(trial, space, trial.number) for trial in trials])
     ours, alone = [], []
     for repeat in range(repeats):
         started = time.perf_counter()
-        suggester.suggest(finished + 1 + repeat, trials)
+        sampler.suggest(finished + 1 + repeat, trials)
         ours.append(time.perf_counter() - started)
         started = time.perf_counter()
         asked = study.ask()

@@ -11,7 +11,7 @@ from replay import Tape, crash_plan, drive
 from victim import Victim, check_record, read_events, read_reports
 
 from glosstune.search import Sweep
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 
 SAMPLES = 14
 # Of the whole sweep with one worker; with two the order differs, and a few more or fewer.
@@ -54,10 +54,10 @@ def test_with_one_worker_the_same_trials_curves_and_best(
     kills = _torture(drivers, tmp_path, 1, VICTIMS, seed=1)
     check_record(tmp_path, _plan())
     tape = Tape()
-    whole = Conductor(_plan(), tape.append)
+    whole = Scheduler(_plan(), tape.append)
     drive(whole)
     assert len(tape.named("report")) == REPORTS
-    resumed = Conductor(_plan(), Tape().append, events=read_events(tmp_path))
+    resumed = Scheduler(_plan(), Tape().append, events=read_events(tmp_path))
     assert {n: (t.configuration, t.curve) for n, t in _shown(resumed).items()} == {
         n: (t.configuration, t.curve) for n, t in _shown(whole).items()
     }
@@ -65,11 +65,11 @@ def test_with_one_worker_the_same_trials_curves_and_best(
     assert kills == 13
 
 
-def _shown(conductor: Conductor) -> dict[int, Any]:
+def _shown(scheduler: Scheduler) -> dict[int, Any]:
     """Trials with only those metrics that a made-up curve has."""
-    for trial in conductor.state.trials.values():
+    for trial in scheduler.state.trials.values():
         trial.curve = [{name: m[name] for name in ("wer", "train_loss", "loss_below_floor")} for m in trial.curve]
-    return conductor.state.trials
+    return scheduler.state.trials
 
 
 @pytest.mark.slow

@@ -172,8 +172,8 @@ class TrialSettings(Section):
     """Everything that one trial needs to know.
 
     ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
-    trial is distilled from. With ``prefix_cache`` the activations of frozen layers are computed once for all trials of
-    a node and kept in at most ``prefix_cache_gb`` GiB.
+    trial is distilled from. With ``activation_cache`` what frozen layers give is computed once for all trials of a node and
+    kept in at most ``activation_cache_gb`` GiB.
     """
 
     model: ModelSettings = ModelSettings()
@@ -185,8 +185,8 @@ class TrialSettings(Section):
     teacher: Path | None = None
     distillation: DistillationSettings = DistillationSettings()
     tuned: TunedSettings = TunedSettings()
-    prefix_cache: bool = True
-    prefix_cache_gb: PositiveFloat = 20.0
+    activation_cache: bool = True
+    activation_cache_gb: PositiveFloat = 20.0
 
     @property
     def learning_rate(self) -> float:

@@ -16,27 +16,27 @@ from driver_load.running import apart, run, show
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.search import Sweep
 from glosstune.search.driver import ray_tune as tuning
-from glosstune.search.scheduler.scheduler import Conductor
-from glosstune.search.tracking.optuna_study import Mirror
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.tracking.optuna_study import OptunaStudy
 
 
-def play(conductor: Conductor, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:
+def play(scheduler: Scheduler, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:
     """Take Ray's part in a sweep as ``run_trials`` does, with trials that are there at once and never wait."""
     waiting: list[tuple[float, int]] = []  # when a trial ends its epoch, were it real
     generator, clock = random.Random(0), 0.0
     while True:
         watcher.tick()
-        conductor.judge_sweep()
-        if conductor.must_end:
+        scheduler.judge_sweep()
+        if scheduler.must_end:
             return
-        while (number := conductor.next_trial()) is not None:
+        while (number := scheduler.next_trial()) is not None:
             watcher.begin(number)
             heapq.heappush(waiting, (clock + generator.uniform(0.5, 1.5), number))
         if not waiting:
             return
         clock, number = heapq.heappop(waiting)
-        trial = conductor.state.trials[number]
-        goes_on = conductor.report(number, trial.epoch + 1, replayed(trial.configuration, trial.epoch + 1), "node-17")
+        trial = scheduler.state.trials[number]
+        goes_on = scheduler.report(number, trial.epoch + 1, replayed(trial.configuration, trial.epoch + 1), "node-17")
         watcher.report(number)
         if goes_on:
             heapq.heappush(waiting, (clock + generator.uniform(0.5, 1.5), number))
@@ -47,11 +47,11 @@ def resume_s(folder: Path, sweep: Sweep) -> dict[str, float]:
     times = [time.perf_counter()]
     record = read_record(folder)
     times.append(time.perf_counter())
-    conductor = Conductor(sweep, lambda event, **fields: {}, events=record.events)
+    scheduler = Scheduler(sweep, lambda event, **fields: {}, events=record.events)
     times.append(time.perf_counter())
-    trials = conductor.state.trials.values()
+    trials = scheduler.state.trials.values()
     for _ in range(2):  # made anew, then found as it has to be
-        Mirror(sweep, "1", folder).open(trials)
+        OptunaStudy(sweep, "1", folder).open(trials)
         times.append(time.perf_counter())
     names = ("read", "replay", "study made anew", "study checked")
     return {name: after - before for name, before, after in zip(names, times, times[1:], strict=False)}
@@ -63,10 +63,10 @@ def alone(trials: int, together: int, reports: int) -> dict[str, Any]:
     sweep = sweep_of(trials + reports, f"resources.concurrent={running}")
     loop: dict[str, Any] = {}
 
-    def measured(conductor: Conductor, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:
+    def measured(scheduler: Scheduler, trainable: Any, folder: Path, watcher: tuning.Watcher) -> None:
         before, started = len(marks), time.perf_counter()
         with timing() as spent:
-            play(conductor, trainable, folder, watcher)
+            play(scheduler, trainable, folder, watcher)
         spent["record"] = sum(mark.took_s for mark in marks[before:])
         ended = time.perf_counter()
         loop.update(spent=spent, took_s=ended - started, mb=memory_mb("self", "Rss"), ended=ended)

@@ -10,7 +10,7 @@ from driver_load.made_up import EPOCHS, MIN_EPOCHS, REDUCTION, replayed
 from glosstune.results.reading.record import RECORD
 from glosstune.search import Sweep
 from glosstune.search.driver.driving import write_sweep
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 
 
 def write_history(folder: Path, sweep: Sweep, trials: int, running: int) -> None:
@@ -52,4 +52,4 @@ def write_history(folder: Path, sweep: Sweep, trials: int, running: int) -> None
         reason = f"all {EPOCHS} epochs"
         tell("end", trial=number, status="finished", rule="finished", reason=reason)
     (folder / RECORD).write_text("\n".join(lines) + "\n")
-    write_sweep(sweep, Workplace(folder))
+    write_sweep(sweep, SweepFolder(folder))

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from glosstune.search.scheduler.sampler import Suggester
+from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.storage.record import Record
 from glosstune.search.tracking.display import Display
-from glosstune.search.tracking.optuna_study import Mirror
-from glosstune.search.tracking.tensorboard_files import Board
+from glosstune.search.tracking.optuna_study import OptunaStudy
+from glosstune.search.tracking.tensorboard_files import TensorBoardFiles
 
-# What the driver does beside the record with a report and for a free slot; the rest is the conductor's, with its rungs.
+# What the driver does beside the record with a report and for a free slot; the rest is the scheduler's, with its rungs.
 STEPS = {
-    "suggestion": (Suggester, "suggest"),
-    "study": (Mirror, "show"),
-    "TensorBoard": (Board, "show"),
+    "suggestion": (Sampler, "suggest"),
+    "study": (OptunaStudy, "show"),
+    "TensorBoard": (TensorBoardFiles, "show"),
     "display": (Display, "refresh"),
 }
 

@@ -14,12 +14,12 @@ from rich.console import Console
 from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
 from glosstune.search.driver.driving import drive, write_sweep
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 
 
 def run(folder: Path, sweep: Sweep, trainable: Any = None) -> None:
     """Begin the sweep in a folder, or go on with it, without a terminal."""
-    work = Workplace(folder)
+    work = SweepFolder(folder)
     if work.begun:
         events = [*read_record(folder).events, work.record.append("resume", changes={})]
     else:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.sampler import Suggester
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.sampler import Sampler
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.trial import TrialState
 from replay.simulator import Clock, Metrics, Verdict
@@ -17,19 +17,19 @@ _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Ours:
-    """The real conductor with the real suggester.
+    """The real scheduler with the real sampler.
 
     Args:
-        kind: one of the conductors below, to leave a part out.
+        kind: one of the schedulers below, to leave a part out.
         floor: let rules and ranks see how far the loss is below the CTC floor.
 
     Attributes:
-        conductor: the one that decides now.
+        scheduler: the one that decides now.
         events: all that it and those before it have recorded.
     """
 
     def __init__(
-        self, sweep: Sweep, clock: Clock, workers: int, *, kind: type[Conductor] = Conductor, floor: bool = True
+        self, sweep: Sweep, clock: Clock, workers: int, *, kind: type[Scheduler] = Scheduler, floor: bool = True
     ) -> None:
         self.events: list[Event] = []
         self._sweep = sweep
@@ -40,21 +40,21 @@ class Ours:
         self.restart()
 
     def restart(self) -> None:
-        self.conductor = self._kind(
+        self.scheduler = self._kind(
             self._sweep, self._append, slots=lambda: self._workers, events=list(self.events), clock=self._clock
         )
 
     def next_trial(self) -> tuple[int, Configuration] | None:
-        number = self.conductor.next_trial()
-        return None if number is None else (number, self.conductor.state.trials[number].configuration)
+        number = self.scheduler.next_trial()
+        return None if number is None else (number, self.scheduler.state.trials[number].configuration)
 
     def report(self, number: int, epoch: int, metrics: Metrics) -> Verdict:
         if not self._floor:
             # Where there is no floor to compare with, no rule looks at it and all on the plateau rank the same.
             metrics = {**metrics, "loss_below_floor": float("nan")}
-        if self.conductor.report(number, epoch, metrics):
+        if self.scheduler.report(number, epoch, metrics):
             return Verdict.GO_ON
-        return Verdict.WAIT if self.conductor.state.trials[number].status == "paused" else Verdict.END
+        return Verdict.WAIT if self.scheduler.state.trials[number].status == "paused" else Verdict.END
 
     def _append(self, event: str, **fields: Any) -> Event:
         time = (_BEGINNING + timedelta(seconds=self._clock())).isoformat()
@@ -62,24 +62,24 @@ class Ours:
         return self.events[-1]
 
 
-class Untruthful(Conductor):
+class Untruthful(Scheduler):
     """Shows trials to Optuna as Ray's searcher does: all that do not run as complete, those that run not at all."""
 
     def _adopt(self, sweep: Sweep) -> None:
         super()._adopt(sweep)
-        kept = self._suggester
-        self._suggester = _UntruthfulSuggester(kept.space, kept.sampler, kept.seed, kept.startup)
+        kept = self._sampler
+        self._sampler = _UntruthfulSampler(kept.space, kept.sampler, kept.seed, kept.startup)
 
 
-class TenRandom(Conductor):
+class TenRandom(Scheduler):
     """Draws as many trials at random as Optuna does by itself before its TPE looks at any."""
 
     def _adopt(self, sweep: Sweep) -> None:
         super()._adopt(sweep)
-        self._suggester.startup = 10
+        self._sampler.startup = 10
 
 
-class _UntruthfulSuggester(Suggester):
+class _UntruthfulSampler(Sampler):
     def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Any]:
         told = [replace(trial, status="finished", rule=None) for trial in trials if trial.status != "running"]
         return super().suggest(number, told)

@@ -70,7 +70,7 @@ def _run_stock(plan: Sweep, surrogate: Surrogate, folder: Path) -> list[Step]:
 def _run_ours(plan: Sweep, surrogate: Surrogate, folder: Path) -> list[Step]:
     ours = Ours(plan, Clock(), workers=1)
     log = _Watcher(ours)
-    run_trials(ours.conductor, tune.with_parameters(_Replay, surrogate=surrogate), folder, log)
+    run_trials(ours.scheduler, tune.with_parameters(_Replay, surrogate=surrogate), folder, log)
     return log.steps
 
 
@@ -123,7 +123,7 @@ class _Watcher:
     """Notes what trials of ours report."""
 
     def __init__(self, ours: Ours) -> None:
-        self._trials = ours.conductor.state.trials
+        self._trials = ours.scheduler.state.trials
         self.steps: list[Step] = []
 
     def begin(self, number: int) -> None: ...

@@ -17,7 +17,7 @@ SCRIPTS = (
     "session_overhead",
     "search_overhead",
     "results_loading",
-    "prefix_cache",
+    "activation_cache",
     "cached_sweeps",
     "plain_tune",
     "compiled",

@@ -19,7 +19,7 @@ EVENTS = "record"
 THOUSANDS = "thousands"
 COMPACTED = 1000
 # What lies in storage and is of no use to a reader; a confirmation is made of sweeps of their own.
-_LEFT_THERE = re.compile(r".*\.pt|(inputs|inbox|record|thousands|confirm/[^/]+)/.*|driver\.(json|lock)|\.probe-.*")
+_LEFT_THERE = re.compile(r".*\.pt|(inputs|requests|record|thousands|confirm/[^/]+)/.*|driver\.(json|lock)|\.probe-.*")
 _ORIGIN = "origin.json"
 _PATIENCE_S = 60.0
 

@@ -70,9 +70,9 @@ def sweep(
         launch,  # with torch, which takes seconds, so not before all is in order
     )
     from glosstune.search.driver.resuming import resume_as
-    from glosstune.search.storage.sweep_folder import Workplace
+    from glosstune.search.storage.sweep_folder import SweepFolder
 
-    if resume and out is not None and Workplace.at(out).begun:
+    if resume and out is not None and SweepFolder.at(out).begun:
         _finish(lambda: resume_as(out, settings, overrides, address))
     else:
         _finish(lambda: launch(settings, out, address=address))
@@ -361,7 +361,7 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     from rich.console import Console
 
     from glosstune.results import draw_curves, load_results
-    from glosstune.search.storage.sweep_folder import Workplace
+    from glosstune.search.storage.sweep_folder import SweepFolder
     from glosstune.search.tracking.summary import summarise
 
     interrupted = None
@@ -374,7 +374,7 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     scored = bool(results.trials["wer_best"].notna().any())
     if scored:
         draw_curves(results, results.folder / "curves.png")
-        Workplace.at(results.place).share("curves.png", results.folder)
+        SweepFolder.at(results.place).share("curves.png", results.folder)
     summarise(results, Console())
     if interrupted is not None:
         typer.echo(f"glosstune: {interrupted}", err=True)

@@ -58,7 +58,7 @@ _PATHS = (
     ("storage",),
 )
 _OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining", "teacher", "distillation"}
-_OF_A_TRIAL |= {"prefix_cache", "prefix_cache_gb"}
+_OF_A_TRIAL |= {"activation_cache", "activation_cache_gb"}
 
 
 def _folder_name(name: str) -> str:
@@ -112,8 +112,8 @@ class Sweep(Section):
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     distillation: DistillationSettings = DistillationSettings()
-    prefix_cache: bool = True
-    prefix_cache_gb: PositiveFloat = 20.0
+    activation_cache: bool = True
+    activation_cache_gb: PositiveFloat = 20.0
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()

@@ -28,7 +28,7 @@ from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
@@ -76,12 +76,12 @@ def confirm(
     folder = as_local(place)
     refuse_links(folder)
     console = console or Console(stderr=True)
-    work = Workplace.at(
+    work = SweepFolder.at(
         out or join(str(place), FOLDER), partial(console.print, soft_wrap=True, highlight=False, markup=False)
     )
     sweep = load_sweep(folder / SWEEP)
     if is_uri(place):  # whose weights and teacher this machine may lack
-        sweep = Workplace.at(place).with_inputs(sweep, read_manifest(folder))
+        sweep = SweepFolder.at(place).with_inputs(sweep, read_manifest(folder))
     if folds and sweep.corpus.kind != "fingerspelling":
         raise SettingError("only the fingerspelling corpus has folds of signers; leave it out", key="--folds")
     results = load_results(folder)
@@ -143,11 +143,11 @@ def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:
     return list(chosen.values())[:top]
 
 
-def _agree(place: Path | str, work: Workplace, wanted: Confirmation) -> Confirmation:
+def _agree(place: Path | str, work: SweepFolder, wanted: Confirmation) -> Confirmation:
     """The plan that lies in the place of the confirmation, or the one that is wanted, which is then written there."""
     path = work.fetch(PLAN)
     if path is None:
-        with Workplace.at(place).owned():  # refuses while trials may still overtake those that are chosen
+        with SweepFolder.at(place).owned():  # refuses while trials may still overtake those that are chosen
             pass
         if work.storage is not None:
             work.storage.check_usable()
@@ -165,7 +165,7 @@ def _agree(place: Path | str, work: Workplace, wanted: Confirmation) -> Confirma
     return kept
 
 
-def _score(work: Workplace, plan: Confirmation, parts: Mapping[str, Sweep], console: Console) -> Path:
+def _score(work: SweepFolder, plan: Confirmation, parts: Mapping[str, Sweep], console: Console) -> Path:
     """Train what is left of a confirmation, then score it, all in one go; the file of utterances."""
     _check_weights(parts)
     for name, part in parts.items():
@@ -178,7 +178,7 @@ def _score(work: Workplace, plan: Confirmation, parts: Mapping[str, Sweep], cons
 
 
 def _train(place: str, part: Sweep, console: Console) -> None:
-    if not Workplace.at(place).begun:
+    if not SweepFolder.at(place).begun:
         launch(part, place, console=console)
     elif load_results(place).trials["status"].isin(["finished", "stopped", "failed"]).sum() < part.search.samples:
         resume(place, console=console)

@@ -14,7 +14,7 @@ from glosstune.search.config.sweep import AUTO, load_sweep
 from glosstune.search.driver.driving import SWEEP
 from glosstune.search.driver.weights import with_weights
 from glosstune.search.storage.manifest import build_manifest, read_manifest
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError, CorpusError
 from glosstune.trainables import TrainingSession
@@ -52,7 +52,7 @@ def reproduce(place: Path | str, trial: int, say: Callable[[str], None], epochs:
     corpus = pack_corpus(sweep.corpus)
     if manifest["corpus"]["key"] != corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep ran")
-    sweep = Workplace.at(place).with_inputs(sweep, manifest)
+    sweep = SweepFolder.at(place).with_inputs(sweep, manifest)
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
     weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
     if weights != (manifest["pretrained"] or {}).get("sha256"):

@@ -15,16 +15,16 @@ from glosstune.search.config.changes import count_samples, list_changes
 from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.driver.requests import take
 from glosstune.search.driver.weights import Say
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
-from glosstune.search.tracking.optuna_study import Mirror
+from glosstune.search.tracking.optuna_study import OptunaStudy
 from glosstune.search.tracking.progress import SweepProgress
-from glosstune.search.tracking.tensorboard_files import Board
+from glosstune.search.tracking.tensorboard_files import TensorBoardFiles
 from glosstune.search.tracking.trackers import open_tracker
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.atomic import trial_name
@@ -36,14 +36,14 @@ REMOTE_LOOK_S = 10.0
 
 def drive(
     ready: Sweep,
-    work: Workplace,
+    work: SweepFolder,
     events: Iterable[Event],
     console: Console,
     say: Say,
     trainable: Any = None,
     queue: Iterable[Mapping[str, Any]] = (),
 ) -> Signals | None:
-    """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``Workplace.owned``).
+    """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``SweepFolder.owned``).
 
     Args:
         ready: with weights.
@@ -58,43 +58,43 @@ def drive(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
     record = _Guarded(work.record)
-    conductor = Conductor(
+    scheduler = Scheduler(
         ready,
         record.append,
-        slots=lambda: count_slots(conductor.state.sweep.resources),
+        slots=lambda: count_slots(scheduler.state.sweep.resources),
         events=events,
         earlier=earlier_trials(ready, say),
         source=work.folder / RECORD,
     )
     for configuration in queue:
-        conductor.queue(configuration)
+        scheduler.queue(configuration)
     received = None
-    with Display(SweepProgress(conductor), console) as display:
-        watcher = _Watcher(conductor, work, display)
+    with Display(SweepProgress(scheduler), console) as display:
+        watcher = _Watcher(scheduler, work, display)
         watcher.obey()
-        conductor.judge_sweep()
+        scheduler.judge_sweep()
         watcher.open_views()
-        if conductor.done:
-            over = conductor.state.over
+        if scheduler.done:
+            over = scheduler.state.over
             why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
             say(f"nothing is left to run: {why}, or see glosstune resume --help")
         # What was asked for while the last trial ended is not lost either.
-        while not conductor.done and received is None:
+        while not scheduler.done and received is None:
             try:
-                received = run_trials(conductor, trainable or train_with(ready, work), work.folder, watcher)
+                received = run_trials(scheduler, trainable or train_with(ready, work), work.folder, watcher)
             except Exception as error:
                 if record.broken is not None:  # which Ray would show as its own, with a traceback
                     raise record.broken from error
                 raise
             if not watcher.obey():
                 break
-        conductor.close()
+        scheduler.close()
         watcher.finish()
         work.publish()
     return received
 
 
-def write_sweep(sweep: Sweep, work: Workplace) -> None:
+def write_sweep(sweep: Sweep, work: SweepFolder) -> None:
     """Write the resolved sweep into its folder."""
     work.write(SWEEP, yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True))
 
@@ -127,21 +127,23 @@ class _View(Protocol):
 class _Watcher:
     """Draws, mirrors, and takes in what users ask for while trials run."""
 
-    def __init__(self, conductor: Conductor, work: Workplace, display: Display) -> None:
-        self._conductor = conductor
+    def __init__(self, scheduler: Scheduler, work: SweepFolder, display: Display) -> None:
+        self._scheduler = scheduler
         self._work = work
         self._display = display
         self._looked = 0.0
         self._failed: set[int] = set()
-        self._views: dict[str, _View] = {"TensorBoard's files are": Board(work.folder, conductor.state.trials)}
+        self._views: dict[str, _View] = {
+            "TensorBoard's files are": TensorBoardFiles(work.folder, scheduler.state.trials)
+        }
 
     def open_views(self) -> None:
         """Bring the study for dashboards in line; SettingError if it is a database that cannot be used."""
-        state = self._conductor.state
-        mirror = Mirror(state.sweep, state.id, self._work.folder)
+        state = self._scheduler.state
+        mirror = OptunaStudy(state.sweep, state.id, self._work.folder)
         study = "the study for dashboards is"
         try:
-            mirror.open(state.trials.values(), final=self._conductor.done)
+            mirror.open(state.trials.values(), final=self._scheduler.done)
             self._views[study] = mirror
         except SettingError:
             raise
@@ -159,7 +161,7 @@ class _Watcher:
         self._show(number)
 
     def report(self, number: int) -> None:
-        trial = self._conductor.state.trials[number]
+        trial = self._scheduler.state.trials[number]
         if trial.status == "failed" and number not in self._failed:
             self._failed.add(number)
             log = f"trials/{trial_name(number)}/trial.log"
@@ -190,7 +192,7 @@ class _Watcher:
 
     def finish(self) -> None:
         """Show how every trial ended."""
-        for number in self._conductor.state.trials:
+        for number in self._scheduler.state.trials:
             self._show(number, final=True)
         for what, view in list(self._views.items()):
             try:
@@ -200,13 +202,13 @@ class _Watcher:
 
     def _follow(self, request: Mapping[str, Any]) -> None:
         if "stop" in request:
-            self._conductor.stop(int(request["stop"]))
+            self._scheduler.stop(int(request["stop"]))
         elif "pin" in request:
-            self._conductor.pin(int(request["pin"]))
+            self._scheduler.pin(int(request["pin"]))
         else:
             self._change(request["changes"], request["samples"])
             for configuration in request["queue"]:
-                self._conductor.queue(configuration)
+                self._scheduler.queue(configuration)
         self._display.refresh()
 
     def _change(self, asked: Mapping[str, Any], samples: str | None) -> None:
@@ -222,14 +224,14 @@ class _Watcher:
         if changes:
             write_sweep(new, self._work)
             # The file may leave weights and the share of a GPU open, which this driver has found.
-            now = self._conductor.state.sweep
+            now = self._scheduler.state.sweep
             resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
             ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources})
-            self._conductor.change(ready, changes)
+            self._scheduler.change(ready, changes)
 
     def _show(self, number: int, *, final: bool = False) -> None:
         # They are for looking at: no fault of theirs, a full disk or a lost database, may end a sweep.
-        trial = self._conductor.state.trials[number]
+        trial = self._scheduler.state.trials[number]
         for what, view in list(self._views.items()):
             try:
                 view.show(trial, final=final)

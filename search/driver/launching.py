@@ -18,7 +18,7 @@ from glosstune.search.outputs import check_free
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.lock import LOCK, OWNER
 from glosstune.search.storage.manifest import build_manifest
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import FolderError, Interrupted
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder, join
 
@@ -46,7 +46,7 @@ def launch(
     console = console or Console(stderr=True)
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    work = Workplace.at(out or _dated_place(sweep), say)
+    work = SweepFolder.at(out or _dated_place(sweep), say)
     _check_free(work)
     earlier_trials(sweep, lambda line: None)
     prepared = prepare(sweep, say, work.place, address)
@@ -81,7 +81,7 @@ def _dated_place(sweep: Sweep) -> str:
     return join(sweep.storage, f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}")
 
 
-def _check_free(work: Workplace) -> None:
+def _check_free(work: SweepFolder) -> None:
     """Fail before the minutes that corpus and weights may take."""
     if work.storage is None:
         check_free(work.folder)
@@ -90,7 +90,7 @@ def _check_free(work: Workplace) -> None:
     _check_unused(work, work.storage)
 
 
-def _check_unused(work: Workplace, storage: ObjectFolder) -> None:
+def _check_unused(work: SweepFolder, storage: ObjectFolder) -> None:
     objects, prefixes = storage.parts()
     # What a driver leaves that was killed before its sweep had begun is in nobody's way.
     kept = {name for name in objects if not name.startswith(PROBE)} - _BEFORE_THE_FIRST_EVENT
@@ -98,7 +98,7 @@ def _check_unused(work: Workplace, storage: ObjectFolder) -> None:
         raise FolderError(f"{work.place}: holds objects already; give another place with --out or remove them")
 
 
-def _clear(work: Workplace) -> None:
+def _clear(work: SweepFolder) -> None:
     """Let go of what an earlier sweep of that address has left on this machine; somebody may have begun one since."""
     assert work.storage is not None
     _check_unused(work, work.storage)

@@ -1,4 +1,4 @@
-"""Run the trials that a conductor asks for with Ray Tune: a searcher, a scheduler, a callback and a stopper around it.
+"""Run the trials that our scheduler asks for with Ray Tune: its searcher, scheduler, callback and stopper around ours.
 
 Each Ray trial is one segment: a trial of ours from where it stands to where it is judged. The searcher hands out the
 next segment whenever a slot is free, the scheduler passes on every report, and no state of Ray's is ever read again.
@@ -26,8 +26,8 @@ from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import AUTO, Sweep
 from glosstune.search.driver.weights import Say
 from glosstune.search.nodes.head_watch import listens, watch_head
-from glosstune.search.scheduler.scheduler import Conductor
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import trial_name
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
@@ -47,11 +47,11 @@ os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 # Ray would import MLflow and Weights & Biases where they are installed, over a second, to count callbacks of theirs.
 usage.tag_callbacks = lambda callbacks: False
-# Ray would start one actor after the other; how many trials there are at a time the conductor decides.
+# Ray would start one actor after the other; how many trials there are at a time the scheduler decides.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def train_with(sweep: Sweep, work: Workplace) -> Any:
+def train_with(sweep: Sweep, work: SweepFolder) -> Any:
     """The Trainable of a sweep's trials."""
     files = {"pretrained": None if sweep.pretrained == AUTO else sweep.pretrained, "teacher": sweep.teacher}
     context = TrialContext(
@@ -64,10 +64,10 @@ def train_with(sweep: Sweep, work: Workplace) -> Any:
     return tune.with_parameters(CTCTrainable, context=context)
 
 
-def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Watcher") -> signal.Signals | None:
-    """Run segments until the conductor has none left or says that all has to end. Needs a Ray connection.
+def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Watcher") -> signal.Signals | None:
+    """Run segments until the scheduler has none left or says that all has to end. Needs a Ray connection.
 
-    What still runs then is stopped; to ``close`` the conductor is left to the caller.
+    What still runs then is stopped; to ``close`` the scheduler is left to the caller.
 
     Returns the signal that ended it, if one did.
 
@@ -78,15 +78,15 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
         watcher: hears of everything that happens.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its lines would tear the live table
-    resources = conductor.state.sweep.resources
+    resources = scheduler.state.sweep.resources
     head = ray.get_runtime_context().gcs_address
-    relay = _Relay(conductor, watcher, head)
+    relay = _Relay(scheduler, watcher, head)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu or 0.0}),
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_Search(conductor),
-            scheduler=_Schedule(conductor),
+            search_alg=_Search(scheduler),
+            scheduler=_Schedule(scheduler),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial_name(_number(trial)),
         ),
@@ -95,7 +95,7 @@ def run_trials(conductor: Conductor, trainable: Any, folder: Path, watcher: "Wat
             storage_path=str(folder),
             verbose=0,
             callbacks=[relay],
-            stop=_End(conductor),
+            stop=_End(scheduler),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
@@ -209,15 +209,15 @@ class _Stateless:
 class _Search(_Stateless, Searcher):
     """Hands out segments."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._scheduler = scheduler
 
     def suggest(self, trial_id: str) -> Any:
-        number = self._conductor.next_trial()
+        number = self._scheduler.next_trial()
         if number is None:
-            return Searcher.FINISHED if self._conductor.done else None
-        trial = self._conductor.state.trials[number]
+            return Searcher.FINISHED if self._scheduler.done else None
+        trial = self._scheduler.state.trials[number]
         return {"trial": number, "from_epoch": trial.epoch, **trial.configuration}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -231,27 +231,27 @@ class _Search(_Stateless, Searcher):
 
 
 class _Schedule(_Stateless, FIFOScheduler):
-    """Lets the conductor decide on every report: the one place where all rules are known."""
+    """Lets the scheduler decide on every report: the one place where all rules are known."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it bare
-        self._conductor = conductor
+        self._scheduler = scheduler
 
     def on_trial_result(self, controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = _number(trial)
         if "failure" in result:
-            self._conductor.fail(number, result["failure_rule"], result["failure"])
+            self._scheduler.fail(number, result["failure_rule"], result["failure"])
             return self.STOP
         metrics, node = {name: result[name] for name in METRICS}, result.get("hostname")
-        goes_on = self._conductor.report(number, int(result["epoch"]), metrics, node)
+        goes_on = self._scheduler.report(number, int(result["epoch"]), metrics, node)
         return self.CONTINUE if goes_on else self.STOP
 
 
 class _Relay(_Stateless, tune.Callback):
-    """Tells the watcher what happens and the conductor which process died; takes in signals."""
+    """Tells the watcher what happens and the scheduler which process died; takes in signals."""
 
-    def __init__(self, conductor: Conductor, watcher: Watcher, head: str) -> None:
-        self._conductor = conductor
+    def __init__(self, scheduler: Scheduler, watcher: Watcher, head: str) -> None:
+        self._scheduler = scheduler
         self._watcher = watcher
         self._head = head
         self.received: list[signal.Signals] = []
@@ -262,7 +262,7 @@ class _Relay(_Stateless, tune.Callback):
             # Not before: Ray takes SIGTERM and SIGUSR1 for itself when it starts, and when a run does.
             self._restore = _catch_signals(self.received)
         if self.received:
-            self._conductor.interrupt(f"interrupted by {self.received[0].name}")
+            self._scheduler.interrupt(f"interrupted by {self.received[0].name}")
         self._watcher.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -278,7 +278,7 @@ class _Relay(_Stateless, tune.Callback):
             return  # the whole cluster goes down, which is no fault of the trial: see ``watch_head``
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
-        self._conductor.died(_number(trial), lines[-1] if lines else "its process died")
+        self._scheduler.died(_number(trial), lines[-1] if lines else "its process died")
         self._watcher.report(_number(trial))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -287,17 +287,17 @@ class _Relay(_Stateless, tune.Callback):
 
 
 class _End(_Stateless, tune.Stopper):
-    """Ends the run at once where the conductor says so."""
+    """Ends the run at once where the scheduler says so."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        self._conductor.judge_sweep()
-        return self._conductor.must_end
+        self._scheduler.judge_sweep()
+        return self._scheduler.must_end
 
 
 def _catch_signals(received: list[signal.Signals]) -> Callable[[], None]:

@@ -6,27 +6,29 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.files.atomic import write_whole
 
-INBOX = "inbox"
+REQUESTS = "requests"
 
 
-def send(work: Workplace, request: dict[str, Any]) -> None:
+def send(work: SweepFolder, request: dict[str, Any]) -> None:
     """Leave a request for whoever drives the sweep."""
-    name, text = f"{INBOX}/{time.time_ns()}-{uuid.uuid4().hex}.json", json.dumps(request)
+    name, text = f"{REQUESTS}/{time.time_ns()}-{uuid.uuid4().hex}.json", json.dumps(request)
     if work.storage is not None:
         work.storage.write(name, text.encode())
     else:
         write_whole(work.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-def take(work: Workplace) -> Iterator[dict[str, Any]]:
+def take(work: SweepFolder) -> Iterator[dict[str, Any]]:
     """Every request that waits, oldest first; each is gone once the next is asked for."""
     if work.storage is not None:
-        waiting = sorted(work.storage.names(f"{INBOX}/"))
+        waiting = sorted(work.storage.names(f"{REQUESTS}/"))
     else:
-        waiting = sorted(f"{INBOX}/{path.name}" for path in (work.folder / INBOX).glob("*.json") if path.is_file())
+        waiting = sorted(
+            f"{REQUESTS}/{path.name}" for path in (work.folder / REQUESTS).glob("*.json") if path.is_file()
+        )
     for name in waiting:
         try:
             content = (work.folder / name).read_bytes() if work.storage is None else work.storage.read(name)

@@ -19,7 +19,7 @@ from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 
@@ -55,7 +55,7 @@ def resume(
         Interrupted: a signal ended it again.
     """
     console = console or Console(stderr=True)
-    work, folder = Workplace.at(place, partial(console.print, soft_wrap=True, markup=False)), as_local(place)
+    work, folder = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False)), as_local(place)
     if not read_record(folder).events:
         raise FolderError(f"{work.place}: its record is empty; remove the folder and start the sweep again")
     old = load_sweep(folder / SWEEP)
@@ -93,7 +93,7 @@ def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str], address
 
 
 def _drive(
-    work: Workplace, new: Sweep, queue: Sequence[Mapping[str, Any]], address: str | None, console: Console
+    work: SweepFolder, new: Sweep, queue: Sequence[Mapping[str, Any]], address: str | None, console: Console
 ) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)

@@ -7,10 +7,10 @@ from glosstune.results.reading.remote import as_local
 from glosstune.search.config.sweep import load_sweep
 from glosstune.search.driver.driving import SWEEP
 from glosstune.search.driver.requests import send
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import FolderError
 
 
@@ -22,11 +22,11 @@ def request(place: Path | str, number: int, action: str) -> str:
         SettingError: there is no such trial, or it is beyond that.
     """
     # Whoever drives the sweep could only refuse what is refused here.
-    _act(_conductor(as_local(place), None), action, number)
-    work = Workplace.at(place)
+    _act(_scheduler(as_local(place), None), action, number)
+    work = SweepFolder.at(place)
     try:
         with work.owned():
-            _act(_conductor(work.folder, work.record), action, number)
+            _act(_scheduler(work.folder, work.record), action, number)
     except Driven:
         send(work, {action: number})
         return f"trial {number}: {action}, handed to the driver that runs the sweep"
@@ -35,7 +35,7 @@ def request(place: Path | str, number: int, action: str) -> str:
     return f"trial {number}: pinned; it trains to its end with: glosstune resume {work.place}"
 
 
-def _conductor(folder: Path, record: Record | None) -> Conductor:
+def _scheduler(folder: Path, record: Record | None) -> Scheduler:
     if record is not None:
         record.repair()
     events = read_record(folder).events
@@ -48,8 +48,8 @@ def _conductor(folder: Path, record: Record | None) -> Conductor:
         return {"event": event, "time": events[-1]["time"], **fields}
 
     append = discard if record is None else record.append
-    return Conductor(load_sweep(folder / SWEEP), append, events=events, source=folder / RECORD)
+    return Scheduler(load_sweep(folder / SWEEP), append, events=events, source=folder / RECORD)
 
 
-def _act(conductor: Conductor, action: str, number: int) -> None:
-    (conductor.stop if action == "stop" else conductor.pin)(number)
+def _act(scheduler: Scheduler, action: str, number: int) -> None:
+    (scheduler.stop if action == "stop" else scheduler.pin)(number)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import write_sweep
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import SettingError
 
 # Of a request to Ray's job server, which answers 413 to a larger one.
@@ -50,7 +50,7 @@ def stage(sweep: Sweep, folder: Path) -> Staged:
     """
     staged = Staged(stage_package(folder), folder / "work")
     staged.working_dir.mkdir()
-    write_sweep(sweep, Workplace(staged.working_dir))
+    write_sweep(sweep, SweepFolder(staged.working_dir))
     check_size(staged)
     return staged
 

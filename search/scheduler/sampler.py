@@ -27,7 +27,7 @@ from glosstune.spaces.start_points import labelled
 _BEGINNING = datetime(2000, 1, 1)
 
 
-class Suggester:
+class Sampler:
     """Draws the configuration of a new trial; the same trials, seed and number give the same configuration.
 
     Args:

@@ -1,7 +1,7 @@
 """Decide what every trial of a sweep does next; each decision is written to the record before it is acted on.
 
-The conductor knows neither Ray nor training. It is asked which trial a free slot should run, and told each epoch. A
-trial runs in segments, from where it stands to where it is judged next. A new conductor that is given the events of
+The scheduler knows neither Ray nor training. It is asked which trial a free slot should run, and told each epoch. A
+trial runs in segments, from where it stands to where it is judged next. A new scheduler that is given the events of
 an old one goes on where that one was.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.sampler import Suggester
+from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.state import Event, SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.trial import TrialState
@@ -31,7 +31,7 @@ HOPELESS_TRIALS = 2
 RANDOM_DRAWS = 5
 
 
-class Conductor:
+class Scheduler:
     """The trials of a sweep, and what comes next.
 
     Args:
@@ -44,7 +44,7 @@ class Conductor:
         source: where the events come from, for messages.
 
     Raises:
-        FolderError: events that no conductor has written.
+        FolderError: events that no scheduler has written.
 
     Attributes:
         state: what has happened so far.
@@ -207,7 +207,7 @@ class Conductor:
         search = sweep.search
         # Fewer in a short search, which would otherwise be random to its end.
         startup = max(4, min(RANDOM_DRAWS + len(sweep.start_points), search.samples * 5 // 8))
-        self._suggester = Suggester(sweep.space, search.sampler, search.seed, startup, self._earlier)
+        self._sampler = Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier)
 
     @property
     def samples(self) -> int:
@@ -314,7 +314,7 @@ class Conductor:
         elif self.state.queue:
             point, source = self.state.queue[0], "queue"
         else:
-            point, source = self._suggester.suggest(number, trials), self.state.sweep.search.sampler
+            point, source = self._sampler.suggest(number, trials), self.state.sweep.search.sampler
         self._emit("trial", trial=number, configuration=dict(point), source=source)
         return number
 

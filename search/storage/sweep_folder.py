@@ -19,11 +19,11 @@ from glosstune.trainables.corpora.provenance import file_hash
 INPUTS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
 _STAYS_HERE = {RECORD, LOCK, OWNER, "origin.json"}
-_STAYS_HERE_BELOW = {"trials", "ray", "inbox", "inputs", "confirm"}
+_STAYS_HERE_BELOW = {"trials", "ray", "requests", "inputs", "confirm"}
 
 
 @dataclass(frozen=True)
-class Workplace:
+class SweepFolder:
     """The place of a sweep as its driver has it.
 
     Attributes:
@@ -36,8 +36,8 @@ class Workplace:
     _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, place: Path | str, say: Callable[[str], object] = lambda line: None) -> "Workplace":
-        """The workplace of a path or a URI; nothing is made or asked.
+    def at(cls, place: Path | str, say: Callable[[str], object] = lambda line: None) -> "SweepFolder":
+        """The sweep folder of a path or a URI; nothing is made or asked.
 
         Args:
             say: hears where object storage does not answer.

@@ -9,7 +9,7 @@ from glosstune.search.config.sweep import load_sweep
 from glosstune.search.driver.driving import SWEEP
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, owned
-from glosstune.search.tracking.optuna_study import URL, Mirror, open_storage, study_name
+from glosstune.search.tracking.optuna_study import URL, OptunaStudy, open_storage, study_name
 from glosstune.spaces.errors import FolderError, SettingError
 
 
@@ -32,7 +32,7 @@ def serve(folder: Path, host: str, port: int) -> None:
     state = SweepState(load_sweep(folder / SWEEP))
     state.replay(events, folder / RECORD)
     with suppress(Driven), owned(folder):  # a driver that lives keeps the study itself
-        Mirror(state.sweep, state.id, folder).open(state.trials.values(), final=True)
+        OptunaStudy(state.sweep, state.id, folder).open(state.trials.values(), final=True)
     storage = open_storage(folder)
     try:
         storage.get_study_id_from_name(study_name(state.sweep, state.id))

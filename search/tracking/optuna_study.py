@@ -54,7 +54,7 @@ def open_storage(folder: Path) -> BaseStorage:
     return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
 
-class Mirror:
+class OptunaStudy:
     """Shows every trial with its metric by epoch; complete, pruned or failed once it has ended.
 
     Args:

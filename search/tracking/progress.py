@@ -4,50 +4,50 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
 
 
 class SweepProgress:
-    """Counts and estimates over all trials of a sweep, read from its conductor whenever they are asked for."""
+    """Counts and estimates over all trials of a sweep, read from its scheduler whenever they are asked for."""
 
-    def __init__(self, conductor: Conductor, clock: Callable[[], float] = time.monotonic) -> None:
-        self._conductor = conductor
+    def __init__(self, scheduler: Scheduler, clock: Callable[[], float] = time.monotonic) -> None:
+        self._scheduler = scheduler
         self._clock = clock
         self._started = clock()
-        self._epochs_before = conductor.state.epochs
+        self._epochs_before = scheduler.state.epochs
         self._done_before = self.done
 
     @property
     def trials(self) -> list[TrialState]:
         """All that have begun."""
-        return list(self._conductor.state.trials.values())
+        return list(self._scheduler.state.trials.values())
 
     @property
     def name(self) -> str:
         """Of the sweep."""
-        return self._conductor.state.sweep.name
+        return self._scheduler.state.sweep.name
 
     @property
     def epochs(self) -> int:
         """Length of a full trial."""
-        return self._conductor.state.sweep.training.epochs
+        return self._scheduler.state.sweep.training.epochs
 
     @property
     def target(self) -> float:
         """The WER to get below."""
-        return self._conductor.state.sweep.search.target
+        return self._scheduler.state.sweep.search.target
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials by state; ``waiting`` ones do not exist yet."""
         known = Counter(trial.status for trial in self.trials)
-        return {**known, "waiting": max(0, self._conductor.samples - len(self.trials))}
+        return {**known, "waiting": max(0, self._scheduler.samples - len(self.trials))}
 
     @property
     def best_wer(self) -> float:
         """The lowest of any epoch; infinity before the first."""
-        return self._conductor.state.best_wer
+        return self._scheduler.state.best_wer
 
     @property
     def best(self) -> TrialState | None:
@@ -63,14 +63,14 @@ class SweepProgress:
     @property
     def pace(self) -> float:
         """Epochs a second, of this driver."""
-        done = self._conductor.state.epochs - self._epochs_before
+        done = self._scheduler.state.epochs - self._epochs_before
         return done / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
     def done(self) -> float:
         """Share of the work that is over: a trial that ended or waits counts whole, a running one by its epochs."""
         shares = (trial.epoch / self.epochs if trial.status == "running" else 1.0 for trial in self.trials)
-        return min(1.0, sum(shares) / self._conductor.samples)
+        return min(1.0, sum(shares) / self._scheduler.samples)
 
     @property
     def remaining_s(self) -> float | None:
@@ -79,5 +79,5 @@ class SweepProgress:
         if gained <= 0:
             return None
         left = self.elapsed_s * (1 - self.done) / gained
-        budget_min = self._conductor.state.sweep.search.time_budget_min
-        return left if budget_min is None else max(0.0, min(left, budget_min * 60 - self._conductor.used_s))
+        budget_min = self._scheduler.state.sweep.search.time_budget_min
+        return left if budget_min is None else max(0.0, min(left, budget_min * 60 - self._scheduler.used_s))

@@ -18,7 +18,7 @@ from glosstune.spaces.files.atomic import trial_name
 TENSORBOARD = "tensorboard"
 
 
-class Board:
+class TensorBoardFiles:
     """Writes what a trial has newly reported; what was there when it was opened it takes for written.
 
     No file stays open: the writers of tensorboardX keep two threads and three open files for each trial.

@@ -16,7 +16,7 @@ from rich.console import Console
 from glosstune.results.reading.record import read_record
 from glosstune.search.driver.driving import drive, write_sweep
 from glosstune.search.nodes import head_watch
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     plan = crash_plan(samples, f"resources.concurrent={json.dumps(workers)}")
     own: dict[str, Any] = {"address": "local", "num_cpus": 2, "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
-    work = Workplace.at(uri or folder)
+    work = SweepFolder.at(uri or folder)
     with work.owned():
         record = work.record
         if work.begun:

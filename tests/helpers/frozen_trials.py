@@ -8,7 +8,7 @@ import torch
 from glosstune.models import freeze_until
 from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
 from glosstune.trainables import TrainingSession, TrialSettings
-from glosstune.trainables.activations import PrefixCache, PrefixStore
+from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.corpora import PackedCorpus
 
 CPU = torch.device("cpu")
@@ -26,14 +26,16 @@ def trial_of(cache: Path, weights: Path, kind: str = "teacher", **changes: Any) 
     return TrialSettings.model_validate({**tree, **changes})
 
 
-def find_store(settings: TrialSettings, corpus: PackedCorpus) -> tuple[TrainingSession, PrefixStore | None, list[str]]:
+def find_store(
+    settings: TrialSettings, corpus: PackedCorpus
+) -> tuple[TrainingSession, ActivationStore | None, list[str]]:
     """A session frozen as in its first epoch, what its frozen layers gave, and what was said."""
     said: list[str] = []
     session = TrainingSession(settings, corpus, device=CPU)
     freeze_until(session.model, settings.tuned.freeze_until or "mixed_4f")
-    cache = PrefixCache(settings, corpus, session.conditioning, CPU, said.append)
+    cache = ActivationCache(settings, corpus, session.conditioning, CPU, said.append)
     return session, cache.find(session.model), said
 
 
 def stores_in(cache: Path) -> list[Path]:
-    return sorted((cache / "prefixes").glob("prefix-*/"))
+    return sorted((cache / "activations").glob("store-*/"))

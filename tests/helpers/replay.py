@@ -1,4 +1,4 @@
-"""Run a conductor over made-up learning curves: no training, no Ray, no time."""
+"""Run a scheduler over made-up learning curves: no training, no Ray, no time."""
 
 import heapq
 import json
@@ -13,7 +13,7 @@ import optuna
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.scheduler.halving import Halving
 from glosstune.search.scheduler.ranking import PLATEAU_WER
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.state import Event
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -85,38 +85,38 @@ class Died(Exception):
     """The driver was killed."""
 
 
-def drive(conductor: Conductor, curve: Curve = learning, *, seed: int = 0, jitter: float = 0.0) -> None:
-    """Run every trial that the conductor asks for until it is done; what ends first is reported first."""
+def drive(scheduler: Scheduler, curve: Curve = learning, *, seed: int = 0, jitter: float = 0.0) -> None:
+    """Run every trial that the scheduler asks for until it is done; what ends first is reported first."""
     generator = random.Random(seed)
     clock, waiting = 0.0, []
 
     def begin_epoch(number: int) -> None:
-        trial = conductor.state.trials[number]
+        trial = scheduler.state.trials[number]
         took = curve(trial.configuration, trial.epoch + 1)["epoch_s"] * (1 + jitter * generator.random())
         heapq.heappush(waiting, (clock + took, generator.random(), number))
 
     while True:
-        while (number := conductor.next_trial()) is not None:
+        while (number := scheduler.next_trial()) is not None:
             begin_epoch(number)
         if not waiting:
             break
         clock, _, number = heapq.heappop(waiting)
-        trial = conductor.state.trials[number]
-        if conductor.report(number, trial.epoch + 1, curve(trial.configuration, trial.epoch + 1)):
+        trial = scheduler.state.trials[number]
+        if scheduler.report(number, trial.epoch + 1, curve(trial.configuration, trial.epoch + 1)):
             begin_epoch(number)
-    assert conductor.done
-    conductor.close()
+    assert scheduler.done
+    scheduler.close()
 
 
-def run_through(plan: Sweep, curve: Curve = learning, *, workers: int = 1) -> tuple[Conductor, Tape]:
+def run_through(plan: Sweep, curve: Curve = learning, *, workers: int = 1) -> tuple[Scheduler, Tape]:
     """Run a sweep from beginning to end."""
     tape = Tape()
-    conductor = Conductor(plan, tape.append, slots=lambda: workers)
-    drive(conductor, curve)
-    return conductor, tape
+    scheduler = Scheduler(plan, tape.append, slots=lambda: workers)
+    drive(scheduler, curve)
+    return scheduler, tape
 
 
-def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) -> tuple[Conductor, Tape]:
+def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) -> tuple[Scheduler, Tape]:
     """Run a sweep whose driver dies after as many further events as each of ``deaths``, then to its end."""
     tape = Tape()
     for number, further in enumerate([*deaths, None]):
@@ -124,11 +124,11 @@ def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) ->
         try:
             if number:
                 tape.append("resume", changes={})
-            conductor = Conductor(plan, tape.append, slots=lambda: workers, events=tape.events)
-            drive(conductor, seed=seed + number, jitter=0.5)
+            scheduler = Scheduler(plan, tape.append, slots=lambda: workers, events=tape.events)
+            drive(scheduler, seed=seed + number, jitter=0.5)
         except Died:
             continue
-        return conductor, tape
+        return scheduler, tape
     raise AssertionError
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from replay import Tape, drive, learning, sweep
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 
 GUIDE = Path(__file__).parents[2] / "docs" / "results.md"
 SPACE = (
@@ -26,8 +26,8 @@ def record(folder: Path, seed: int) -> None:
     search = plan.search
     tape = Tape()
     begun = {"samples": search.samples, "epochs": plan.training.epochs, "metric": "wer", "target": search.target}
-    conductor = Conductor(plan, tape.append, slots=lambda: 2, events=[tape.append("sweep", id="a", **begun)])
-    drive(conductor, learning, seed=seed)
+    scheduler = Scheduler(plan, tape.append, slots=lambda: 2, events=[tape.append("sweep", id="a", **begun)])
+    drive(scheduler, learning, seed=seed)
     folder.mkdir(parents=True)
     (folder / "sweep.yaml").write_text(yaml.safe_dump(plan.resolved()))
     (folder / "record.jsonl").write_text("".join(json.dumps(event) + "\n" for event in tape.events))

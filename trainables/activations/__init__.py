@@ -1,7 +1,7 @@
 """Activations of frozen layers: computed once, shared by all trials of a node."""
 
 from glosstune.trainables.activations.assembling import augment_batch
-from glosstune.trainables.activations.cache import PrefixCache
-from glosstune.trainables.activations.store import PrefixStore
+from glosstune.trainables.activations.cache import ActivationCache
+from glosstune.trainables.activations.store import ActivationStore
 
-__all__ = ["PrefixCache", "PrefixStore", "augment_batch"]
+__all__ = ["ActivationCache", "ActivationStore", "augment_batch"]

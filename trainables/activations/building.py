@@ -12,7 +12,7 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import reserve
 from glosstune.trainables.activations.eviction import make_room
-from glosstune.trainables.activations.store import ROWS, PrefixStore, part_file
+from glosstune.trainables.activations.store import ROWS, ActivationStore, part_file
 from glosstune.trainables.batches.batching import Batch, sorted_batches
 from glosstune.trainables.corpora.store import PackedCorpus
 
@@ -51,12 +51,12 @@ def build(
     ]
     with FileLock(folder.parent / "room.lock", timeout=PATIENCE_S):
         if not make_room(folder.parent, sum(sizes), limit):
-            rule = f"{sum(sizes) / 2**30:.1f} GB are needed and prefix_cache_gb or the disk has no room for them"
+            rule = f"{sum(sizes) / 2**30:.1f} GB are needed and activation_cache_gb or the disk has no room for them"
             raise NoRoomError(f"{folder.parent}: {rule}")
         for number, size in enumerate(sizes):
             reserve(part_file(folder, number), size)
     np.savez(folder / ROWS, rows=np.array(rows), frames=np.array(frames))
-    with PrefixStore.filled(folder, layer, strides, first.state) as store:
+    with ActivationStore.filled(folder, layer, strides, first.state) as store:
         for batch in chain([first], map(run, batches)):
             halves = [part.half() for part in batch.state]
             if not all(bool(half.isfinite().all()) for half in halves):

@@ -17,7 +17,7 @@ from glosstune.spaces.files.atomic import fill_once, lock_of
 from glosstune.spaces.files.cache import cache_folder
 from glosstune.trainables.activations.building import PATIENCE_S, NoRoomError, build, run_frozen
 from glosstune.trainables.activations.eviction import mark_used, remove
-from glosstune.trainables.activations.store import COMPLETE, FORMAT, PrefixStore
+from glosstune.trainables.activations.store import COMPLETE, FORMAT, ActivationStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast, computes_bf16
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class PrefixCache:
+class ActivationCache:
     """The activations of one trial's frozen layers, epoch after epoch.
 
     A store serves whoever has the same frozen weights, layer, corpus, conditioning and precision. It is built from
@@ -43,9 +43,9 @@ class PrefixCache:
     conditioning: Conditioning
     device: torch.device
     say: Say
-    _found: dict[str, PrefixStore | None] = field(default_factory=dict)
+    _found: dict[str, ActivationStore | None] = field(default_factory=dict)
 
-    def find(self, model: Recogniser, batch_size: int = EVALUATION_BATCH) -> PrefixStore | None:
+    def find(self, model: Recogniser, batch_size: int = EVALUATION_BATCH) -> ActivationStore | None:
         """What enters the first layer that trains; None where none is frozen, or nothing may be kept.
 
         The same store for as long as the same layers are frozen: those do not change.
@@ -54,14 +54,14 @@ class PrefixCache:
             batch_size: rows that frozen layers take at a time.
         """
         layer = first_trained(model)
-        if not self.settings.prefix_cache or layer == model.layer_names[0] or not self.corpus.whole:
+        if not self.settings.activation_cache or layer == model.layer_names[0] or not self.corpus.whole:
             return None
         if layer not in self._found:
             self._found.clear()  # an earlier stage's store may have to make room
             self._found[layer] = self._have(model, layer, batch_size)
         return self._found[layer]
 
-    def _have(self, model: Recogniser, layer: str, batch_size: int) -> PrefixStore | None:
+    def _have(self, model: Recogniser, layer: str, batch_size: int) -> ActivationStore | None:
         if self.settings.training.augment != "none":
             self.say("training.augment changes the input, so frozen layers run at every step")
             return None
@@ -73,7 +73,7 @@ class PrefixCache:
                     self._fill(partial, model, layer, batch_size)
 
                 fill_once(folder, COMPLETE, "activations of frozen layers", fill, patience_s=PATIENCE_S)
-                store = PrefixStore.open(folder)
+                store = ActivationStore.open(folder)
             if store is None:
                 raise FolderError(f"{folder}: removed to make room for others")
         except (CheckpointError, FolderError, OSError) as error:
@@ -82,10 +82,10 @@ class PrefixCache:
         mark_used(folder)
         return store
 
-    def _open(self, folder: Path) -> PrefixStore | None:
+    def _open(self, folder: Path) -> ActivationStore | None:
         """A store if there is one; a damaged one is removed."""
         try:
-            return PrefixStore.open(folder)
+            return ActivationStore.open(folder)
         except CheckpointError as damage:
             try:
                 with FileLock(lock_of(folder), timeout=PATIENCE_S):
@@ -93,9 +93,9 @@ class PrefixCache:
             except OSError as error:
                 raise CheckpointError(f"{damage}; it cannot be removed ({error})") from error
 
-    def _open_or_remove(self, folder: Path) -> PrefixStore | None:
+    def _open_or_remove(self, folder: Path) -> ActivationStore | None:
         try:
-            return PrefixStore.open(folder)  # as another process has built it again meanwhile
+            return ActivationStore.open(folder)  # as another process has built it again meanwhile
         except CheckpointError as error:
             self.say(f"{error}; it is built again")
             remove(folder)
@@ -113,16 +113,18 @@ class PrefixCache:
         source = None
         self._build(folder, model, layer, batch_size, None)
 
-    def _build(self, folder: Path, model: Recogniser, layer: str, batch_size: int, source: PrefixStore | None) -> None:
+    def _build(
+        self, folder: Path, model: Recogniser, layer: str, batch_size: int, source: ActivationStore | None
+    ) -> None:
         def run(rows: list[int]) -> Batch:
             with autocast(self.device, self.settings.training.precision):
                 if source is not None:
                     return run_frozen(model, layer, source.batch(rows, self.device))
                 return run_frozen(model, layer, collate(self.corpus, rows, self.conditioning))
 
-        build(folder, model, layer, self.corpus, run, batch_size, int(self.settings.prefix_cache_gb * 2**30))
+        build(folder, model, layer, self.corpus, run, batch_size, int(self.settings.activation_cache_gb * 2**30))
 
-    def _earlier(self, model: Recogniser, layer: str) -> PrefixStore | None:
+    def _earlier(self, model: Recogniser, layer: str) -> ActivationStore | None:
         """The store of the nearest earlier layer that has one which can be read."""
         names = model.layer_names
         for name in reversed(names[1 : names.index(layer)]):
@@ -152,4 +154,4 @@ class PrefixCache:
             "device": self.device.type,
         }
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
-        return (self.settings.corpus.cache or cache_folder()) / "prefixes" / f"prefix-{key}"
+        return (self.settings.corpus.cache or cache_folder()) / "activations" / f"store-{key}"

@@ -1,7 +1,7 @@
 """What enters a layer, for every utterance of training and dev, in memory-mapped half precision.
 
 A store is a folder: a file (frame, channel) for each tensor that enters the layer, ``0.f16`` and so on, ``rows.npz``
-and ``prefix.json``. Half precision keeps a value to 0.05 %; what bfloat16 has computed it keeps exactly, from 6e-5 on.
+and ``store.json``. Half precision keeps a value to 0.05 %; what bfloat16 has computed it keeps exactly, from 6e-5 on.
 """
 
 import errno
@@ -26,7 +26,7 @@ from glosstune.trainables.activations.assembling import assemble
 from glosstune.trainables.batches.batching import Batch
 
 FORMAT = 2
-COMPLETE = "prefix.json"
+COMPLETE = "store.json"
 ROWS = "rows.npz"
 
 Half = npt.NDArray[np.float16]
@@ -34,7 +34,7 @@ Mapped = np.memmap[Any, np.dtype[np.float16]]
 
 
 @dataclass(frozen=True)
-class PrefixStore:
+class ActivationStore:
     """Activations of frozen layers, read through the operating system's page cache.
 
     Attributes:
@@ -52,7 +52,7 @@ class PrefixStore:
     mode: Literal["r", "r+"] = "r"
 
     @classmethod
-    def open(cls, folder: Path) -> "PrefixStore | None":
+    def open(cls, folder: Path) -> "ActivationStore | None":
         """Open a store, which nobody removes for as long as the result is there; None where there is none.
 
         Raises:
@@ -83,7 +83,7 @@ class PrefixStore:
     @contextmanager
     def filled(
         cls, folder: Path, layer: str, strides: Sequence[int], parts: Sequence[torch.Tensor]
-    ) -> Iterator["PrefixStore"]:
+    ) -> Iterator["ActivationStore"]:
         """A store to be filled, beside whose ``rows.npz`` files of the right size lie already.
 
         It is said to be whole when all of what is written into it is on disk, and never where filling it failed.

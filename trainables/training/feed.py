@@ -8,7 +8,7 @@ import torch
 
 from glosstune.models.freezing import first_trained
 from glosstune.models.recogniser import Recogniser
-from glosstune.trainables.activations import PrefixStore, augment_batch
+from glosstune.trainables.activations import ActivationStore, augment_batch
 from glosstune.trainables.batches.batching import Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
@@ -25,19 +25,19 @@ class Feed:
     device: torch.device
     training: TrainingSettings
 
-    def scored(self, rows: Sequence[int], prefix: PrefixStore | None = None) -> Batch:
+    def scored(self, rows: Sequence[int], store: ActivationStore | None = None) -> Batch:
         """Utterances as they are."""
-        if prefix is not None:
-            return prefix.batch(rows, self.device)
+        if store is not None:
+            return store.batch(rows, self.device)
         return collate(self.corpus, rows, self.conditioning)
 
     def trained(
-        self, rows: Sequence[int], model: Recogniser, prefix: PrefixStore | None, generator: np.random.Generator
+        self, rows: Sequence[int], model: Recogniser, store: ActivationStore | None, generator: np.random.Generator
     ) -> Batch:
         """Utterances augmented, before the model's first layer or behind its frozen ones."""
         augment, later = _names(self.training.augment), _names(self.training.augment_activations)
-        if prefix is not None:
-            return prefix.batch(rows, self.device, augment=later, generator=generator)
+        if store is not None:
+            return store.batch(rows, self.device, augment=later, generator=generator)
         batch = collate(self.corpus, rows, self.conditioning, augment=augment, generator=generator)
         layer = first_trained(model)
         if not later or layer == model.layer_names[0]:

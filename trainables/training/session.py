@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from glosstune.models import trainable_parameters
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.trainables.activations import PrefixCache, PrefixStore
+from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
@@ -154,15 +154,15 @@ class TrainingSession:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         thaw_for(self.model, self.epoch, self.thaw_epochs, self.fresh)
-        prefix = self._prefixes.find(self.model, self._evaluated)
+        store = self._activations.find(self.model, self._evaluated)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # Dropout draws from torch's own generator, which therefore depends on (seed, epoch) alone.
             torch.manual_seed(self.settings.training.seed * 100_003 + self.epoch)
-            metrics = self._train_epoch(prefix)
+            metrics = self._train_epoch(store)
         trained_s = time.perf_counter() - started
         loss_se = metrics.pop("train_loss_se")
         self.epoch += 1
-        rates, hypotheses, dev = self._score("dev", prefix=prefix)
+        rates, hypotheses, dev = self._score("dev", store=store)
         self.improved = rates.wer < self.best_wer
         if self.improved:
             self.best_wer = rates.wer
@@ -250,15 +250,15 @@ class TrainingSession:
     def _read_input(self) -> None:
         """Take batches under the conditioning that there is now."""
         self._feed = Feed(self.corpus, self.conditioning, self.device, self.settings.training)
-        self._prefixes = PrefixCache(self.settings, self.corpus, self.conditioning, self.device, self._say)
+        self._activations = ActivationCache(self.settings, self.corpus, self.conditioning, self.device, self._say)
 
-    def _train_epoch(self, prefix: PrefixStore | None) -> dict[str, float]:
+    def _train_epoch(self, store: ActivationStore | None) -> dict[str, float]:
         training = self.settings.training
         generator = np.random.default_rng([training.seed, self.epoch])
         rows = self.corpus.rows("train")
         batches = shuffled_batches(rows, [self.corpus.length(row) for row in rows], training.batch_size, generator)
         self.model.train()
-        made = (self._feed.trained(batch_rows, self.model, prefix, generator) for batch_rows in batches)
+        made = (self._feed.trained(batch_rows, self.model, store, generator) for batch_rows in batches)
         rate, steps = 0.0, list[Tensor]()
         for step, batch in enumerate(prefetched(made) if self.device.type == "cuda" else made):
             progress = self.epoch + (step + 1) / len(batches)
@@ -325,7 +325,7 @@ class TrainingSession:
 
     @torch.no_grad()
     def _score(
-        self, split: Split, beam: int | None = None, *, prefix: PrefixStore | None = None
+        self, split: Split, beam: int | None = None, *, store: ActivationStore | None = None
     ) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
         self.model.eval()
         rows = self.corpus.rows(split)
@@ -333,7 +333,7 @@ class TrainingSession:
         loss_sum, losses, blanks, frames = 0.0, 0, 0, 0
         hypotheses: dict[int, list[str]] = {}
         for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], self._evaluated):
-            batch = self._feed.scored(batch_rows, prefix)
+            batch = self._feed.scored(batch_rows, store)
             with autocast(self.device, self.settings.training.precision):
                 log_probs, _, lengths = self._forward(batch)
             decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)

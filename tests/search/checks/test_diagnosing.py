@@ -16,7 +16,7 @@ from glosstune.search.checks.inspecting import describe_findings
 from glosstune.search.config.sweep import Sweep, load_sweep
 from glosstune.search.driver.driving import write_sweep
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import Choice, Float, Int, Space
 from glosstune.trainables.checks.corpus_findings import Finding
 from glosstune.trainables.settings import CorpusSettings
@@ -93,7 +93,7 @@ def test_a_trial_is_diagnosed_by_its_own_sweep(
     run: Run, small_settings: CorpusSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = _sweep(small_settings, "model.time_stride=16", "space.learning_rate={float: [1e-3, 1e-1], log: true}")
-    write_sweep(plan, Workplace(tmp_path))
+    write_sweep(plan, SweepFolder(tmp_path))
     record = Record(tmp_path / "record.jsonl")
     record.append("sweep", id="a", samples=1, epochs=18, metric="wer", target=0.3)
     record.append("trial", trial=0, configuration={"learning_rate": 1e-2}, source="")

@@ -21,7 +21,7 @@ from replay import Tape, drive, sweep
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, count_slots, run_trials
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Record
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -51,7 +51,7 @@ class Log:
         pass
 
 
-def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, kind: Any = None) -> Conductor:
+def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, kind: Any = None) -> Scheduler:
 
     plan = sweep("halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
     record = Record(folder / "record.jsonl")
@@ -60,43 +60,43 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
     else:
         record.append("resume", changes={})
     events = [json.loads(line) for line in record.path.read_text().splitlines()]
-    conductor = Conductor(plan, record.append, slots=lambda: workers, events=events)
-    run_trials(conductor, play(plan, folder, kind or Player), folder, log or Log())
-    conductor.close()
-    return conductor
+    scheduler = Scheduler(plan, record.append, slots=lambda: workers, events=events)
+    run_trials(scheduler, play(plan, folder, kind or Player), folder, log or Log())
+    scheduler.close()
+    return scheduler
 
 
-def _curves(conductor: Conductor) -> dict[int, Any]:
+def _curves(scheduler: Scheduler) -> dict[int, Any]:
     return {
-        n: (dict(t.configuration), [m["wer"] for m in t.curve], t.status) for n, t in conductor.state.trials.items()
+        n: (dict(t.configuration), [m["wer"] for m in t.curve], t.status) for n, t in scheduler.state.trials.items()
     }
 
 
-def test_ray_runs_what_the_conductor_says_and_no_more(tmp_path: Path) -> None:
+def test_ray_runs_what_the_scheduler_says_and_no_more(tmp_path: Path) -> None:
     log = Log()
-    conductor = _run(tmp_path, "search.samples=8", log=log)
-    pure = Conductor(conductor.state.sweep, Tape().append)
+    scheduler = _run(tmp_path, "search.samples=8", log=log)
+    pure = Scheduler(scheduler.state.sweep, Tape().append)
     drive(pure)
-    assert _curves(conductor) == _curves(pure)
-    assert len(log.reports) == conductor.state.epochs
+    assert _curves(scheduler) == _curves(pure)
+    assert len(log.reports) == scheduler.state.epochs
     assert set(log.begun) == set(range(8))
-    for number, trial in conductor.state.trials.items():
+    for number, trial in scheduler.state.trials.items():
         last = json.loads((tmp_path / "trials" / f"{number:04d}" / "last.pt").read_text())
         assert last["epoch"] == trial.epoch
 
 
 def test_two_workers_and_a_stopper_in_between(tmp_path: Path) -> None:
-    conductor = _run(tmp_path, "search.samples=8", "search.epoch_budget=20", workers=2)
-    assert conductor.state.epochs in (20, 21)
-    assert {trial.status for trial in conductor.state.trials.values()} <= {"interrupted", "stopped", "finished"}
+    scheduler = _run(tmp_path, "search.samples=8", "search.epoch_budget=20", workers=2)
+    assert scheduler.state.epochs in (20, 21)
+    assert {trial.status for trial in scheduler.state.trials.values()} <= {"interrupted", "stopped", "finished"}
     more = _run(tmp_path, "search.samples=8", workers=2)
     assert len(more.state.trials) == 8
     assert {trial.status for trial in more.state.trials.values()} == {"stopped", "finished"}
 
 
 def test_a_trial_that_raises_fails_alone_and_is_not_tried_again(tmp_path: Path) -> None:
-    conductor = _run(tmp_path, "search.samples=4", "space.dropout={choice: [0.1, 0.46]}", "search.sampler=random")
-    for number, trial in conductor.state.trials.items():
+    scheduler = _run(tmp_path, "search.samples=4", "space.dropout={choice: [0.1, 0.46]}", "search.sampler=random")
+    for number, trial in scheduler.state.trials.items():
         if trial.configuration["dropout"] == 0.46:
             assert (trial.status, trial.rule, trial.error) == (
                 "failed",
@@ -104,7 +104,7 @@ def test_a_trial_that_raises_fails_alone_and_is_not_tried_again(tmp_path: Path) 
                 "RuntimeError: dropout above 0.45 breaks this model",
             )
             assert "Traceback" in (tmp_path / "trials" / f"{number:04d}" / "trial.log").read_text()
-    states = {trial.status for trial in conductor.state.trials.values()}
+    states = {trial.status for trial in scheduler.state.trials.values()}
     assert "failed" in states and len(states) > 1
 
 
@@ -113,20 +113,20 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path: P
         (pid,) = (tmp_path / "trials").glob("*/pid")
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
-    conductor = _run(tmp_path, "search.samples=2", log=Log(kill), kind=SlowPlayer)
+    scheduler = _run(tmp_path, "search.samples=2", log=Log(kill), kind=SlowPlayer)
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events].count("retry") == 1
-    pure = Conductor(conductor.state.sweep, Tape().append)
+    pure = Scheduler(scheduler.state.sweep, Tape().append)
     drive(pure)
-    assert _curves(conductor) == _curves(pure)
-    for number in conductor.state.trials:
+    assert _curves(scheduler) == _curves(pure)
+    for number in scheduler.state.trials:
         epochs = [event["epoch"] for event in events if event["event"] == "report" and event["trial"] == number]
         assert epochs == list(range(1, len(epochs) + 1))
 
 
 def test_a_trial_that_dies_in_its_third_epoch_every_time_is_given_up_alone(tmp_path: Path) -> None:
-    conductor = _run(tmp_path, "search.samples=4", kind=MortalPlayer)
-    first, *others = conductor.state.trials.values()
+    scheduler = _run(tmp_path, "search.samples=4", kind=MortalPlayer)
+    first, *others = scheduler.state.trials.values()
     assert (first.status, first.rule, first.epoch) == ("failed", "process died", 2)
     assert {trial.status for trial in others} <= {"finished", "stopped"} and len(others) == 3
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
@@ -134,15 +134,15 @@ def test_a_trial_that_dies_in_its_third_epoch_every_time_is_given_up_alone(tmp_p
 
 
 def test_a_full_disk_costs_the_trial_time_where_it_empties_again(tmp_path: Path) -> None:
-    conductor = _run(tmp_path, "search.samples=3", kind=FullPlayer)
-    assert {trial.status for trial in conductor.state.trials.values()} <= {"finished", "stopped"}
+    scheduler = _run(tmp_path, "search.samples=3", kind=FullPlayer)
+    assert {trial.status for trial in scheduler.state.trials.values()} <= {"finished", "stopped"}
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
     retries = [event for event in events if event["event"] == "retry"]
     assert [event["trial"] for event in retries] == [0, 0]
     assert all("no space left on the disk" in event["reason"] for event in retries)
-    pure = Conductor(conductor.state.sweep, Tape().append)
+    pure = Scheduler(scheduler.state.sweep, Tape().append)
     drive(pure)
-    assert _curves(conductor) == _curves(pure)
+    assert _curves(scheduler) == _curves(pure)
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +165,10 @@ def test_a_lost_checkpoint_costs_time_and_nothing_else(begun: Path, damage: str)
         last.unlink()
     else:
         last.write_bytes(last.read_bytes()[:20])
-    conductor = _run(begun, "search.samples=1")
-    pure = Conductor(conductor.state.sweep, Tape().append)
+    scheduler = _run(begun, "search.samples=1")
+    pure = Scheduler(scheduler.state.sweep, Tape().append)
     drive(pure)
-    assert _curves(conductor) == _curves(pure)
+    assert _curves(scheduler) == _curves(pure)
 
 
 def test_an_epoch_that_was_stored_but_not_recorded_is_recorded_and_not_trained_again(begun: Path) -> None:
@@ -178,8 +178,8 @@ def test_an_epoch_that_was_stored_but_not_recorded_is_recorded_and_not_trained_a
     path.write_text("\n".join(lines[:fifth]) + "\n")  # killed between checkpoint and record
     log = begun / "trials" / "0000" / "trial.log"
     before = log.read_text().count('"epoch": 5')
-    conductor = _run(begun, "search.samples=1")
-    assert conductor.state.trials[0].status == "finished"
+    scheduler = _run(begun, "search.samples=1")
+    assert scheduler.state.trials[0].status == "finished"
     assert log.read_text().count('"epoch": 5') == before == 1
 
 
@@ -190,24 +190,24 @@ def test_the_first_signal_saves_and_the_handlers_are_put_back(tmp_path: Path) ->
         os.kill(os.getpid(), signal.SIGTERM)
 
     started = time.monotonic()
-    conductor = _run(tmp_path, "search.samples=8", "training.epochs=1000", log=Log(send), kind=SlowPlayer)
+    scheduler = _run(tmp_path, "search.samples=8", "training.epochs=1000", log=Log(send), kind=SlowPlayer)
     assert time.monotonic() - started < 60
     assert signal.getsignal(signal.SIGTERM) == before
-    assert conductor.state.over is not None and conductor.state.over.reason == "interrupted by SIGTERM"
-    assert {trial.status for trial in conductor.state.trials.values()} <= {"interrupted", "paused"}
+    assert scheduler.state.over is not None and scheduler.state.over.reason == "interrupted by SIGTERM"
+    assert {trial.status for trial in scheduler.state.trials.values()} <= {"interrupted", "paused"}
 
 
 def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
-    conductors = []
-    thread = threading.Thread(target=lambda: conductors.append(_run(tmp_path, "search.samples=1")))
+    schedulers = []
+    thread = threading.Thread(target=lambda: schedulers.append(_run(tmp_path, "search.samples=1")))
     thread.start()
     thread.join()
-    assert conductors[0].state.trials[0].status == "finished"
+    assert schedulers[0].state.trials[0].status == "finished"
 
 
 def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
-    conductor = Conductor(sweep(), Tape().append)
-    for made in (_Search(conductor), _Schedule(conductor), _Relay(conductor, Log(), "head:6379")):
+    scheduler = Scheduler(sweep(), Tape().append)
+    for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379")):
         assert b"glosstune.search.scheduler.scheduler" not in pickle.dumps(made)
 
 
@@ -226,9 +226,9 @@ def test_ray_is_not_imported_before_its_authentication_is_decided() -> None:
 
 
 def test_a_process_that_dies_with_the_whole_cluster_is_no_fault_of_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    conductor = Conductor(sweep("search.samples=1"), (tape := Tape()).append)
-    assert conductor.next_trial() == 0
-    relay = _Relay(conductor, Log(), "head:6379")
+    scheduler = Scheduler(sweep("search.samples=1"), (tape := Tape()).append)
+    assert scheduler.next_trial() == 0
+    relay = _Relay(scheduler, Log(), "head:6379")
     trial: Any = SimpleNamespace(config={"trial": 0}, error_file=None)
     for listening in (False, True):
         monkeypatch.setattr(tuning, "listens", lambda head, listening=listening: listening)

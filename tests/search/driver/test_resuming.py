@@ -17,7 +17,7 @@ from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.driver.requests import send, take
 from glosstune.search.storage.lock import owned
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 
 Run = Callable[..., int]
 
@@ -86,8 +86,8 @@ def test_a_running_sweep_is_handed_what_users_ask_for(
         holder.stdin.close()
         holder.wait()
         holder.stdout.close()
-    assert list(take(Workplace(ended))) == [{"changes": {}, "samples": "+7", "queue": []}, {"stop": waiting}]
-    assert list(take(Workplace(ended))) == []
+    assert list(take(SweepFolder(ended))) == [{"changes": {}, "samples": "+7", "queue": []}, {"stop": waiting}]
+    assert list(take(SweepFolder(ended))) == []
     with owned(ended):  # free again
         pass
 
@@ -111,7 +111,7 @@ def test_a_change_that_cannot_be_is_refused_and_nothing_is_touched(
 
 
 def test_what_was_asked_for_while_a_driver_ended_is_done_by_the_next(run: Run, ended: Path) -> None:
-    send(Workplace(ended), {"changes": {}, "samples": "+1", "queue": []})
+    send(SweepFolder(ended), {"changes": {}, "samples": "+1", "queue": []})
     assert run("resume", str(ended)) == 0
     assert len(load_results(ended).trials) == 3
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from replay import Tape, metrics, run_through, sweep
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 
 
 def test_patience_counts_other_trials_than_the_best() -> None:
@@ -14,10 +14,10 @@ def test_patience_counts_other_trials_than_the_best() -> None:
         return metrics(0.5, 0.5)
 
     for patience in (1, 3):
-        conductor, _ = run_through(
+        scheduler, _ = run_through(
             sweep("search.samples=20", "halving.min_epochs=2", f"search.patience_trials={patience}"), flat
         )
-        assert len(conductor.state.trials) == 1 + patience
+        assert len(scheduler.state.trials) == 1 + patience
 
 
 def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None:
@@ -27,7 +27,7 @@ def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None
         {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
         for kind, stamp in zip(kinds, stamps, strict=True)
     ]
-    assert Conductor(sweep(), Tape().append, events=events, clock=lambda: 0.0).used_s == 6.0
+    assert Scheduler(sweep(), Tape().append, events=events, clock=lambda: 0.0).used_s == 6.0
 
 
 @pytest.mark.parametrize(
@@ -39,35 +39,35 @@ def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None
     ],
 )
 def test_a_sweep_ends_early_at_its_limit(limit: str, rule: str) -> None:
-    conductor, tape = run_through(sweep("search.samples=60", "halving.min_epochs=2", limit))
-    assert conductor.state.over is not None and conductor.state.over.rule == rule
-    assert len(conductor.state.trials) < 60
+    scheduler, tape = run_through(sweep("search.samples=60", "halving.min_epochs=2", limit))
+    assert scheduler.state.over is not None and scheduler.state.over.rule == rule
+    assert len(scheduler.state.trials) < 60
     assert len(tape.named("over")) == 1
     if rule == "epoch budget":
-        assert conductor.state.epochs == 40
+        assert scheduler.state.epochs == 40
     if rule == "target":
-        assert conductor.state.best_wer < 0.3
+        assert scheduler.state.best_wer < 0.3
     if rule == "patience":  # the best is still carried on
-        assert any(trial.status == "finished" for trial in conductor.state.trials.values())
+        assert any(trial.status == "finished" for trial in scheduler.state.trials.values())
 
 
 def test_the_time_of_all_drivers_counts_and_the_time_between_them_does_not() -> None:
     plan, now = sweep("search.samples=2", "search.time_budget_min=1"), [0.0]
     tape = Tape()
-    conductor = Conductor(plan, tape.append, clock=lambda: now[0])
-    conductor.next_trial()
+    scheduler = Scheduler(plan, tape.append, clock=lambda: now[0])
+    scheduler.next_trial()
     now[0] = 59.0
-    conductor.judge_sweep()
-    assert not conductor.must_end
+    scheduler.judge_sweep()
+    assert not scheduler.must_end
     now[0] = 60.0
-    conductor.judge_sweep()
-    assert conductor.must_end and conductor.state.over is not None
-    assert conductor.state.over.reason == "time budget of 1 min used up"
+    scheduler.judge_sweep()
+    assert scheduler.must_end and scheduler.state.over is not None
+    assert scheduler.state.over.reason == "time budget of 1 min used up"
     stamps = ["00:00:00", "00:00:30", "05:00:00", "05:00:10"]
     kinds = ["sweep", "queue", "resume", "queue"]
     events = [
         {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
         for kind, stamp in zip(kinds, stamps, strict=True)
     ]
-    later = Conductor(plan, tape.append, events=events, clock=lambda: now[0])
+    later = Scheduler(plan, tape.append, events=events, clock=lambda: now[0])
     assert later.used_s == 40.0

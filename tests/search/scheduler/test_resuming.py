@@ -1,4 +1,4 @@
-"""A new conductor that is given the events of an old one goes on where that one was."""
+"""A new scheduler that is given the events of an old one goes on where that one was."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import Died, Tape, check_decisions, drive, learning, resume_after, run_through, sweep
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces import FolderError
 
 KINDS = st.sampled_from(["promote", "stop", "none"])
 
 
-def _outcome(conductor: Conductor) -> dict[int, tuple[Any, Any, Any]]:
-    trials = conductor.state.trials
+def _outcome(scheduler: Scheduler) -> dict[int, tuple[Any, Any, Any]]:
+    trials = scheduler.state.trials
     return {n: (dict(t.configuration), [m["wer"] for m in t.curve], t.status) for n, t in trials.items()}
 
 
@@ -33,10 +33,10 @@ def test_with_several_workers_every_sample_is_there_and_no_epoch_twice_or_missin
     deaths: list[int], kind: str, workers: int, seed: int
 ) -> None:
     plan = sweep("search.samples=9", "halving.min_epochs=2", f"halving.kind={kind}")
-    conductor, tape = resume_after(plan, deaths, workers, seed)
-    assert sorted(conductor.state.trials) == list(range(9))
+    scheduler, tape = resume_after(plan, deaths, workers, seed)
+    assert sorted(scheduler.state.trials) == list(range(9))
     assert len(tape.named("trial")) == 9
-    for number, trial in conductor.state.trials.items():
+    for number, trial in scheduler.state.trials.items():
         epochs = [event["epoch"] for event in tape.named("report") if event["trial"] == number]
         assert epochs == list(range(1, len(epochs) + 1))
         assert [m["wer"] for m in trial.curve] == [learning(trial.configuration, epoch)["wer"] for epoch in epochs]
@@ -47,12 +47,12 @@ def test_with_several_workers_every_sample_is_there_and_no_epoch_twice_or_missin
 def test_start_points_come_first_and_once_however_often_the_sweep_isresume_after() -> None:
     points = [{"learning_rate": rate, "dropout": 0.1, "warmup_epochs": 0} for rate in (1e-3, 1e-3, 1e-2)]
     plan = sweep("search.samples=8", "halving.min_epochs=2", f"search.start_points={points}")
-    conductor, _ = resume_after(plan, [1, 0, 2, 5, 9], workers=1)
-    assert [dict(conductor.state.trials[number].configuration) for number in range(3)] == points
-    assert [trial.source for trial in conductor.state.trials.values()] == ["start point"] * 3 + ["tpe"] * 5
+    scheduler, _ = resume_after(plan, [1, 0, 2, 5, 9], workers=1)
+    assert [dict(scheduler.state.trials[number].configuration) for number in range(3)] == points
+    assert [trial.source for trial in scheduler.state.trials.values()] == ["start point"] * 3 + ["tpe"] * 5
 
 
-def test_events_that_no_conductor_has_written_are_an_error() -> None:
+def test_events_that_no_scheduler_has_written_are_an_error() -> None:
     _, tape = run_through(sweep("search.samples=2"))
     for name in ("reason", "rule", "time", "status"):
         broken = [
@@ -60,7 +60,7 @@ def test_events_that_no_conductor_has_written_are_an_error() -> None:
             for event in tape.events
         ]
         with pytest.raises(FolderError, match=r"its event 'end' of .* cannot be replayed"):
-            Conductor(sweep("search.samples=2"), Tape().append, events=broken)
+            Scheduler(sweep("search.samples=2"), Tape().append, events=broken)
 
 
 def test_a_finished_sweep_goes_on_with_more_samples_and_its_rungs_as_they_were() -> None:
@@ -68,44 +68,44 @@ def test_a_finished_sweep_goes_on_with_more_samples_and_its_rungs_as_they_were()
     first, tape = run_through(plan)
     before = [dict(scores) for scores in first.state.halving.rungs]
     more = sweep("search.samples=12", "halving.min_epochs=2")
-    conductor = Conductor(more, tape.append, events=tape.events)
-    assert [dict(scores) for scores in conductor.state.halving.rungs] == before
-    drive(conductor)
-    assert len(conductor.state.trials) == 12
+    scheduler = Scheduler(more, tape.append, events=tape.events)
+    assert [dict(scores) for scores in scheduler.state.halving.rungs] == before
+    drive(scheduler)
+    assert len(scheduler.state.trials) == 12
     check_decisions(tape.events, more)
 
 
 def test_an_interrupted_sweep_keeps_what_waits_waiting() -> None:
-    conductor = Conductor(sweep("search.samples=4", "halving.min_epochs=2"), (tape := Tape()).append)
+    scheduler = Scheduler(sweep("search.samples=4", "halving.min_epochs=2"), (tape := Tape()).append)
     for _ in range(2):
-        number = conductor.next_trial()
+        number = scheduler.next_trial()
         assert number is not None
         for epoch in range(1, 7):
-            if not conductor.report(number, epoch, learning(conductor.state.trials[number].configuration, epoch)):
+            if not scheduler.report(number, epoch, learning(scheduler.state.trials[number].configuration, epoch)):
                 break
-    assert conductor.next_trial() == 2
-    conductor.interrupt("interrupted by SIGTERM")
-    assert conductor.must_end and conductor.next_trial() is None
-    conductor.close()
-    states = [trial.status for trial in conductor.state.trials.values()]
-    assert states[2] == "interrupted" and "paused" in states[:2] and conductor.done
+    assert scheduler.next_trial() == 2
+    scheduler.interrupt("interrupted by SIGTERM")
+    assert scheduler.must_end and scheduler.next_trial() is None
+    scheduler.close()
+    states = [trial.status for trial in scheduler.state.trials.values()]
+    assert states[2] == "interrupted" and "paused" in states[:2] and scheduler.done
     tape.append("resume", changes={})
-    again = Conductor(sweep("search.samples=4", "halving.min_epochs=2"), tape.append, events=tape.events)
+    again = Scheduler(sweep("search.samples=4", "halving.min_epochs=2"), tape.append, events=tape.events)
     assert again.next_trial() == 2
 
 
 def test_what_a_driver_could_not_decide_any_more_is_decided_by_the_next() -> None:
     plan = sweep("search.samples=1", "training.epochs=2", "halving.kind=none")
     tape = Tape()
-    conductor = Conductor(plan, tape.append)
-    conductor.next_trial()
-    conductor.report(0, 1, learning({"learning_rate": 1e-3, "dropout": 0}, 1))
+    scheduler = Scheduler(plan, tape.append)
+    scheduler.next_trial()
+    scheduler.report(0, 1, learning({"learning_rate": 1e-3, "dropout": 0}, 1))
     died = Tape(tape.events, limit=len(tape.events) + 1)
-    dying = Conductor(plan, died.append, events=tape.events)
+    dying = Scheduler(plan, died.append, events=tape.events)
     dying.next_trial()
     with pytest.raises(Died):
         dying.report(0, 2, learning({"learning_rate": 1e-3, "dropout": 0}, 2))
     assert died.events[-1]["event"] == "report"
-    after = Conductor(plan, (tape := Tape(died.events)).append, events=died.events)
+    after = Scheduler(plan, (tape := Tape(died.events)).append, events=died.events)
     assert after.done and after.state.trials[0].status == "finished"
     assert tape.events[-1]["event"] == "end"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.search.scheduler.sampler import Suggester, distribution, freeze
+from glosstune.search.scheduler.sampler import Sampler, distribution, freeze
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, Space
 
@@ -58,26 +58,26 @@ def test_a_trial_is_shown_as_what_it_is_worth() -> None:
 @settings(max_examples=30)
 def test_the_same_seed_number_and_trials_give_the_same_configuration(seed: int, number: int, sampler: str) -> None:
     trials = [_judged(each) for each in range(20)]
-    first, again = (Suggester(SPACE, sampler, seed).suggest(number, trials) for _ in range(2))
+    first, again = (Sampler(SPACE, sampler, seed).suggest(number, trials) for _ in range(2))
     assert first == again
     SPACE.check(first)
     # Nor does it matter what was asked for before: a resumed sweep starts with a new sampler.
-    used = Suggester(SPACE, sampler, seed)
+    used = Sampler(SPACE, sampler, seed)
     for each in range(3):
         used.suggest(each, trials[:each])
     assert used.suggest(number, trials) == first
 
 
 def test_other_numbers_and_seeds_draw_other_configurations() -> None:
-    drawn = [Suggester(SPACE, "tpe", seed).suggest(number, []) for seed in range(3) for number in range(3)]
+    drawn = [Sampler(SPACE, "tpe", seed).suggest(number, []) for seed in range(3) for number in range(3)]
     assert len({each["learning_rate"] for each in drawn}) == 9
 
 
 @pytest.mark.parametrize("status", ["paused", "finished", "running"])
 def test_tpe_learns_from_trials_that_wait_at_rungs_as_from_finished_ones(status: str) -> None:
     trials = [_judged(number, status) for number in range(40)]
-    suggester = Suggester(SPACE, "tpe", 0)
-    learned = statistics.mean(_distance(suggester.suggest(number, trials)) for number in range(40, 60))
+    sampler = Sampler(SPACE, "tpe", 0)
+    learned = statistics.mean(_distance(sampler.suggest(number, trials)) for number in range(40, 60))
     blind = statistics.mean(_distance(SPACE.sample(random.Random(number))) for number in range(40, 60))
     assert learned < 0.6 * blind
 
@@ -92,21 +92,21 @@ def test_tpe_keeps_away_from_where_trials_were_stuck() -> None:
         return trial
 
     trials = [stuck(number) for number in range(40)]
-    suggester = Suggester(SPACE, "tpe", 0)
-    drawn = [suggester.suggest(number, trials)["learning_rate"] for number in range(40, 60)]
+    sampler = Sampler(SPACE, "tpe", 0)
+    drawn = [sampler.suggest(number, trials)["learning_rate"] for number in range(40, 60)]
     assert sum(rate > 1e-3 for rate in drawn) <= 4
 
 
 def test_trials_outside_a_narrowed_space_leave_the_samplers_view() -> None:
     narrow = Space({"learning_rate": Float(1e-4, 1e-3, log=True), "dropout": Float(0.0, 0.5)})
-    suggester = Suggester(narrow, "tpe", 0)
+    sampler = Sampler(narrow, "tpe", 0)
     for number in range(30):
-        narrow.check(suggester.suggest(number, [_judged(each) for each in range(30)]))
+        narrow.check(sampler.suggest(number, [_judged(each) for each in range(30)]))
 
 
 def test_earlier_trials_are_learned_from_too() -> None:
     earlier = [_judged(number, "finished") for number in range(40)]
-    told = Suggester(SPACE, "tpe", 0, earlier=earlier)
+    told = Sampler(SPACE, "tpe", 0, earlier=earlier)
     assert statistics.mean(_distance(told.suggest(number, [])) for number in range(20)) < 0.8
 
 
@@ -118,10 +118,10 @@ def test_only_what_changed_is_converted_again(monkeypatch: pytest.MonkeyPatch) -
         return freeze(trial, space, number)
 
     monkeypatch.setattr("glosstune.search.scheduler.sampler.freeze", count)
-    suggester, trials = Suggester(SPACE, "tpe", 0), [_judged(number) for number in range(12)]
-    suggester.suggest(12, trials)
+    sampler, trials = Sampler(SPACE, "tpe", 0), [_judged(number) for number in range(12)]
+    sampler.suggest(12, trials)
     trials[3].scores.append(0.1)
-    suggester.suggest(13, trials)
+    sampler.suggest(13, trials)
     assert converted == [*range(12), 3]
 
 
@@ -146,9 +146,9 @@ def test_a_conditional_space_is_asked_by_its_labels_and_answers_by_its_names() -
         }
     )
     trials = []
-    suggester = Suggester(space, "tpe", 0)
+    sampler = Sampler(space, "tpe", 0)
     for number in range(25):
-        configuration = suggester.suggest(number, trials)
+        configuration = sampler.suggest(number, trials)
         space.check(configuration)
         assert (configuration["learning_rate"] <= 1e-3) == (configuration["norm"] == "group")
         trials.append(TrialState(number, configuration, "tpe", scores=[number / 25], status="paused"))

@@ -7,21 +7,21 @@ from typing import Any
 
 from replay import Tape, drive, learning, metrics, run_through, stuck, sweep
 
-from glosstune.search.scheduler.scheduler import MOST_DEATHS, Conductor
+from glosstune.search.scheduler.scheduler import MOST_DEATHS, Scheduler
 
 
 def test_thirty_stuck_trials_end_within_grace_and_window_each() -> None:
     plan = sweep("search.samples=30", "training.epochs=81")
-    conductor, _ = run_through(plan, stuck, workers=4)
-    for trial in conductor.state.trials.values():
+    scheduler, _ = run_through(plan, stuck, workers=4)
+    for trial in scheduler.state.trials.values():
         assert trial.rule == ("halving" if trial.epoch in (3, 9) else "stuck")
         assert trial.epoch <= 3 + trial.warmup_epochs + 3
-    assert len(conductor.state.trials) == 30
+    assert len(scheduler.state.trials) == 30
 
 
 def test_the_best_trial_is_carried_on_to_its_last_epoch() -> None:
-    conductor, tape = run_through(sweep("search.samples=2", "halving.min_epochs=2"))
-    best = min(conductor.state.trials.values(), key=lambda trial: trial.score)
+    scheduler, tape = run_through(sweep("search.samples=2", "halving.min_epochs=2"))
+    best = min(scheduler.state.trials.values(), key=lambda trial: trial.score)
     assert best.status == "finished" and best.epoch == 18
     assert {event["trial"] for event in tape.named("promote") if event["carried"]} == {best.number}
 
@@ -30,19 +30,19 @@ def test_nobody_is_carried_on_after_one_who_broke_a_rule() -> None:
     def collapsing(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
         return metrics(0.5, 0.5) if epoch <= 6 else {**metrics(1.0, 0.0), "train_loss": math.nan}
 
-    conductor, tape = run_through(sweep("search.samples=5", "halving.min_epochs=2"), collapsing)
+    scheduler, tape = run_through(sweep("search.samples=5", "halving.min_epochs=2"), collapsing)
     assert len({event["trial"] for event in tape.named("promote") if event["carried"]}) == 1
-    assert Counter(trial.status for trial in conductor.state.trials.values()) == {"stopped": 5}
+    assert Counter(trial.status for trial in scheduler.state.trials.values()) == {"stopped": 5}
 
 
 def test_every_end_names_its_rule_and_a_halved_one_its_rung_and_rivals() -> None:
-    conductor, tape = run_through(sweep("search.samples=12", "halving.min_epochs=2"))
+    scheduler, tape = run_through(sweep("search.samples=12", "halving.min_epochs=2"))
     for event in tape.named("end"):
         assert event["rule"] in ("halving", "finished", "stuck")
         if event["rule"] == "halving":
             assert event["rivals"] >= event["rank"] >= 1
             assert f"of {event['rivals']} at rung {event['rung']}" in event["reason"]
-    assert {trial.status for trial in conductor.state.trials.values()} == {"finished", "stopped"}
+    assert {trial.status for trial in scheduler.state.trials.values()} == {"finished", "stopped"}
 
 
 def test_halving_of_either_type_saves_epochs_and_finds_the_same_best() -> None:
@@ -53,45 +53,45 @@ def test_halving_of_either_type_saves_epochs_and_finds_the_same_best() -> None:
 
 
 def test_an_epoch_that_is_reported_again_counts_once_and_one_that_skips_ends_the_trial() -> None:
-    conductor = Conductor(sweep("search.samples=1"), (tape := Tape()).append)
-    conductor.next_trial()
+    scheduler = Scheduler(sweep("search.samples=1"), (tape := Tape()).append)
+    scheduler.next_trial()
     good = learning({"learning_rate": 1e-3, "dropout": 0}, 1)
-    assert conductor.report(0, 1, good) and conductor.report(0, 1, {**good, "wer": 0.0})
+    assert scheduler.report(0, 1, good) and scheduler.report(0, 1, {**good, "wer": 0.0})
     assert len(tape.named("report")) == 1
-    assert not conductor.report(0, 3, good)
-    assert conductor.state.trials[0].status == "failed"
-    assert conductor.state.trials[0].error == "epoch 3 was reported after epoch 1"
+    assert not scheduler.report(0, 3, good)
+    assert scheduler.state.trials[0].status == "failed"
+    assert scheduler.state.trials[0].error == "epoch 3 was reported after epoch 1"
 
 
 def test_a_trial_whose_process_keeps_dying_is_given_up_and_one_that_makes_epochs_is_not() -> None:
-    conductor = Conductor(sweep("search.samples=1", "training.epochs=30", "halving.kind=none"), Tape().append)
+    scheduler = Scheduler(sweep("search.samples=1", "training.epochs=30", "halving.kind=none"), Tape().append)
     for epoch in range(1, 3 * MOST_DEATHS):
-        assert conductor.next_trial() == 0
-        conductor.report(0, epoch, learning({"learning_rate": 1e-3, "dropout": 0}, epoch))
-        conductor.died(0, "killed")
+        assert scheduler.next_trial() == 0
+        scheduler.report(0, epoch, learning({"learning_rate": 1e-3, "dropout": 0}, epoch))
+        scheduler.died(0, "killed")
     for _ in range(MOST_DEATHS):
-        assert conductor.next_trial() == 0
-        conductor.died(0, "killed")
-    assert conductor.next_trial() is None and conductor.done
-    assert (conductor.state.trials[0].status, conductor.state.trials[0].rule) == ("failed", "process died")
+        assert scheduler.next_trial() == 0
+        scheduler.died(0, "killed")
+    assert scheduler.next_trial() is None and scheduler.done
+    assert (scheduler.state.trials[0].status, scheduler.state.trials[0].rule) == ("failed", "process died")
 
 
 def test_a_sweep_ends_where_no_process_lives_long_enough_to_report() -> None:
-    conductor, deaths = Conductor(sweep("search.samples=64"), Tape().append), 0
-    while (number := conductor.next_trial()) is not None:
-        conductor.died(number, "worker died")
+    scheduler, deaths = Scheduler(sweep("search.samples=64"), Tape().append), 0
+    while (number := scheduler.next_trial()) is not None:
+        scheduler.died(number, "worker died")
         deaths += 1
     assert deaths == 2 * (MOST_DEATHS + 1)
-    assert conductor.done and conductor.state.over is not None
-    assert conductor.state.over.reason == "no process of a trial lives long enough to report (worker died)"
+    assert scheduler.done and scheduler.state.over is not None
+    assert scheduler.state.over.reason == "no process of a trial lives long enough to report (worker died)"
 
 
 def test_a_failed_trial_leaves_the_others_alone() -> None:
-    conductor = Conductor(sweep("search.samples=3", "halving.min_epochs=2"), Tape().append)
-    assert conductor.next_trial() == 0
-    conductor.fail(0, "out of memory", "CUDA out of memory")
-    drive(conductor)
-    states = [trial.status for trial in conductor.state.trials.values()]
+    scheduler = Scheduler(sweep("search.samples=3", "halving.min_epochs=2"), Tape().append)
+    assert scheduler.next_trial() == 0
+    scheduler.fail(0, "out of memory", "CUDA out of memory")
+    drive(scheduler)
+    states = [trial.status for trial in scheduler.state.trials.values()]
     assert states[0] == "failed" and "finished" in states[1:]
 
 
@@ -100,9 +100,9 @@ def test_rungs_in_seconds_judge_cheap_and_dear_trials_at_equal_cost() -> None:
         return {**learning(configuration, epoch), "epoch_s": 1.0 if configuration["dropout"] < 0.25 else 3.0}
 
     plan = sweep("search.samples=12", "halving.resource=seconds", "halving.min_seconds=6", "search.sampler=random")
-    conductor, tape = run_through(plan, priced)
+    scheduler, tape = run_through(plan, priced)
     for event in tape.named("pause"):
-        trial = conductor.state.trials[event["trial"]]
+        trial = scheduler.state.trials[event["trial"]]
         spent = sum(
             e["metrics"]["epoch_s"]
             for e in tape.events[: tape.events.index(event)]

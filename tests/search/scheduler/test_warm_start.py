@@ -4,20 +4,20 @@ import pytest
 from replay import Tape, drive, sweep
 
 from glosstune.search import Sweep
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.record import Record
 from glosstune.spaces import FolderError
 
 
-def _earlier(folder: Path, plan: Sweep) -> Conductor:
+def _earlier(folder: Path, plan: Sweep) -> Scheduler:
     """Run a sweep whose record lies in a folder."""
     folder.mkdir()
     record = Record(folder / "record.jsonl")
     record.append("sweep", id="1", samples=1, epochs=18, metric="wer", target=0.3)
-    conductor = Conductor(plan, record.append)
-    drive(conductor)
-    return conductor
+    scheduler = Scheduler(plan, record.append)
+    drive(scheduler)
+    return scheduler
 
 
 def test_every_ended_trial_that_fits_is_taken_with_its_curve(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_curves_are_judged_by_the_rungs_and_the_length_of_the_new_sweep(tmp_path
 
 
 def test_what_still_runs_is_left_out(tmp_path: Path) -> None:
-    conductor = _earlier(tmp_path / "a", sweep("search.samples=2"))
+    scheduler = _earlier(tmp_path / "a", sweep("search.samples=2"))
     record = Record(tmp_path / "a" / "record.jsonl")
-    record.append("trial", trial=2, configuration=dict(conductor.state.trials[0].configuration), source="tpe")
+    record.append("trial", trial=2, configuration=dict(scheduler.state.trials[0].configuration), source="tpe")
     said: list[str] = []
     warm = sweep(f"search.warm_start=[{tmp_path / 'a'}]")
     assert len(earlier_trials(warm, said.append)) == 2
@@ -66,7 +66,7 @@ def test_what_still_runs_is_left_out(tmp_path: Path) -> None:
 def test_the_sampler_draws_by_what_earlier_sweeps_found(tmp_path: Path) -> None:
     _earlier(tmp_path / "a", sweep("search.samples=40", "search.sampler=random", "halving.min_epochs=2"))
     warm = sweep(f"search.warm_start=[{tmp_path / 'a'}]", "search.samples=12", "halving.min_epochs=2")
-    told = Conductor(warm, Tape().append, earlier=earlier_trials(warm, lambda line: None))
+    told = Scheduler(warm, Tape().append, earlier=earlier_trials(warm, lambda line: None))
     drive(told)
     rates = [trial.configuration["learning_rate"] for trial in told.state.trials.values()]
     assert sum(1e-4 < rate < 1e-2 for rate in rates) >= 9

@@ -53,7 +53,7 @@ PICKLES = (
     "tensorboard/0000/events.out.tfevents.1",
     "confirm/utterances.parquet",
     "inputs/planted.pt",
-    "inbox/0.json",
+    "requests/0.json",
 )
 
 
@@ -86,7 +86,7 @@ def _plant(folder: Path, opened: Path) -> None:
     state = {"trial_data": [[json.dumps(fallback), "{}"]], "runner_data": fallback, "stats": {"start_time": 0}}
     (folder / "ray" / "experiment_state-2030-01-01_00-00-01.json").write_text(json.dumps(state))
     for number, request in enumerate(REQUESTS, start=1):
-        (folder / "inbox" / f"{number}.json").write_bytes(request)
+        (folder / "requests" / f"{number}.json").write_bytes(request)
 
 
 def _is_one_line(told: str) -> bool:
@@ -130,7 +130,7 @@ def test_going_on_opens_no_pickle_and_follows_no_planted_request(
     assert "3 finished" in told.out or "2 finished" in told.out
     assert told.err.count("a request was not followed") >= 6
     assert "the trial starts over" in (ended / "trials" / "0001" / "trial.log").read_text()
-    assert list((ended / "inbox").iterdir()) == []
+    assert list((ended / "requests").iterdir()) == []
     # A new driver makes the study anew and unpickles none of it.
     assert (ended / "study.journal").read_bytes()[:1] == b"{"
     assert {path for path in ended.parent.rglob("*") if not path.is_relative_to(ended)} == before

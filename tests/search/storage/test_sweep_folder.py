@@ -23,11 +23,11 @@ from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
 from glosstune.search.driver.driving import write_sweep
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage import lease
 from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder, join
 
@@ -36,12 +36,12 @@ Events = list[dict[str, Any]]
 PLAN = crash_plan(4, "resources.concurrent=2")
 
 
-def _begin(work: Workplace) -> Events:
+def _begin(work: SweepFolder) -> Events:
     write_sweep(PLAN, work)
     return [work.record.append("sweep", id="s3", samples=4, epochs=18, metric="wer", target=0.3)]
 
 
-def _drive(work: Workplace, events: Events, kind: type[Player] = Player) -> None:
+def _drive(work: SweepFolder, events: Events, kind: type[Player] = Player) -> None:
     assert work.storage is not None
     trainable = play(PLAN, work.folder, kind, work.storage.uri)
     driving.drive(PLAN, work, events, Console(quiet=True), print, trainable=trainable)
@@ -63,7 +63,7 @@ def test_a_sweep_on_s3_is_read_from_anywhere_and_faults_cost_time_alone(ray_clus
     generator = random.Random(0)
     faults = ["503 Slow Down", "500 Internal Error", 0.3]
     s3.fault = lambda method, path: generator.choice(faults) if generator.random() < 0.15 else None
-    work = Workplace.at(s3.uri("whole"))
+    work = SweepFolder.at(s3.uri("whole"))
     with work.owned():
         _drive(work, _begin(work))
     s3.fault = None
@@ -97,10 +97,10 @@ def test_a_sweep_goes_on_without_the_machine_that_drove_it(
 
 def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "COMPACTED", 7)
-    work = Workplace.at(s3.uri("compact"))
+    work = SweepFolder.at(s3.uri("compact"))
     with work.owned():
         tape = Tape(_begin(work))
-        drive(Conductor(PLAN, work.record.append, events=tape.events))
+        drive(Scheduler(PLAN, work.record.append, events=tape.events))
         count = len((work.folder / "record.jsonl").read_bytes().splitlines())
     assert len(s3.names("compact/thousands/")) == count // 7
     assert len(s3.names("compact/record/")) == count
@@ -131,13 +131,13 @@ def test_a_missing_event_is_an_error() -> None:
 def test_a_driver_that_lives_keeps_others_off(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lease, "BEAT_S", 0.2)
     monkeypatch.setattr(lease.platform, "node", lambda: "another")
-    with Workplace.at(s3.uri("owned")).owned():
+    with SweepFolder.at(s3.uri("owned")).owned():
         monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))  # as another machine
         monkeypatch.setattr(lease.platform, "node", lambda: "here")
         living = pytest.raises(Driven, match=r"owned\?.*: is being run by process \d+ on another")
-        with living, Workplace.at(s3.uri("owned")).owned():
+        with living, SweepFolder.at(s3.uri("owned")).owned():
             pass
-    with Workplace.at(s3.uri("owned")).owned():
+    with SweepFolder.at(s3.uri("owned")).owned():
         pass
 
 
@@ -145,13 +145,13 @@ def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(lease, "SILENCE_S", 0.3)
-    first = Workplace.at(s3.uri("silent"))
+    first = SweepFolder.at(s3.uri("silent"))
     with first.owned():
         begun = _begin(first)
         record = first.record
         monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))
         monkeypatch.setattr(lease.platform, "node", lambda: "elsewhere")
-        second = Workplace.at(s3.uri("silent"))
+        second = SweepFolder.at(s3.uri("silent"))
         with second.owned():
             second.record.append("resume", changes={})
             with pytest.raises(FolderError, match="another driver has taken the sweep over"):
@@ -200,7 +200,7 @@ def test_a_record_that_cannot_be_written_is_one_line(
 
 
 def test_names_that_lead_out_of_the_folder_are_left_alone(s3: S3Server, tmp_path: Path) -> None:
-    work = Workplace.at(s3.uri("evil"))
+    work = SweepFolder.at(s3.uri("evil"))
     with work.owned():
         _begin(work)
     for name in ("evil/../../outside", "evil//absolute", "evil/trials/../../../outside"):

@@ -13,10 +13,10 @@ import pytest
 from replay import drive, sweep
 
 from glosstune.search.driver.driving import write_sweep
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking import dashboard
 from glosstune.search.tracking.dashboard import serve
 from glosstune.spaces import SettingError
@@ -29,10 +29,10 @@ COMMAND = [sys.executable, "-c", "from glosstune.search.cli.main import main; ma
 def folder(tmp_path: Path) -> Path:
     """A sweep that has ended; its study is not there."""
     plan = sweep("search.samples=3", "halving.min_epochs=2")
-    write_sweep(plan, Workplace(tmp_path))
+    write_sweep(plan, SweepFolder(tmp_path))
     record = Record(tmp_path / "record.jsonl")
     record.append("sweep", id="abc", samples=3, epochs=18, metric="wer", target=0.3)
-    drive(Conductor(plan, record.append))
+    drive(Scheduler(plan, record.append))
     return tmp_path
 
 

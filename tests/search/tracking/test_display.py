@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from replay import Tape, metrics, sweep
 from rich.console import Console
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 
@@ -16,19 +16,19 @@ class Stage:
     def __init__(self, *overrides: str) -> None:
         plan = sweep("search.samples=4", "training.epochs=10", "halving.kind=none", *overrides)
         self.now = 0.0
-        self.conductor = Conductor(plan, Tape().append, slots=lambda: 4, clock=lambda: self.now)
-        self.progress = SweepProgress(self.conductor, clock=lambda: self.now)
+        self.scheduler = Scheduler(plan, Tape().append, slots=lambda: 4, clock=lambda: self.now)
+        self.progress = SweepProgress(self.scheduler, clock=lambda: self.now)
 
     def train(self, wer: float, epochs: int) -> None:
-        number = self.conductor.next_trial()
+        number = self.scheduler.next_trial()
         assert number is not None
         for epoch in range(1, epochs + 1):
-            self.conductor.report(number, epoch, metrics(wer, 0.1))
+            self.scheduler.report(number, epoch, metrics(wer, 0.1))
 
     def play(self) -> "Stage":
         self.train(0.25, 10)
         self.train(0.97, 3)
-        self.conductor.stop(1)
+        self.scheduler.stop(1)
         self.train(0.9, 5)
         self.now = 100.0
         return self
@@ -58,7 +58,7 @@ def test_no_estimate_before_the_first_epoch() -> None:
 
 def test_a_resumed_sweep_is_timed_by_what_its_new_driver_does() -> None:
     stage = Stage().play()
-    resumed = SweepProgress(stage.conductor, clock=lambda: stage.now)
+    resumed = SweepProgress(stage.scheduler, clock=lambda: stage.now)
     stage.now = 110.0
     assert resumed.pace == 0 and resumed.remaining_s is None
     stage.train(0.5, 10)
@@ -89,7 +89,7 @@ def test_elsewhere_lines_are_printed_when_there_is_news() -> None:
     with Display(stage.progress, Console(file=stream, width=80)) as display:
         display.refresh()
         display.refresh()
-        stage.conductor.report(2, 6, metrics(0.2, 0.5))
+        stage.scheduler.report(2, 6, metrics(0.2, 0.5))
         display.refresh()
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2

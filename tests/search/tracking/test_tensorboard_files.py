@@ -8,9 +8,9 @@ from replay import Tape, drive, learning, sweep
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from glosstune.search.scheduler.scheduler import Conductor
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.search.tracking.tensorboard_files import Board
+from glosstune.search.tracking.tensorboard_files import TensorBoardFiles
 
 
 def _events(path: Path) -> Iterator[Event]:
@@ -45,18 +45,18 @@ def _rounded(trial: TrialState) -> dict[int, dict[str, float]]:
 
 
 def test_every_metric_of_every_epoch_is_written(tmp_path: Path) -> None:
-    conductor = Conductor(sweep(), Tape().append)
-    board = Board(tmp_path, {})
-    drive(conductor, lambda configuration, epoch: {**learning(configuration, epoch), "perplexity": 3.0})
-    for trial in conductor.state.trials.values():
+    scheduler = Scheduler(sweep(), Tape().append)
+    board = TensorBoardFiles(tmp_path, {})
+    drive(scheduler, lambda configuration, epoch: {**learning(configuration, epoch), "perplexity": 3.0})
+    for trial in scheduler.state.trials.values():
         board.show(trial)
-    assert all(_shown(tmp_path, number) == _rounded(trial) for number, trial in conductor.state.trials.items())
+    assert all(_shown(tmp_path, number) == _rounded(trial) for number, trial in scheduler.state.trials.items())
 
 
 def test_another_driver_writes_what_the_first_one_has_not(tmp_path: Path) -> None:
     trial = TrialState(0, {}, "tpe", curve=[{"wer": 1.0}, {"wer": 0.5}])
-    Board(tmp_path, {}).show(trial)
-    board = Board(tmp_path, {0: trial})
+    TensorBoardFiles(tmp_path, {}).show(trial)
+    board = TensorBoardFiles(tmp_path, {0: trial})
     board.show(trial)
     trial.curve.append({"wer": 0.25})
     board.show(trial)
@@ -64,5 +64,5 @@ def test_another_driver_writes_what_the_first_one_has_not(tmp_path: Path) -> Non
 
 
 def test_what_was_not_finite_is_left_out(tmp_path: Path) -> None:
-    Board(tmp_path, {}).show(TrialState(0, {}, "tpe", curve=[{"wer": None, "dev_loss": 2.0}]))
+    TensorBoardFiles(tmp_path, {}).show(TrialState(0, {}, "tpe", curve=[{"wer": None, "dev_loss": 2.0}]))
     assert _shown(tmp_path, 0) == {1: {"dev_loss": 2.0}}

@@ -10,8 +10,8 @@ import pytest
 from replay import Tape, crash_plan, drive, sweep
 from rich.console import Console
 
-from glosstune.search.scheduler.scheduler import Conductor
-from glosstune.search.storage.sweep_folder import Workplace
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking import trackers as tracking
 from glosstune.search.tracking.trackers import MLflowTracker, WandbTracker, check_tracking, open_tracker
 from glosstune.spaces import SettingError
@@ -47,29 +47,29 @@ def _runs(folder: Path) -> list[Any]:
     return runs
 
 
-def _watched(conductor: Conductor, tracker: MLflowTracker | WandbTracker) -> None:
+def _watched(scheduler: Scheduler, tracker: MLflowTracker | WandbTracker) -> None:
     """Run a sweep; the tracker hears of every event as it does in a driver."""
-    emit = conductor._emit
+    emit = scheduler._emit
 
     def shown(event: str, **fields: Any) -> None:
         emit(event, **fields)
         if "trial" in fields:
-            tracker.show(conductor.state.trials[fields["trial"]])
+            tracker.show(scheduler.state.trials[fields["trial"]])
 
-    conductor._emit = shown  # type: ignore[method-assign]  # to look over its shoulder
-    drive(conductor)
-    for trial in conductor.state.trials.values():
+    scheduler._emit = shown  # type: ignore[method-assign]  # to look over its shoulder
+    drive(scheduler)
+    for trial in scheduler.state.trials.values():
         tracker.show(trial, final=True)
     tracker.close()
 
 
 def test_mlflow_has_one_run_a_trial_with_its_curve_and_end(tmp_path: Path) -> None:
-    conductor = Conductor(PLAN, Tape().append)
+    scheduler = Scheduler(PLAN, Tape().append)
     tracker = open_tracker(PLAN, "1", tmp_path, [])
     assert isinstance(tracker, MLflowTracker)
-    _watched(conductor, tracker)
+    _watched(scheduler, tracker)
     states = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
-    trials = list(conductor.state.trials.values())
+    trials = list(scheduler.state.trials.values())
     runs = _runs(tmp_path)
     assert len(runs) == len(trials) == 5
     for run, trial in zip(runs, trials, strict=True):
@@ -81,19 +81,19 @@ def test_mlflow_has_one_run_a_trial_with_its_curve_and_end(tmp_path: Path) -> No
 
 
 def test_another_driver_finds_the_runs_and_writes_only_what_is_new(tmp_path: Path) -> None:
-    conductor = Conductor(PLAN, Tape().append, slots=lambda: 2)
+    scheduler = Scheduler(PLAN, Tape().append, slots=lambda: 2)
     first = MLflowTracker(PLAN, "1", tmp_path)
     for _ in range(2):
-        number = conductor.next_trial()
+        number = scheduler.next_trial()
         assert number is not None
-        conductor.report(number, 1, {"wer": 1.0, "train_loss": 3.0, "loss_below_floor": 0.0, "epoch_s": 1.0})
-        first.show(conductor.state.trials[number])
-    conductor.interrupt("interrupted by SIGTERM")
-    conductor.close()
-    for trial in conductor.state.trials.values():
+        scheduler.report(number, 1, {"wer": 1.0, "train_loss": 3.0, "loss_below_floor": 0.0, "epoch_s": 1.0})
+        first.show(scheduler.state.trials[number])
+    scheduler.interrupt("interrupted by SIGTERM")
+    scheduler.close()
+    for trial in scheduler.state.trials.values():
         first.show(trial, final=True)
     assert [run.info.status for run in _runs(tmp_path)] == ["KILLED", "KILLED"]
-    trial = conductor.state.trials[0]
+    trial = scheduler.state.trials[0]
     trial.status = "running"
     trial.curve.append({"wer": 0.5})
     second = MLflowTracker(PLAN, "1", tmp_path)
@@ -106,10 +106,10 @@ def test_another_driver_finds_the_runs_and_writes_only_what_is_new(tmp_path: Pat
 
 def test_two_sweeps_of_one_name_share_the_experiment_not_the_runs(tmp_path: Path) -> None:
     for identity in "ab":
-        conductor = Conductor(PLAN, Tape().append)
-        number = conductor.next_trial()
+        scheduler = Scheduler(PLAN, Tape().append)
+        number = scheduler.next_trial()
         assert number is not None
-        MLflowTracker(PLAN, identity, tmp_path).show(conductor.state.trials[number])
+        MLflowTracker(PLAN, identity, tmp_path).show(scheduler.state.trials[number])
     assert len(_runs(tmp_path)) == 2
 
 
@@ -139,20 +139,20 @@ def test_wandb_has_one_run_a_trial_with_every_epoch(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     plan = sweep("search.samples=3", "halving.min_epochs=6", "tracking=wandb")
     check_tracking(plan)
-    conductor = Conductor(plan, Tape().append)
+    scheduler = Scheduler(plan, Tape().append)
     tracker = open_tracker(plan, "1", tmp_path, [])
     assert isinstance(tracker, WandbTracker)
-    _watched(conductor, tracker)
+    _watched(scheduler, tracker)
     assert not tracker._open
     # Offline each part of a trial is a folder that begins at the first epoch; the last one has them all.
     lasts = {int(file.stem.rpartition("-")[2]): file for file in sorted(tmp_path.glob("wandb/*/*.wandb"))}
     assert sorted(lasts) == [0, 1, 2]
-    for number, trial in conductor.state.trials.items():
+    for number, trial in scheduler.state.trials.items():
         assert _steps(lasts[number]) == list(range(1, trial.epoch + 1))
     before = set(tmp_path.glob("wandb/*"))
-    again = open_tracker(plan, "1", tmp_path, conductor.state.trials.values())
+    again = open_tracker(plan, "1", tmp_path, scheduler.state.trials.values())
     assert again is not None
-    for trial in conductor.state.trials.values():
+    for trial in scheduler.state.trials.values():
         again.show(trial, final=True)
     assert set(tmp_path.glob("wandb/*")) == before
 
@@ -225,7 +225,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
     monkeypatch.setattr(driving, "open_tracker", lambda *arguments: Lost())
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
     begun = Record(tmp_path / "record.jsonl").append("sweep", id="1", samples=2, epochs=3, metric="wer", target=0.3)
-    driving.drive(plan, Workplace(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
+    driving.drive(plan, SweepFolder(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
     told = capsys.readouterr().out
     assert told.count("what mlflow shows is not kept any more (ConnectionError)") == 1
     assert not closed

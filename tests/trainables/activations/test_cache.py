@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from glosstune.models import build_model, freeze_until, thaw, write_weights
 from glosstune.trainables import TrainingSession, TrialSettings
-from glosstune.trainables.activations import PrefixCache, PrefixStore
+from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.activations import cache as cache_module
 from glosstune.trainables.activations.store import COMPLETE, part_file
 from glosstune.trainables.corpora import PackedCorpus
@@ -22,7 +22,7 @@ from glosstune.trainables.training.feed import Feed
 
 @pytest.fixture(scope="module")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prefixes")
+    return tmp_path_factory.mktemp("activations")
 
 
 @settings(max_examples=25)
@@ -79,8 +79,8 @@ def test_curves_of_equal_seeds_are_the_same_with_and_without(
     tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], kind: str, tuned: dict[str, object]
 ) -> None:
     curves = []
-    for prefix_cache in (True, False):
-        trial = trial_of(tmp_path, weights[kind], kind, tuned=tuned, prefix_cache=prefix_cache)
+    for activation_cache in (True, False):
+        trial = trial_of(tmp_path, weights[kind], kind, tuned=tuned, activation_cache=activation_cache)
         session = TrainingSession(trial, small_corpus)
         curves.append([session.run_epoch() for _ in range(3)])
     assert stores_in(tmp_path)
@@ -153,7 +153,7 @@ def test_a_deeper_layer_is_built_from_an_earlier_ones_store_and_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
     precision: str,
 ) -> None:
-    def find(cache: Path, layer: str) -> PrefixStore | None:
+    def find(cache: Path, layer: str) -> ActivationStore | None:
         tuned, training = {"freeze_until": layer}, {"precision": precision}
         return find_store(trial_of(cache, weights["teacher"], tuned=tuned, training=training), small_corpus)[1]
 
@@ -184,10 +184,10 @@ def test_frozen_layers_take_smaller_batches_where_memory_was_short(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"prefix_cache": False}, []),
+        ({"activation_cache": False}, []),
         ({"tuned": {"strategy": "baseline", "freeze_until": "modality_fusion"}}, []),
         ({"training": {"augment": "speed"}}, ["training.augment"]),
-        ({"prefix_cache_gb": 1e-6}, ["prefix_cache_gb"]),
+        ({"activation_cache_gb": 1e-6}, ["activation_cache_gb"]),
     ],
 )
 def test_without_a_store_frozen_layers_run_and_the_log_says_why(
@@ -207,7 +207,7 @@ def test_values_beyond_half_precision_are_not_kept(
     freeze_until(session.model, "mixed_4f")
     with torch.no_grad():
         session.model.get_submodule("mixed_4e").get_parameter("branch1.1.bias").fill_(1e5)
-    cache = PrefixCache(trial, small_corpus, session.conditioning, CPU, said.append)
+    cache = ActivationCache(trial, small_corpus, session.conditioning, CPU, said.append)
     assert cache.find(session.model) is None and cache.find(session.model) is None
     assert len(said) == 1 and "half precision" in said[0]
     assert not stores_in(tmp_path)
@@ -223,7 +223,7 @@ def test_a_layer_with_a_fresh_parameter_is_not_frozen(
     trial = trial_of(tmp_path, weights["teacher"])
     session = TrainingSession(trial, small_corpus, device=CPU)
     thaw(session.model, ["lstm", "classifier"], fresh=["mixed_4b.branch1.1.bias"])
-    store = PrefixCache(trial, small_corpus, session.conditioning, CPU, print).find(session.model)
+    store = ActivationCache(trial, small_corpus, session.conditioning, CPU, print).find(session.model)
     assert store is not None and store.layer == "mixed_4b"
 
 
@@ -231,14 +231,14 @@ def test_what_enters_the_trained_layers_can_be_augmented_with_and_without_a_stor
     tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path]
 ) -> None:
     states = []
-    for prefix_cache in (True, False):
+    for activation_cache in (True, False):
         training = {"augment_activations": "speed+noise+time-masks"}
-        trial = trial_of(tmp_path, weights["teacher"], training=training, prefix_cache=prefix_cache)
+        trial = trial_of(tmp_path, weights["teacher"], training=training, activation_cache=activation_cache)
         session, store, _ = find_store(trial, small_corpus)
         feed = Feed(small_corpus, session.conditioning, CPU, trial.training)
         rows = small_corpus.rows("train")[:4]
         batch = feed.trained(rows, session.model, store, np.random.default_rng(3))
-        assert batch.layer == "mixed_4f" and (store is None) != prefix_cache
+        assert batch.layer == "mixed_4f" and (store is None) != activation_cache
         assert batch.lengths.tolist() != [small_corpus.length(row) for row in rows]
         states.append(batch)
     assert states[0].lengths.tolist() == states[1].lengths.tolist()

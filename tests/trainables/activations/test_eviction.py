@@ -14,7 +14,7 @@ from glosstune.trainables.activations.store import COMPLETE, hold
 
 
 def _store(home: Path, name: str, size: int, used: int) -> Path:
-    folder = home / f"prefix-{name}"
+    folder = home / f"store-{name}"
     folder.mkdir(parents=True)
     (folder / "0.f16").write_bytes(bytes(size))
     (folder / COMPLETE).write_bytes(b"")
@@ -63,11 +63,11 @@ def test_a_store_that_was_opened_stays_longer(tmp_path: Path) -> None:
 
 def test_what_a_killed_builder_left_goes_and_what_is_being_built_stays(tmp_path: Path) -> None:
     for name in ("dead", "alive"):
-        (tmp_path / f"prefix-{name}.partial").mkdir()
-        (tmp_path / f"prefix-{name}.partial" / "0.f16").write_bytes(bytes(60))
-    with FileLock(tmp_path / "prefix-alive.lock"):
+        (tmp_path / f"store-{name}.partial").mkdir()
+        (tmp_path / f"store-{name}.partial" / "0.f16").write_bytes(bytes(60))
+    with FileLock(tmp_path / "store-alive.lock"):
         assert not make_room(tmp_path, 50, 100)
-    assert [path.name for path in tmp_path.glob("*.partial")] == ["prefix-alive.partial"]
+    assert [path.name for path in tmp_path.glob("*.partial")] == ["store-alive.partial"]
 
 
 def test_a_full_disk_makes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +78,5 @@ def test_a_full_disk_makes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_removing_what_another_process_has_removed_is_no_error(tmp_path: Path) -> None:
-    remove(tmp_path / "prefix-gone")
+    remove(tmp_path / "store-gone")
     assert not list(tmp_path.iterdir())

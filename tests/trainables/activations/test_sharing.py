@@ -13,7 +13,7 @@ from frozen_trials import find_store, stores_in, trial_of
 
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession
-from glosstune.trainables.activations import PrefixStore
+from glosstune.trainables.activations import ActivationStore
 from glosstune.trainables.activations import cache as cache_module
 from glosstune.trainables.activations import store as store_module
 from glosstune.trainables.activations.eviction import make_room
@@ -85,9 +85,9 @@ def test_a_store_stays_for_as_long_as_a_trial_reads_it(
     session, store, _ = find_store(trial_of(tmp_path, weights["teacher"]), small_corpus)
     assert store is not None
     size = sum(file.stat().st_size for file in store.folder.iterdir())
-    assert not make_room(tmp_path / "prefixes", 1, size) and stores_in(tmp_path)
+    assert not make_room(tmp_path / "activations", 1, size) and stores_in(tmp_path)
     del session, store
-    assert make_room(tmp_path / "prefixes", 1, size) and not stores_in(tmp_path)
+    assert make_room(tmp_path / "activations", 1, size) and not stores_in(tmp_path)
 
 
 def test_a_deeper_layers_store_may_take_the_place_of_the_one_it_could_be_built_from(
@@ -96,7 +96,7 @@ def test_a_deeper_layers_store_may_take_the_place_of_the_one_it_could_be_built_f
     _, store, _ = find_store(trial_of(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_4b"}), small_corpus)
     assert store is not None
     limit = 1.5 * sum(file.stat().st_size for file in store.folder.iterdir()) / 2**30
-    deeper = trial_of(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_5b"}, prefix_cache_gb=limit)
+    deeper = trial_of(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_5b"}, activation_cache_gb=limit)
     _, none, said = find_store(deeper, small_corpus)
     assert none is None and "no room" in said[0]  # somebody reads the first one
     del store
@@ -115,14 +115,14 @@ def test_an_earlier_layers_store_that_cannot_be_used_is_done_without(
 ) -> None:
     _, first, _ = find_store(trial_of(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_4b"}), small_corpus)
     assert first is not None
-    opened = PrefixStore.open
+    opened = ActivationStore.open
 
-    def other_users(folder: Path) -> PrefixStore | None:
+    def other_users(folder: Path) -> ActivationStore | None:
         if folder == first.folder:
             raise error
         return opened(folder)
 
-    monkeypatch.setattr(PrefixStore, "open", other_users)
+    monkeypatch.setattr(ActivationStore, "open", other_users)
     monkeypatch.setattr(cache_module, "remove", lambda folder: None)
     _, store, _ = find_store(trial_of(tmp_path, weights["teacher"], tuned={"freeze_until": "mixed_5b"}), small_corpus)
     assert store is not None
@@ -136,7 +136,7 @@ def test_a_file_system_without_locks_keeps_stores_too(
     for _ in range(2):
         _, store, said = find_store(trial_of(tmp_path, weights["teacher"]), small_corpus)
         assert store is not None and not said
-    assert make_room(tmp_path / "prefixes", 1, 1) and not stores_in(tmp_path)
+    assert make_room(tmp_path / "activations", 1, 1) and not stores_in(tmp_path)
 
 
 def _no_locks(*arguments: object) -> None:
@@ -151,7 +151,9 @@ def test_each_stage_of_a_progressive_trial_makes_room_for_the_next(
     TrainingSession(trial_of(tmp_path / "x", weights["teacher"], tuned=tuned), small_corpus).run_epoch()
     (largest,) = stores_in(tmp_path / "x")
     limit = sum(file.stat().st_size for file in largest.iterdir()) / 2**30
-    session = TrainingSession(trial_of(tmp_path, weights["teacher"], tuned=tuned, prefix_cache_gb=limit), small_corpus)
+    session = TrainingSession(
+        trial_of(tmp_path, weights["teacher"], tuned=tuned, activation_cache_gb=limit), small_corpus
+    )
     seen = set()
     for _ in range(3):
         session.run_epoch()

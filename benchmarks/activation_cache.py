@@ -1,4 +1,4 @@
-"""Epochs with frozen layers that run once, against the same epochs without: python benchmarks/prefix_cache.py [--short]
+"""Epochs with frozen layers that run once, against the same without: python benchmarks/activation_cache.py [--short]
 
 The teacher of full width on the embedded corpus, on one thread, an epoch with its scoring. Frozen until a layer, from
 what the frozen layers have given once and with them at each step, and trained as a whole, take turns; ratios are the
@@ -21,7 +21,7 @@ from glosstune.trainables.settings import TrialSettings
 AIMED = "mixed_5c"
 
 
-def session_for(layer: str | None, prefix_cache: bool, cache: Path, *, short: bool) -> TrainingSession:
+def session_for(layer: str | None, activation_cache: bool, cache: Path, *, short: bool) -> TrainingSession:
     """A trial that trains from a layer on, after its first epoch; None trains all."""
     small = ["corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if short else []
     sweep = load_sweep("teacher", ["pretrained=null", "space={strategy: baseline}", *small])
@@ -33,7 +33,7 @@ def session_for(layer: str | None, prefix_cache: bool, cache: Path, *, short: bo
             "tuned": {"freeze_until": layer, "learning_rate": 1e-3},
             "freezing": {"allow_random_frozen": True},
             # Not named where it is on: profiles.py also runs on versions that do not know it.
-            **({} if prefix_cache else {"prefix_cache": False}),
+            **({} if activation_cache else {"activation_cache": False}),
         }
     )
     corpus = pack_corpus(settings.corpus)
@@ -41,7 +41,7 @@ def session_for(layer: str | None, prefix_cache: bool, cache: Path, *, short: bo
     session = TrainingSession(here, corpus, device=torch.device("cpu"))
     started = time.perf_counter()
     session.run_epoch()
-    kind = "whole" if layer is None else f"until {layer}, {'cached' if prefix_cache else 'uncached'}"
+    kind = "whole" if layer is None else f"until {layer}, {'cached' if activation_cache else 'uncached'}"
     print(f"first epoch, {kind}: {time.perf_counter() - started:.2f} s", flush=True)
     return session
 
@@ -64,7 +64,7 @@ def main() -> None:
             for _ in range(rounds):
                 for name, session in (("cached", cached), ("uncached", uncached), ("whole", whole)):
                     seconds[name].append(session.run_epoch()["epoch_s"])
-            size = sum(file.stat().st_size for file in cache.glob("prefixes/prefix-*/*.f16")) / 2**20
+            size = sum(file.stat().st_size for file in cache.glob("activations/store-*/*.f16")) / 2**20
             assert size, "nothing was kept"
             print(f"{layer}: {size:.0f} MB kept for this layer and those before it")
             aims = ("ratio >= 2", "ratio >= 4") if layer == AIMED else ("", "")
