@@ -2,7 +2,8 @@
 
 An epoch of the full-width teacher frozen until mixed_5c, without the activation cache and with it, and of all its
 layers, each on one thread after a first epoch; then the processor's seconds of the driver of a small sweep, whose
-corpus and weights lie there already. A sample counts for the innermost of the parts below that its stack passes through.
+corpus and weights lie there already. A sample counts for the innermost of the parts below that its stack passes
+through.
 
 The same of an earlier version, checked out into a folder `glosstune` (one without activation cache has no such run):
 

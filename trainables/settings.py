@@ -172,8 +172,8 @@ class TrialSettings(Section):
     """Everything that one trial needs to know.
 
     ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
-    trial is distilled from. With ``activation_cache`` what frozen layers give is computed once for all trials of a node and
-    kept in at most ``activation_cache_gb`` GiB.
+    trial is distilled from. With ``activation_cache`` what frozen layers give is computed once for all trials of a
+    node and kept in at most ``activation_cache_gb`` GiB.
     """
 
     model: ModelSettings = ModelSettings()
