@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from feature_folder import Values, in_order, with_temporal, write_folder
 
 from glosstune.search.checks.diagnosing import diagnose
-from glosstune.search.config.sweep import load_sweep
+from glosstune.search.config.loading import load_sweep
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, pack_corpus
 

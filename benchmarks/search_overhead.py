@@ -28,10 +28,10 @@ from rich.console import Console
 from suite import Ratio, write_ratios
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.driver.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive
 from glosstune.search.scheduler.sampler import Sampler, freeze
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"

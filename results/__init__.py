@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from glosstune.results.analysis.explaining import explain_trial
     from glosstune.results.analysis.importance import rank_importance, tabulate_effects
     from glosstune.results.analysis.incumbent import compare, rank_trials, trace_incumbent
-    from glosstune.results.analysis.indicators import INDICATORS, judge_trials
     from glosstune.results.analysis.stops import count_rungs, count_stops, sum_costs
     from glosstune.results.analysis.strategies import compare_strategies
+    from glosstune.results.reading.indicators import INDICATORS, judge_trials
     from glosstune.results.reading.loading import Results, load_results
     from glosstune.results.report import write_report
     from glosstune.results.report.curves import draw_curves
@@ -25,7 +25,7 @@ else:
             "analysis.explaining": ["explain_trial"],
             "analysis.importance": ["rank_importance", "tabulate_effects"],
             "analysis.incumbent": ["compare", "rank_trials", "trace_incumbent"],
-            "analysis.indicators": ["INDICATORS", "judge_trials"],
+            "reading.indicators": ["INDICATORS", "judge_trials"],
             "report.learning": ["draw_trial"],
             "reading.loading": ["Results", "load_results"],
             "report": ["write_report"],

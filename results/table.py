@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from glosstune.results.analysis.indicators import INDICATORS
 from glosstune.results.reading.frames import TRIAL_COLUMNS, name_parameters
+from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
-    from glosstune.search.config.sweep import Sweep, load_sweep
+    from glosstune.search.config.loading import load_sweep
+    from glosstune.search.config.sweep import Sweep
     from glosstune.search.driver.launching import launch
     from glosstune.search.driver.resuming import resume
     from glosstune.search.driver.weights import with_weights
@@ -14,9 +15,10 @@ else:
     __getattr__, __dir__ = import_later(
         __name__,
         {
+            "config.loading": ["load_sweep"],
+            "config.sweep": ["Sweep"],
             "driver.launching": ["launch"],
             "driver.resuming": ["resume"],
-            "config.sweep": ["Sweep", "load_sweep"],
             "driver.weights": ["with_weights"],
         },
     )

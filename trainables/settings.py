@@ -1,5 +1,6 @@
 """What can be set about one trial: its model, corpus and training, validated once, defaults only here."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -200,3 +201,14 @@ class TrialSettings(Section):
             "model": self.model.model_dump(mode="json"),
             "corpus": self.corpus.model_dump(mode="json", include=seen),
         }
+
+
+# Where in TrialSettings each parameter of a space belongs. One network makes trials comparable; epochs is here because
+# a space may fix it, seed because a confirmation repeats trials under several.
+SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
+    **{name: ("tuned", name) for name in TunedSettings.model_fields},
+    **{name: ("training", name) for name in TrainingSettings.model_fields},
+    **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
+    **{name: ("distillation", name) for name in DistillationSettings.model_fields},
+    **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
+}

@@ -9,8 +9,7 @@ from typing import Any
 from driver_load.made_up import EPOCHS, MIN_EPOCHS, REDUCTION, replayed
 from glosstune.results.reading.record import RECORD
 from glosstune.search import Sweep
-from glosstune.search.driver.driving import write_sweep
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 
 
 def write_history(folder: Path, sweep: Sweep, trials: int, running: int) -> None:

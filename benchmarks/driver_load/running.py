@@ -13,8 +13,8 @@ from rich.console import Console
 
 from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
-from glosstune.search.driver.driving import drive, write_sweep
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.driver.driving import drive
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 
 
 def run(folder: Path, sweep: Sweep, trainable: Any = None) -> None:

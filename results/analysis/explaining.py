@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.analysis.indicators import INDICATORS
 from glosstune.results.reading.frames import name_parameters
+from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
 
 # Heading, column, and how a value is written.

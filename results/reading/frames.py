@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.analysis.indicators import INDICATORS, judge_trials
+from glosstune.results.reading.indicators import INDICATORS, judge_trials
 from glosstune.results.reading.record import SweepRecord, TrialRecord
 from glosstune.results.reading.remote import find_file
 

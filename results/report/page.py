@@ -14,9 +14,9 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from glosstune.results.analysis.confirmation import shorten_confirmation
-from glosstune.results.analysis.indicators import INDICATORS
 from glosstune.results.analysis.stops import sum_costs
 from glosstune.results.reading.frames import TRIAL_COLUMNS, name_parameters
+from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
 from glosstune.results.report import figures
 from glosstune.results.report.confusions import count_confusions, read_hypotheses

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from glosstune.results.table import format_table
-from glosstune.search.config.sweep import load_sweep
+from glosstune.search.config.loading import load_sweep
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.export.comparing import MeasuredModel, ModelComparison
 from glosstune.trainables.settings import CorpusSettings

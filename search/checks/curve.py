@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.checks.overfitting import LARGE_GRADIENT
 
 _WINDOW = 3

@@ -12,18 +12,18 @@ from glosstune.models import FEATURE_WIDTH, Check, build_model, load_pretrained
 from glosstune.results import load_results
 from glosstune.search.checks.curve import judge_curve
 from glosstune.search.checks.verifying import verify_foreign, verify_target
-from glosstune.search.config.rules import SETTINGS_PATHS
-from glosstune.search.config.sweep import AUTO, Sweep
-from glosstune.search.driver.weights import Say
+from glosstune.search.config.errors import Say
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
 from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
-from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.checks.inspection import inspect_corpus
 from glosstune.trainables.checks.probing import probe_changes
 from glosstune.trainables.corpora import PhoenixCorpus, open_corpus, pack_corpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack
-from glosstune.trainables.settings import CorpusSettings, TrialSettings
+from glosstune.trainables.settings import SETTINGS_PATHS, CorpusSettings, TrialSettings
 
 # Where data, model or freezing are surely at fault a probe would only tell the same again, and may not even run.
 _SURE = 0.8

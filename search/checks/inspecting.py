@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.trainables.checks.corpus_findings import Finding
-from glosstune.trainables.checks.inspection import Inspection
+from glosstune.trainables.checks.findings import Finding, Inspection
 
 
 def describe_inspection(sweep: Sweep, seen: Inspection) -> str:

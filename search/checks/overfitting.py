@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from glosstune.results.report.learning import draw_learning
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.outputs import check_free
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.atomic import check_free
 from glosstune.trainables.checks.overfitting import LEARNED_LOSS, OverfitResult, OverfitSettings, overfit
 from glosstune.trainables.corpora import pack_corpus
 

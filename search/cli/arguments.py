@@ -1,6 +1,9 @@
-"""Tell a sweep file from overrides among the arguments of a command."""
+"""What several commands take: a sweep file and overrides, a folder of results, a cluster."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from glosstune.spaces.errors import SettingError
 
@@ -12,3 +15,21 @@ def split_arguments(arguments: list[str] | None) -> tuple[Path | None, list[str]
     if len(files) > 1:
         raise SettingError(f"{' '.join(files)}: expected one sweep file; overrides are written key=value")
     return (Path(files[0]).expanduser() if files else None), overrides
+
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SWEEP.YAML] [KEY=VALUE]...",
+        help="A sweep file or a packaged sweep (default: teacher; teacher-phoenix with corpus.root), and overrides.",
+    ),
+]
+
+
+# A folder or, as ``storage`` of a sweep file, an address on object storage: a Path would swallow one of its slashes.
+ResultsFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or its s3:// address.")]
+
+
+Attached = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT|auto", help="Ray cluster to attach to; default RAY_ADDRESS.")
+]

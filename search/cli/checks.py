@@ -70,7 +70,7 @@ def overfit(
     from rich.console import Console
 
     from glosstune.search.checks.overfitting import describe_overfit, run_overfit
-    from glosstune.search.config.sweep import load_named
+    from glosstune.search.config.loading import load_named
     from glosstune.trainables.checks.overfitting import PRESETS
 
     if learning_rate is not None and not 0 < learning_rate <= 1e3:
@@ -104,7 +104,7 @@ def inspect(
     from glosstune.results.report.inspection_picture import draw_inspection
     from glosstune.search.checks.diagnosing import middle_settings
     from glosstune.search.checks.inspecting import describe_inspection
-    from glosstune.search.config.sweep import load_sweep
+    from glosstune.search.config.loading import load_sweep
     from glosstune.trainables.checks.inspection import inspect_corpus
 
     if picture is not None:
@@ -142,8 +142,8 @@ def diagnose(
     """
     from glosstune.search.checks.diagnosing import diagnose as look
     from glosstune.search.checks.inspecting import describe_findings
-    from glosstune.search.config.sweep import load_sweep
-    from glosstune.search.driver.driving import SWEEP
+    from glosstune.search.config.loading import load_sweep
+    from glosstune.search.storage.sweep_folder import SWEEP
 
     path, changes = split_arguments(overrides)
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])
@@ -153,3 +153,36 @@ def diagnose(
     found = look(sweep, say, trial=where, model=model, classes=vocabulary, features=features)
     told = json.dumps([asdict(finding) for finding in found], indent=1) if as_json else None
     typer.echo(told or "\n".join(describe_findings(found)))
+
+
+def compare_models(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEACHER.safetensors STUDENT.safetensors... [KEY=VALUE]...",
+            help="Files that glosstune export has written, and where their corpus lies: corpus.root, corpus.cache.",
+        ),
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds to time, after one to warm up.")] = 5,
+) -> None:
+    """Set exported models side by side: parameters, bytes, errors on dev and speed on this device.
+
+    Example: glosstune compare-models teacher.safetensors student.safetensors corpus.root=/data/phoenix
+    """
+    from glosstune.search.checks.comparing import describe_comparison, place_corpus
+    from glosstune.trainables.export.comparing import Candidate, compare_models
+
+    paths = [Path(argument).expanduser() for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if "=" in argument]
+    if len(paths) < 2:
+        raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}")
+    candidates = [Candidate.read(path) for path in paths]
+    corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides)
+    comparison = compare_models(candidates, corpus, rounds=rounds, say=lambda line: typer.echo(line, err=True))
+    if as_json:
+        told = {**asdict(comparison), "warnings": comparison.warnings}
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        typer.echo(describe_comparison(comparison))

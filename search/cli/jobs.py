@@ -73,7 +73,7 @@ def submit(
 
     Example: glosstune submit my.yaml --to ray --address http://head:8265 --out /shared/runs/a
     """
-    from glosstune.search.config.sweep import load_sweep
+    from glosstune.search.config.loading import load_sweep
 
     path, overrides = split_arguments(arguments)
     sweep = load_sweep(path, overrides)

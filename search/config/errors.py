@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
@@ -17,6 +17,7 @@ from glosstune.spaces.mapping import as_number
 from glosstune.trainables.settings import TunedSettings
 
 Model = TypeVar("Model", bound=BaseModel)
+Say = Callable[[str], None]  # hears what a user should know, a line at a time
 
 _TYPE_RULES = {
     "bool_type": "must be true or false",

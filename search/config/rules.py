@@ -1,41 +1,25 @@
 """What no section of a sweep can know of itself: the rules between them, and between settings and space."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
 from glosstune.search.config.errors import locate, nested, problems, validated
+from glosstune.search.config.sections import Sections
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
 from glosstune.spaces.strategies import STRATEGIES, Strategy
 from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
 from glosstune.trainables.settings import (
+    SETTINGS_PATHS,
     CorpusSettings,
     DistillationSettings,
-    Gains,
-    ModelSettings,
-    TrainingSettings,
     TrialSettings,
-    TunedSettings,
 )
 
-if TYPE_CHECKING:
-    from glosstune.search.config.sweep import Sweep
 
-# Where in TrialSettings each parameter of a space belongs. One network makes trials comparable; epochs is here because
-# a space may fix it, seed because a confirmation repeats trials under several.
-SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
-    **{name: ("tuned", name) for name in TunedSettings.model_fields},
-    **{name: ("training", name) for name in TrainingSettings.model_fields},
-    **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
-    **{name: ("distillation", name) for name in DistillationSettings.model_fields},
-    **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
-}
-
-
-def check_sweep(sweep: "Sweep") -> int:
+def check_sweep(sweep: Sections) -> int:
     """Require what no section can know of itself, and return the epochs a full trial trains for.
 
     Raises:
@@ -67,7 +51,7 @@ def _check_target(name: str, definition: Definition) -> None:
             raise SettingError(problems(error, TrialSettings, with_defaults=False)[0].rule, key=key) from None
 
 
-def _values(sweep: "Sweep", name: str) -> list[Scalar]:
+def _values(sweep: Sections, name: str) -> list[Scalar]:
     return [value for definition in sweep.space.get(name, ()) for value in listed(definition)]
 
 
@@ -88,7 +72,7 @@ def _check_corpus(corpus: CorpusSettings) -> None:
         raise SettingError(f"{rule}; leave it out", key="corpus.fold")
 
 
-def _check_augment(sweep: "Sweep") -> None:
+def _check_augment(sweep: Sections) -> None:
     """Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong."""
     if sweep.corpus.kind != "phoenix" or layout_width(sweep.corpus.layout) != FULL_WIDTH:
         return
@@ -105,7 +89,7 @@ def _check_augment(sweep: "Sweep") -> None:
                 raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
 
 
-def _check_freezing(sweep: "Sweep") -> None:
+def _check_freezing(sweep: Sections) -> None:
     layers = TEACHER_LAYERS if sweep.model.kind == "teacher" else STUDENT_LAYERS
     for depth in _values(sweep, "freeze_until"):
         if depth is not None and depth not in layers:
@@ -120,7 +104,7 @@ def _check_freezing(sweep: "Sweep") -> None:
         _check_pretrained(sweep, strategies)
 
 
-def _require_readers(sweep: "Sweep", name: str, strategies: list[Strategy]) -> None:
+def _require_readers(sweep: Sections, name: str, strategies: list[Strategy]) -> None:
     """Require that a depth or a number of stages can exist only under strategies that read it."""
     readers = [each.name for each in STRATEGIES.values() if _reads(each, name)]
     for definition in sweep.space.get(name, ()):
@@ -149,7 +133,7 @@ def _refuse_random_start(strategies: list[Strategy]) -> None:
             raise SettingError(f"{rule}; {way_out}, {anyway}", key="space.strategy")
 
 
-def _check_pretrained(sweep: "Sweep", strategies: list[Strategy]) -> None:
+def _check_pretrained(sweep: Sections, strategies: list[Strategy]) -> None:
     if not any(strategy.pretrained for strategy in strategies):
         rule = "is never used: no strategy of the space starts from pretrained weights"
         raise SettingError(f"{rule}; set pretrained=null, or space.strategy=full-finetune or another", key="pretrained")
@@ -159,7 +143,7 @@ def _check_pretrained(sweep: "Sweep", strategies: list[Strategy]) -> None:
             raise SettingError(f"{rule}; set model.{name} instead", key=f"space.{name}")
 
 
-def _check_teacher(sweep: "Sweep") -> None:
+def _check_teacher(sweep: Sections) -> None:
     if sweep.teacher is None:
         read = [f"space.{name}" for name in sweep.space if name in DistillationSettings.model_fields]
         if sweep.distillation != DistillationSettings():
@@ -174,7 +158,7 @@ def _check_teacher(sweep: "Sweep") -> None:
         raise SettingError(f"{rule}; set corpus.gains to the teacher's instead", key=f"space.{searched}")
 
 
-def _check_start_points(sweep: "Sweep") -> None:
+def _check_start_points(sweep: Sections) -> None:
     if sweep.search.start_points == "strategies":
         return
     for place, point in enumerate(sweep.search.start_points):
@@ -184,7 +168,7 @@ def _check_start_points(sweep: "Sweep") -> None:
             raise SettingError(error.rule, key=f"search.start_points[{place}].{error.key}") from None
 
 
-def _check_epochs(sweep: "Sweep") -> int:
+def _check_epochs(sweep: Sections) -> int:
     epochs, key = sweep.training.epochs, "training.epochs"
     for definition in sweep.space.get("epochs", ()):
         if not isinstance(definition, Constant) or conditions(definition.when):

@@ -20,15 +20,16 @@ from glosstune.models import read_weights
 from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.analysis.confirmation import summarise_confirmation
 from glosstune.results.reading.remote import as_local
-from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, without_seed
 from glosstune.search.confirm.scoring import find_broadcast, score_parts
-from glosstune.search.driver.driving import SWEEP
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole

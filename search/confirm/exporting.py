@@ -7,9 +7,9 @@ from typing import Any
 from glosstune.results import load_results
 from glosstune.results.reading.remote import fetch_file
 from glosstune.search.confirm.confirming import FOLDER, PLAN, SUMMARY
-from glosstune.search.outputs import check_free
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.files.atomic import check_free
 from glosstune.trainables import export_checkpoint
 
 

@@ -10,16 +10,16 @@ import torch
 
 from glosstune.results import load_results
 from glosstune.results.reading.remote import as_local
-from glosstune.search.config.sweep import AUTO, load_sweep
-from glosstune.search.driver.driving import SWEEP
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sections import AUTO
 from glosstune.search.driver.weights import with_weights
 from glosstune.search.storage.manifest import build_manifest, read_manifest
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError, CorpusError
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.corpora.provenance import file_hash
 
 COMPARED = ("train_loss", "wer")
 

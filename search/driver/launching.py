@@ -12,14 +12,14 @@ from rich.console import Console
 
 from glosstune.results import Results, load_results
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import prepare
-from glosstune.search.outputs import check_free
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.lock import LOCK, OWNER
 from glosstune.search.storage.manifest import build_manifest
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError, Interrupted
+from glosstune.spaces.files.atomic import check_free
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder, join
 
 _BEFORE_THE_FIRST_EVENT = {"manifest.json", "sweep.yaml", OWNER}

@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from ruamel.yaml import YAML
 
-from glosstune.search.config.sweep import AUTO, Sweep, load_sweep
-from glosstune.search.driver.weights import Say, list_plans, with_weights
+from glosstune.search.config.errors import Say
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.driver.weights import list_plans, with_weights
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.atomic import write_whole

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from glosstune.models import read_weights
-from glosstune.search.config.sweep import AUTO, Sweep
-from glosstune.search.driver.weights import Say, tell_start, with_weights
+from glosstune.search.config.errors import Say
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.driver.weights import tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
@@ -74,11 +76,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
         weights = tell_start(sweep, corpus, say)
 
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
-    from glosstune.search.driver.ray_tune import (  # importing Ray takes two seconds
-        check_resources,
-        gpu_memory_gb,
-        start_ray,
-    )
+    from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, start_ray
 
     if address:
         attach(address)

@@ -3,10 +3,14 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.config.changes import count_samples, list_changes
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder, write_sweep
+from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.atomic import write_whole
 
 REQUESTS = "requests"
@@ -41,3 +45,55 @@ def take(work: SweepFolder) -> Iterator[dict[str, Any]]:
             work.storage.remove(name)
         else:
             (work.folder / name).unlink(missing_ok=True)
+
+
+class Requests:
+    """Does what users ask of a running driver.
+
+    Args:
+        note: hears what was not done, and why.
+    """
+
+    def __init__(self, scheduler: Scheduler, work: SweepFolder, note: Callable[[str], object]) -> None:
+        self._scheduler = scheduler
+        self._work = work
+        self._note = note
+
+    def obey(self) -> bool:
+        """Do what users ask for; whether they asked for anything."""
+        asked = False
+        for request in take(self._work):
+            asked = True
+            try:
+                self._follow(request)
+            except Exception as error:  # whatever somebody has put there
+                self._note(f"a request was not followed: {error}")
+        return asked
+
+    def _follow(self, request: Mapping[str, Any]) -> None:
+        if "stop" in request:
+            self._scheduler.stop(int(request["stop"]))
+        elif "pin" in request:
+            self._scheduler.pin(int(request["pin"]))
+        else:
+            self._change(request["changes"], request["samples"])
+            for configuration in request["queue"]:
+                self._scheduler.queue(configuration)
+
+    def _change(self, asked: Mapping[str, Any], samples: str | None) -> None:
+        old = load_sweep(self._work.folder / SWEEP)
+        overrides = [f"{key}={json.dumps(value)}" for key, value in asked.items()]
+        if samples is not None:
+            overrides.append(f"search.samples={count_samples(samples, old)}")
+        new = load_sweep(self._work.folder / SWEEP, overrides)
+        changes = list_changes(old, new)
+        for key in changes:
+            if key in ("resources.cpu", "resources.gpu", "teacher", "tracking"):  # which this run has begun with
+                raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
+        if changes:
+            write_sweep(new, self._work)
+            # The file may leave weights and the share of a GPU open, which this driver has found.
+            now = self._scheduler.state.sweep
+            resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
+            ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources})
+            self._scheduler.change(ready, changes)

@@ -12,14 +12,15 @@ from glosstune.results import Results, load_results
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
-from glosstune.search.config.sweep import Sweep, load_sweep
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.config.yaml_data import read_yaml
-from glosstune.search.driver.driving import SWEEP, drive, write_sweep
+from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder, write_sweep
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 

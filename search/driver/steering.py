@@ -4,13 +4,12 @@ from pathlib import Path
 
 from glosstune.results.reading.record import RECORD, read_record
 from glosstune.results.reading.remote import as_local
-from glosstune.search.config.sweep import load_sweep
-from glosstune.search.driver.driving import SWEEP
+from glosstune.search.config.loading import load_sweep
 from glosstune.search.driver.requests import send
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
 from glosstune.spaces.errors import FolderError
 
 

@@ -1,26 +1,24 @@
 """The weights that a sweep starts from: made where none are given, checked, and told before any trial."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from glosstune.models import LoadReport, trainable_parameters
 from glosstune.models.recogniser import Recogniser
-from glosstune.search.config.rules import SETTINGS_PATHS
-from glosstune.search.config.sweep import AUTO, Sweep
-from glosstune.search.outputs import check_free
+from glosstune.search.config.errors import Say
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Int, SettingError
 from glosstune.spaces.errors import shown
+from glosstune.spaces.files.atomic import check_free, file_hash
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.corpora.provenance import file_hash
 from glosstune.trainables.pretraining.pretraining import pretrained_weights, write_pretrained
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import SETTINGS_PATHS, TrialSettings
 from glosstune.trainables.training.initial_model import starting_model
 from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
-
-Say = Callable[[str], None]
 
 
 def with_weights(sweep: Sweep, corpus: PackedCorpus, say: Say) -> Sweep:

@@ -18,12 +18,9 @@ from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from glosstune.search.nodes.tokens import OPEN_CLUSTER
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-OPEN_CLUSTER = (
-    "asks for no token: whoever reaches this port runs any code there as the user of the cluster (CVE-2023-48022); "
-    "start all its nodes with RAY_AUTH_MODE=token and a token (docs/cluster.md)"
-)
 PLACE = "glosstune_place"
 
 _ANSWER_WITHIN_S = 15.0

@@ -1,21 +1,15 @@
 """Lay out what a cluster is sent: the package as it runs here, and a folder with the resolved sweep."""
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.driving import write_sweep
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.nodes.package import stage_package
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import SettingError
 
 # Of a request to Ray's job server, which answers 413 to a larger one.
 LIMIT_MIB = 100
-
-_PARTS = ("models", "results", "search", "spaces", "trainables")
-_ENDINGS = {".py", ".yaml", ".html", ".css", ".js"}
 
 
 @dataclass(frozen=True)
@@ -55,14 +49,6 @@ def stage(sweep: Sweep, folder: Path) -> Staged:
     return staged
 
 
-def stage_package(folder: Path) -> Path:
-    """Copy the package as it is imported here into a folder ``glosstune`` below an empty one."""
-    package = folder / "glosstune"
-    for part in _PARTS:
-        _copy(_find(part), package / part)
-    return package
-
-
 def check_size(staged: Staged) -> None:
     """Raise SettingError where a cluster would refuse the upload."""
     size_mib = staged.size_bytes / 2**20
@@ -70,28 +56,3 @@ def check_size(staged: Staged) -> None:
         largest = max(staged.files(), key=lambda path: path.stat().st_size)
         rule = f"{size_mib:.0f} MiB are to be sent, but a Ray cluster takes at most {LIMIT_MIB} MiB"
         raise SettingError(f"{rule}; the largest file is {largest.name}")
-
-
-def _find(part: str) -> Path:
-    """The folder that a package is imported from; in an editable install it need not lie in one called glosstune."""
-    spec = find_spec(f"glosstune.{part}")
-    if spec is None or not spec.submodule_search_locations:
-        raise SettingError(f"glosstune.{part}: is not installed here; install glosstune again")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _copy(source: Path, target: Path) -> None:
-    for path in _package_files(source):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-
-
-def _package_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "__pycache__")):
-            continue
-        if path.is_dir():
-            yield from _package_files(path)
-        elif path.suffix in _ENDINGS or path.name == "py.typed":
-            yield path

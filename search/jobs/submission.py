@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.driving import SWEEP
 from glosstune.search.jobs.known_jobs import Job, remember
 from glosstune.search.jobs.options import find_place, list_overrides
 from glosstune.search.jobs.ray_jobs import (
-    OPEN_CLUSTER,
     PLACE,
     asks_for_token,
     connect,
@@ -33,6 +31,8 @@ from glosstune.search.jobs.ray_jobs import (
 from glosstune.search.jobs.staging import Staged, stage
 from glosstune.search.nodes import probe
 from glosstune.search.nodes.judging import ask_about, judge, read_answer, read_requirements
+from glosstune.search.nodes.tokens import OPEN_CLUSTER
+from glosstune.search.storage.sweep_folder import SWEEP
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:

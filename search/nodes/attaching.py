@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.jobs.staging import stage_package
 from glosstune.search.nodes.judging import Node, ask_about, judge, read_requirements
+from glosstune.search.nodes.package import stage_package
 from glosstune.search.nodes.probe import ask_nodes
 from glosstune.spaces.errors import SettingError
 

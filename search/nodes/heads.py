@@ -9,8 +9,8 @@ import socket
 from importlib.util import find_spec
 from typing import Any
 
-from glosstune.search.driver.weights import Say
-from glosstune.search.jobs.ray_jobs import OPEN_CLUSTER
+from glosstune.search.config.errors import Say
+from glosstune.search.nodes.tokens import OPEN_CLUSTER
 from glosstune.spaces.errors import SettingError
 
 ANSWER_WITHIN_S = 5.0

@@ -10,8 +10,9 @@ from typing import Any
 from packaging.requirements import Requirement
 from rich.table import Table
 
+from glosstune.search.config.sections import AUTO
 from glosstune.search.config.settings import ResourceSettings
-from glosstune.search.config.sweep import AUTO, Sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.probe import MARK, find_version
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.object_storage import is_uri

@@ -6,8 +6,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from glosstune.search.driver.weights import Say
+from glosstune.search.config.errors import Say
 
+OPEN_CLUSTER = (
+    "asks for no token: whoever reaches this port runs any code there as the user of the cluster (CVE-2023-48022); "
+    "start all its nodes with RAY_AUTH_MODE=token and a token (docs/cluster.md)"
+)
 _MODE = "RAY_AUTH_MODE"
 
 

@@ -3,17 +3,25 @@
 import json
 import os
 import platform
+import threading
+import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.object_storage import ObjectFolder
 
 LOCK = "driver.lock"
 OWNER = "driver.json"
+BEAT_S = 10.0
+# So long without a beat, and its driver is taken for dead.
+SILENCE_S = 45.0
 
 
 class Driven(FolderError):
@@ -62,3 +70,75 @@ def _owner(folder: Path) -> str:
         return f"process {owner['pid']} on {owner['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+@contextmanager
+def leased(storage: ObjectFolder) -> Iterator[None]:
+    """Hold a sweep on object storage; a driver that has gone silent is waited for, then replaced.
+
+    Raises:
+        BlockingIOError: another driver lives; its argument says who.
+    """
+    _wait_for_silence(storage)
+    stop = threading.Event()
+    owner = {"pid": os.getpid(), "host": platform.node(), "id": uuid.uuid4().hex}
+    _beat(storage, owner, 0)
+    thread = threading.Thread(target=_keep_beating, args=(storage, owner, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=BEAT_S)  # it may be waiting for a storage that does not answer
+        with suppress(FolderError):
+            if (_read(storage) or {}).get("id") == owner["id"]:
+                storage.remove(OWNER)
+
+
+def _wait_for_silence(storage: ObjectFolder) -> None:
+    first = _read(storage)
+    if first is None or _has_died_here(first):
+        return
+    who = f"process {first.get('pid')} on {first.get('host')}"
+    ends = time.monotonic() + SILENCE_S
+    while time.monotonic() < ends:
+        time.sleep(BEAT_S / 4)
+        now = _read(storage)
+        if now is None:
+            return
+        if now != first:
+            raise BlockingIOError(who)
+
+
+def _has_died_here(owner: dict[str, Any]) -> bool:
+    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int) or os.name != "posix":
+        return False  # elsewhere a signal of 0 is no question
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return bool(owner["pid"] == os.getpid())
+
+
+def _keep_beating(storage: ObjectFolder, owner: dict[str, Any], stop: threading.Event) -> None:
+    beat = 0
+    while not stop.wait(BEAT_S):
+        beat += 1
+        with suppress(FolderError):  # whoever cannot beat for a while can write no record either
+            if (_read(storage) or owner).get("id") != owner["id"]:
+                return
+            _beat(storage, owner, beat)
+
+
+def _beat(storage: ObjectFolder, owner: dict[str, Any], beat: int) -> None:
+    storage.write(OWNER, json.dumps({**owner, "beat": beat}).encode())
+
+
+def _read(storage: ObjectFolder) -> dict[str, Any] | None:
+    try:
+        owner = json.loads(storage.read(OWNER) or b"null")
+    except ValueError:
+        return None
+    return owner if isinstance(owner, dict) else None

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from glosstune.results.reading.record import RECORD
 from glosstune.results.reading.remote import EVENTS, mirror
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.storage.lease import leased
-from glosstune.search.storage.lock import LOCK, OWNER, Driven, owned
+from glosstune.search.storage.lock import LOCK, OWNER, Driven, leased, owned
 from glosstune.search.storage.record import Record
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import file_hash, write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
-from glosstune.trainables.corpora.provenance import file_hash
 
+SWEEP = "sweep.yaml"
 INPUTS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
 _STAYS_HERE = {RECORD, LOCK, OWNER, "origin.json"}
@@ -137,3 +138,8 @@ class SweepFolder:
 
 def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and file_hash(path) == sha256
+
+
+def write_sweep(sweep: Sweep, work: SweepFolder) -> None:
+    """Write the resolved sweep into its folder."""
+    work.write(SWEEP, yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True))

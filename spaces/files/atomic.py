@@ -1,6 +1,7 @@
 """Write files whole, beside their place first, then renamed into it; and the place of a trial's files."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import CheckpointError, FolderError
 
 _BLOCK = 1 << 24
 
@@ -80,3 +81,29 @@ def lock_of(folder: Path) -> Path:
 def trial_name(number: int) -> str:
     """Folder of a trial below ``trials`` in the folder of its sweep."""
     return f"{number:04d}"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file that is there") from error
+
+
+def check_free(path: Path) -> None:
+    """Fail before the minutes that the content may take; nothing is made.
+
+    Raises:
+        FolderError: the path exists, or cannot be made.
+    """
+    if path.exists():
+        raise FolderError(f"{path}: exists already; give another one with --out or remove it")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise FolderError(f"{path}: cannot be made, because {there} is no folder that you may write to")

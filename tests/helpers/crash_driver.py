@@ -14,9 +14,9 @@ from replay import crash_plan
 from rich.console import Console
 
 from glosstune.results.reading.record import read_record
-from glosstune.search.driver.driving import drive, write_sweep
+from glosstune.search.driver.driving import drive
 from glosstune.search.nodes import head_watch
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 
 
 def run(

@@ -1,36 +1,15 @@
 """What an inspection says is wrong with a corpus, and what mends it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from glosstune.trainables.checks.findings import Finding, Inspection
 from glosstune.trainables.corpora.layout import CHANNELS
-
-if TYPE_CHECKING:
-    from glosstune.trainables.checks.inspection import Inspection
 
 _LISTED = 5
 GAINS = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2} corpus.noise_floor=0.05"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something about a corpus, a model or a recipe that keeps it from being learned.
-
-    Attributes:
-        cause: in a few words that stay the same from case to case.
-        weight: how sure and how bad, 0 to 1; 1 makes learning impossible.
-        evidence: what was seen.
-        mend: what to do, an override where one does it.
-    """
-
-    cause: str
-    weight: float
-    evidence: str
-    mend: str
-
-
-def judge_corpus(found: "Inspection", time_stride: int) -> list[Finding]:
+def judge_corpus(found: Inspection, time_stride: int) -> list[Finding]:
     """What keeps a model of this time stride from learning the corpus, worst first."""
     told = [*_judge_values(found), *_judge_layout(found), *_judge_files(found), *_judge_glosses(found)]
     if found.ctc:  # nothing is known of lengths where no file could be used
@@ -38,7 +17,7 @@ def judge_corpus(found: "Inspection", time_stride: int) -> list[Finding]:
     return sorted(told, key=lambda finding: -finding.weight)
 
 
-def _judge_files(found: "Inspection") -> Iterator[Finding]:
+def _judge_files(found: Inspection) -> Iterator[Finding]:
     rows = sum(found.rows.values())
     if found.missing:
         share = len(found.missing) / rows
@@ -62,7 +41,7 @@ def _judge_files(found: "Inspection") -> Iterator[Finding]:
         yield Finding("broken files", 0.8, told, "extract them all in the same way")
 
 
-def _judge_layout(found: "Inspection") -> Iterator[Finding]:
+def _judge_layout(found: Inspection) -> Iterator[Finding]:
     layout = found.layout
     cause = "blocks in the wrong order"
     if layout["widths"] and layout["width"] not in layout["widths"]:
@@ -89,7 +68,7 @@ def _override(blocks: Sequence[str]) -> str:
     return f"corpus.layout=[{', '.join(blocks)}]"
 
 
-def _judge_values(found: "Inspection") -> Iterator[Finding]:
+def _judge_values(found: Inspection) -> Iterator[Finding]:
     if found.values["columns already standardised"] > 0.8:
         told = f"{found.values['columns already standardised']:.0%} of the positions have mean 0 and deviation 1"
         mend = "give the positions as MediaPipe writes them; they are standardised in training"
@@ -103,7 +82,7 @@ def _judge_values(found: "Inspection") -> Iterator[Finding]:
         yield Finding("hands missing", 0.9, told, mend)
 
 
-def _judge_glosses(found: "Inspection") -> Iterator[Finding]:
+def _judge_glosses(found: Inspection) -> Iterator[Finding]:
     for split in ("train", "dev"):
         if not found.rows.get(split):
             yield Finding("too few utterances", 1.0, f"the {split} split is empty", f"annotate {split} utterances")
@@ -122,7 +101,7 @@ def _judge_glosses(found: "Inspection") -> Iterator[Finding]:
         yield Finding("too few utterances", 0.7, told, "add data, or start from pretrained weights: pretrained=auto")
 
 
-def _judge_lengths(found: "Inspection", time_stride: int) -> Iterator[Finding]:
+def _judge_lengths(found: Inspection, time_stride: int) -> Iterator[Finding]:
     infeasible = found.ctc[time_stride]["infeasible"]
     if infeasible > 0.02:
         better = [stride for stride in found.ctc if stride < time_stride and found.ctc[stride]["infeasible"] <= 0.02]
@@ -135,7 +114,7 @@ def _judge_lengths(found: "Inspection", time_stride: int) -> Iterator[Finding]:
         yield Finding("labels shuffled", 0.85, told, "check that each row of the annotations names its own file")
 
 
-def _judge_input(found: "Inspection") -> Iterator[Finding]:
+def _judge_input(found: Inspection) -> Iterator[Finding]:
     hands = sum(block["share of input"] for block in found.blocks if block["part"] == "hands")
     noise = sum(
         block["share of input"]

@@ -1,10 +1,8 @@
 """Look at a corpus before anybody trains on it: files, layout, values, lengths, glosses, and what CTC makes of it."""
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +12,8 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
-from glosstune.trainables.checks.corpus_findings import Finding, judge_corpus
+from glosstune.trainables.checks.corpus_findings import judge_corpus
+from glosstune.trainables.checks.findings import Inspection
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
 from glosstune.trainables.corpora.layout import (
     BASE_WIDTH,
@@ -39,56 +38,6 @@ STRIDES = (1, 2, 4, 8, 16)
 _LISTED = 5
 _RECOGNISED = 40
 _HANDS = (slice(99, 162), slice(162, 225))  # of the base values, in canonical order
-
-
-@dataclass
-class Inspection:
-    """What was seen; plain values, ready for JSON.
-
-    Attributes:
-        rows: annotation rows of each split.
-        missing: split and id of rows without a file.
-        skips: whether such rows are to be left out.
-        sampled: utterances that were read.
-        broken: file and fault of those that cannot be used.
-        layout: declared, recognised, and how far points that stand in two blocks are apart, in shoulder widths.
-        values: shares of frames and columns with a property.
-        lengths: frames of each utterance that was read.
-        frames: of an utterance, quantiles.
-        glosses: of an utterance and of the vocabulary.
-        ctc: for each time stride the share of infeasible utterances and the floor, nats a gloss.
-        blocks: for each channel and part the variance that glosses explain, by chance too, and its share of the input.
-        cost: what packing will take.
-        findings: worst first.
-    """
-
-    rows: dict[str, int] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    skips: bool = False
-    sampled: int = 0
-    broken: list[tuple[str, str]] = field(default_factory=list)
-    layout: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
-    lengths: list[int] = field(default_factory=list)
-    frames: dict[str, float] = field(default_factory=dict)
-    glosses: dict[str, Any] = field(default_factory=dict)
-    ctc: dict[int, dict[str, float]] = field(default_factory=dict)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    cost: dict[str, float] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """For JSON, which knows no NaN: what is not known is None."""
-        mapping: dict[str, Any] = _plain(asdict(self))
-        return mapping
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def inspect_corpus(

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glosstune.trainables.checks.corpus_findings import GAINS, Finding
+from glosstune.trainables.checks.corpus_findings import GAINS
+from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.checks.overfitting import choose_samples
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
 from glosstune.trainables.settings import Gains, TrialSettings

@@ -42,19 +42,6 @@ def check_unseen(path: Path, recorded: Mapping[str, object], corpus: PackedCorpu
         )
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file that is there") from error
-
-
 def _recordings(corpus: PackedCorpus, split: Split) -> set[str]:
     sources = corpus.table["sources"].iloc[corpus.rows(split)]
     names = {source for several in sources for source in several}

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glosstune.spaces.errors import CheckpointError, SettingError, shown
-from glosstune.spaces.files.atomic import fill_once, reserve
+from glosstune.spaces.files.atomic import file_hash, fill_once, reserve
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sorted_batches
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
-from glosstune.trainables.corpora.provenance import check_unseen, file_hash
+from glosstune.trainables.corpora.provenance import check_unseen
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.export.recognising import score

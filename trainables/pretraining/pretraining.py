@@ -23,11 +23,12 @@ from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables.batches.batching import Batch, collate, shuffled_batches
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
-from glosstune.trainables.corpora.provenance import file_hash, training_recordings
+from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import frame_labels
 from glosstune.trainables.pretraining.labels import Signs, labelled_signs

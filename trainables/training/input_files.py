@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CheckpointError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import file_hash, write_whole
 from glosstune.trainables.corpora.opening import default_cache
-from glosstune.trainables.corpora.provenance import file_hash
 from glosstune.trainables.settings import TrialSettings
 
 

@@ -13,12 +13,12 @@ from glosstune.models import Check
 from glosstune.search.checks.curve import judge_curve
 from glosstune.search.checks.diagnosing import _for_space, diagnose, judge_checks, middle
 from glosstune.search.checks.inspecting import describe_findings
-from glosstune.search.config.sweep import Sweep, load_sweep
-from glosstune.search.driver.driving import write_sweep
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces import Choice, Float, Int, Space
-from glosstune.trainables.checks.corpus_findings import Finding
+from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.settings import CorpusSettings
 
 Run = Callable[..., int]

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glosstune.search.config.rules import SETTINGS_PATHS
-from glosstune.search.config.sweep import Sweep, load_sweep
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
+from glosstune.trainables.settings import SETTINGS_PATHS
 
 
 @pytest.mark.parametrize(

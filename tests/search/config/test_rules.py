@@ -2,7 +2,7 @@
 
 import pytest
 
-from glosstune.search.config.sweep import load_sweep
+from glosstune.search.config.loading import load_sweep
 from glosstune.spaces import STRATEGIES
 
 

@@ -12,11 +12,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glosstune.search.config.rules import SETTINGS_PATHS
-from glosstune.search.config.sweep import DEFAULT_SPACE, Sweep, load_sweep, packaged_sweeps
+from glosstune.search.config.loading import load_sweep, packaged_sweeps
+from glosstune.search.config.sections import DEFAULT_SPACE
+from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
 from glosstune.spaces.start_points import labelled
-from glosstune.trainables.settings import AUGMENTATIONS, TrialSettings
+from glosstune.trainables.settings import AUGMENTATIONS, SETTINGS_PATHS, TrialSettings
 
 FULL = """
 name: teacher

@@ -20,7 +20,8 @@ from replay import Tape, drive, sweep
 
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
-from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, count_slots, run_trials
+from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials
+from glosstune.search.nodes.resources import count_slots
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Record
 

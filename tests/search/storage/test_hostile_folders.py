@@ -15,7 +15,7 @@ from s3_server import S3Server
 
 from glosstune.results.reading import remote
 from glosstune.results.reading.remote import find_file, origin
-from glosstune.search.driver.driving import SWEEP
+from glosstune.search.storage.sweep_folder import SWEEP
 
 Run = Callable[..., int]
 REQUESTS = [

@@ -22,12 +22,11 @@ from glosstune.results.reading import remote
 from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
-from glosstune.search.driver.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage import lease
 from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder, join
 

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from replay import drive, sweep
 
-from glosstune.search.driver.driving import write_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.search.tracking import dashboard
 from glosstune.search.tracking.dashboard import serve
 from glosstune.spaces import SettingError

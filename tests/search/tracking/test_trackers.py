@@ -13,7 +13,9 @@ from rich.console import Console
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking import trackers as tracking
-from glosstune.search.tracking.trackers import MLflowTracker, WandbTracker, check_tracking, open_tracker
+from glosstune.search.tracking.mlflow_runs import MLflowTracker
+from glosstune.search.tracking.trackers import check_tracking, open_tracker
+from glosstune.search.tracking.wandb_runs import WandbTracker
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2", "tracking=mlflow")

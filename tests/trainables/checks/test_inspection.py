@@ -11,7 +11,8 @@ from feature_folder import Glosses, Values, in_order, with_temporal, write_folde
 
 from glosstune.results.report.inspection_picture import draw_inspection
 from glosstune.spaces.errors import CorpusError, SettingError
-from glosstune.trainables.checks.inspection import Inspection, inspect_corpus
+from glosstune.trainables.checks.findings import Inspection
+from glosstune.trainables.checks.inspection import inspect_corpus
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.corpora.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings, Gains

@@ -1,0 +1,176 @@
+"""The commands that show what sweeps came to, and hand it on."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from glosstune.search.cli.arguments import ResultsFolder
+from glosstune.spaces.errors import Interrupted, SettingError
+
+Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
+Per = Literal["trial", "strategy"]
+Rules = Literal["none", "phoenix2014", "phoenix2014t"]
+# Files of a form that go by another ending.
+_ENDINGS = {"md": "markdown", "tex": "latex"}
+
+
+def results(
+    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    where: Annotated[str | None, typer.Option(help="Condition on the columns, as pandas' query takes it.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
+    columns: Annotated[str | None, typer.Option(help="Columns to show, joined by commas.")] = None,
+    format: Annotated[Format | None, typer.Option(help="Form; default by the file's ending, else a table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
+) -> None:
+    """Print or write the trials of sweeps.
+
+    Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
+    """
+    from glosstune.results import format_results, load_results, select_trials, write_results
+
+    if format is None:
+        ending = out.suffix.removeprefix(".") if out else "table"
+        form = next((form for form in get_args(Format) if form == _ENDINGS.get(ending, ending)), None)
+        if form is None:
+            raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
+        format = form
+    trials = load_results(folders).trials
+    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    if sort is None and format == "table":
+        sort = "wer_best"
+    trials = select_trials(trials, where, sort, reverse, chosen)
+    if out is not None:
+        write_results(trials, format, out.expanduser())
+    elif format == "parquet":
+        raise SettingError("--format parquet: is binary; name a file with --out")
+    else:
+        sys.stdout.write(format_results(trials, format))
+
+
+def confirm(
+    folder: ResultsFolder,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best trials.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="New seeds for each.")] = 5,
+    folds: Annotated[bool, typer.Option("--folds", help="Repeat over the folds of unseen signers.")] = False,
+    per: Annotated[Per, typer.Option(help="The best trials of all, or the best one of each strategy.")] = "trial",
+    decode: Annotated[str, typer.Option(help="greedy, or beam:10 for a prefix beam search beside it.")] = "greedy",
+    rules: Annotated[Rules, typer.Option(help="Score after a corpus's clean-up too.")] = "none",
+    out: Annotated[
+        str | None, typer.Option(help="Folder or s3:// address; default 'confirm' below the sweep's.")
+    ] = None,
+) -> None:
+    """Train the best trials again under new seeds and score the test split, once, at the very end.
+
+    Example: glosstune confirm runs/a --top 3 --seeds 5
+    """
+    from glosstune.results import format_table
+    from glosstune.results.analysis.confirmation import shorten_confirmation
+    from glosstune.search.confirm.confirming import confirm as run
+
+    try:
+        summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, decode=decode, rules=rules, out=out)
+    except Interrupted as error:
+        typer.echo(f"glosstune: interrupted by {error.signal.name}; the same command goes on", err=True)
+        raise typer.Exit(128 + error.signal) from None
+    sys.stdout.write(format_table(shorten_confirmation(summary)))
+
+
+def report(
+    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
+) -> None:
+    """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
+
+    Example: glosstune report runs/a --out a.html --picture curves.pdf
+    """
+    import pandas as pd
+
+    from glosstune.results import draw_curves, load_results, write_report
+    from glosstune.results.report.curves import picture_format
+    from glosstune.search.confirm.confirming import FOLDER, SUMMARY
+    from glosstune.spaces.files.object_storage import is_uri
+
+    if picture is not None:
+        picture_format(picture)  # which refuses a wrong ending at once
+    results = load_results(folders)
+    first = next(iter(results.folders.values()))
+    path = (out or (Path() if is_uri(folders[0]) else first) / "report.html").expanduser()
+    summary = first / FOLDER / SUMMARY
+    confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
+    write_report(results, path, confirmed)
+    if picture is not None:
+        draw_curves(results, picture.expanduser())
+    typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
+
+
+def export(
+    folder: ResultsFolder,
+    out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
+    trial: Annotated[int | None, typer.Option(help="Which trial; default the best one.")] = None,
+) -> None:
+    """Write the best checkpoint of a trial as one file, with vocabulary, input conditioning, configuration and scores.
+
+    Example: glosstune export runs/a --out teacher.safetensors
+    """
+    from glosstune.search.confirm.exporting import export_trial
+
+    typer.echo(export_trial(folder, out.expanduser(), trial))
+
+
+def reproduce(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many; default all that it reported.")] = None,
+) -> None:
+    """Train a trial again on this machine and compare its curve with the recorded one; exit status 1 if they differ.
+
+    Example: glosstune reproduce runs/a 17 --epochs 3
+    """
+    from glosstune.results import format_table
+    from glosstune.search.confirm.reproducing import reproduce as run
+
+    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs)
+    sys.stdout.write(format_table(curve))
+    apart = curve[(curve["train_loss_difference"] != 0) | (curve["wer_difference"] != 0)]
+    if len(apart):
+        typer.echo(f"differs from epoch {apart['epoch'].iloc[0]}")
+        raise typer.Exit(1)
+    typer.echo(f"the same in all {len(curve)} epochs")
+
+
+def explain(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw its curves too: a file .png or .pdf.")] = None,
+) -> None:
+    """Tell the life of a trial: what it was given, its curve, its rivals at each rung, and why it ended.
+
+    Example: glosstune explain runs/a 17 --picture trial-17.png
+    """
+    from glosstune.results import draw_trial, explain_trial, load_results
+
+    results = load_results(folder)
+    typer.echo(explain_trial(results, number))
+    if picture is not None:
+        draw_trial(results, number, picture.expanduser())
+
+
+def dashboard(
+    folder: ResultsFolder,
+    host: Annotated[str, typer.Option(help="Address to serve on; who reaches it may change the study.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8080,
+) -> None:
+    """Serve Optuna's dashboard on a sweep, which may be running; needs the extra 'dashboard'.
+
+    Example: glosstune dashboard runs/a --port 8081
+    """
+    from glosstune.results.reading.remote import as_local
+    from glosstune.search.tracking.dashboard import serve
+
+    serve(as_local(folder), host, port)

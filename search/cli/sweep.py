@@ -1,0 +1,166 @@
+"""The commands that search: sweep, resume, trial, plan, pretrain, pack."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from glosstune.search.cli.arguments import split_arguments
+from glosstune.spaces.errors import Interrupted, SettingError
+
+if TYPE_CHECKING:
+    from glosstune.results import Results
+from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder
+from glosstune.search.cli.results import explain
+
+Labels = Literal["isolated", "uniform", "aligned"]
+
+
+def sweep(
+    arguments: Arguments = None,
+    out: Annotated[str | None, typer.Option(help="Folder or s3:// address; default sweeps/NAME-DATE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where a sweep lies there.")] = False,
+    address: Attached = None,
+) -> None:
+    """Search for the best recipe.
+
+    Example: glosstune sweep my.yaml corpus.root=/data/phoenix search.samples=64 --out runs/a
+    """
+    from glosstune.search.config.loading import load_sweep
+
+    path, overrides = split_arguments(arguments)
+    settings = load_sweep(path, overrides)
+    if resume and out is None:
+        raise SettingError("--resume: name the folder of the sweep with --out")
+    from glosstune.search.driver.launching import (
+        launch,  # with torch, which takes seconds, so not before all is in order
+    )
+    from glosstune.search.driver.resuming import resume_as
+    from glosstune.search.storage.sweep_folder import SweepFolder
+
+    if resume and out is not None and SweepFolder.at(out).begun:
+        _finish(lambda: resume_as(out, settings, overrides, address))
+    else:
+        _finish(lambda: launch(settings, out, address=address))
+
+
+def resume(
+    folder: ResultsFolder,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Ranges of the space, budgets, target or resources."),
+    ] = None,
+    samples: Annotated[str | None, typer.Option(help="How many trials in all, or how many more: +32.")] = None,
+    queue: Annotated[
+        list[Path] | None, typer.Option(help="YAML file of a configuration to try next; may be repeated.")
+    ] = None,
+    address: Attached = None,
+) -> None:
+    """Go on with a sweep that was interrupted or has ended, or change one that runs.
+
+    Example: glosstune resume runs/a --samples +32 'space.dropout.float=[0, 0.2]'
+    """
+    from glosstune.search.driver.resuming import resume as go_on
+
+    _finish(lambda: go_on(folder, overrides or [], samples=samples, queue=queue or [], address=address))
+
+
+def trial(
+    folder: ResultsFolder,
+    number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    stop: Annotated[bool, typer.Option("--stop", help="End it for good.")] = False,
+    pin: Annotated[bool, typer.Option("--pin", help="Train it to its last epoch, whatever rivals do.")] = False,
+) -> None:
+    """Show, end or pin one trial of a sweep, which may be running.
+
+    Example: glosstune trial runs/a 17 --pin
+    """
+    from glosstune.search.driver.steering import request
+
+    if stop and pin:
+        raise SettingError("--stop --pin: choose one")
+    if not stop and not pin:
+        explain(folder, number, picture=None)
+        return
+    typer.echo(request(folder, number, "stop" if stop else "pin"))
+
+
+def plan(
+    arguments: Arguments = None,
+    *,
+    hours: Annotated[float, typer.Option(help="How long the sweep may take.")],
+    gpus: Annotated[float, typer.Option(help="GPUs that it may use; without one, the CPUs of this machine.")] = 0.0,
+    seconds_per_epoch: Annotated[float | None, typer.Option(help="Instead of timing epochs here.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the proposal into the sweep file.")] = False,
+) -> None:
+    """Propose samples, epochs, rungs and concurrency for a budget.
+
+    Example: glosstune plan my.yaml --hours 12 --gpus 4 --write
+    """
+    from glosstune.search.driver.planning import make_plan
+
+    path, overrides = split_arguments(arguments)
+    make_plan(path, overrides, hours, gpus, seconds_per_epoch, write, typer.echo)
+
+
+def pretrain(
+    arguments: Arguments = None,
+    *,
+    out: Annotated[Path, typer.Option(help="File of weights to write, .safetensors.")],
+    labels: Annotated[Labels | None, typer.Option(help="What is classified; default by the corpus.")] = None,
+    align_with: Annotated[Path | None, typer.Option(help="Checkpoint of a CTC model, for --labels aligned.")] = None,
+) -> None:
+    """Train the layers before the LSTM to recognise signs, to start a sweep from.
+
+    Example: glosstune pretrain corpus.root=/data/phoenix --labels uniform --out teacher.safetensors
+    """
+    from glosstune.search.config.loading import load_sweep
+    from glosstune.search.driver.weights import pretrain_to
+
+    path, overrides = split_arguments(arguments)
+    overrides += [f"pretraining.labels={labels}"] * (labels is not None)
+    overrides += [f"pretraining.align_with={json.dumps(str(align_with))}"] * (align_with is not None)
+    pretrain_to(out.expanduser(), load_sweep(path, overrides), typer.echo)
+
+
+def pack(arguments: Arguments = None) -> None:
+    """Pack a corpus once, so that the first sweep on it starts at once.
+
+    Example: glosstune pack my.yaml corpus.root=/data/phoenix
+    """
+    from glosstune.search.config.loading import load_sweep
+    from glosstune.trainables.corpora import pack_corpus
+
+    path, overrides = split_arguments(arguments)
+    corpus = pack_corpus(load_sweep(path, overrides).corpus)
+    size_mb = sum(file.stat().st_size for file in corpus.folder.iterdir()) / 1e6
+    typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
+
+
+def _finish(run: Callable[[], "Results | None"]) -> None:
+    """Run a sweep, then draw and summarise what it has come to, however it ended, unless another driver runs it."""
+    from rich.console import Console
+
+    from glosstune.results import draw_curves, load_results
+    from glosstune.search.storage.sweep_folder import SweepFolder
+    from glosstune.search.tracking.summary import summarise
+
+    interrupted = None
+    try:
+        results = run()
+    except Interrupted as error:
+        interrupted, results = error, load_results(error.place)
+    if results is None:
+        return
+    scored = bool(results.trials["wer_best"].notna().any())
+    if scored:
+        draw_curves(results, results.folder / "curves.png")
+        SweepFolder.at(results.place).share("curves.png", results.folder)
+    summarise(results, Console())
+    if interrupted is not None:
+        typer.echo(f"glosstune: {interrupted}", err=True)
+        raise typer.Exit(128 + interrupted.signal)
+    if not scored:
+        raise typer.Exit(1)

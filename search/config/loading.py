@@ -1,0 +1,164 @@
+"""From a sweep file and overrides to a checked sweep."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+
+from glosstune.search.config.errors import Sources, problems, validated
+from glosstune.search.config.sections import AUTO, DEFAULT_SPACE
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.config.yaml_data import parse_yaml, read_yaml
+from glosstune.spaces import SettingError
+from glosstune.spaces.errors import shown
+from glosstune.spaces.files.object_storage import is_uri
+from glosstune.trainables.settings import SETTINGS_PATHS
+
+_PACKAGED = Path(__file__).with_name("sweeps")
+
+
+_PATHS = (
+    ("corpus", "root"),
+    ("corpus", "cache"),
+    ("pretrained",),
+    ("pretraining", "align_with"),
+    ("teacher",),
+    ("search", "warm_start"),
+    ("storage",),
+)
+
+
+def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep that a file describes, changed by overrides such as ``training.epochs=50``.
+
+    Args:
+        path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``, or where an
+            override sets ``corpus.root`` for ``teacher-phoenix``. Relative paths in it start at its folder,
+            those of overrides and of packaged sweeps at the current one.
+        overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
+
+    Raises:
+        SettingError: one line for everything found, each with the file or override that names it.
+    """
+    file, folder = _sweep_file(None if path is None else Path(path), overrides)
+    tree = read_yaml(file)
+    parsed = [(*_parse_override(override), override) for override in overrides]
+    sources = Sources(file.name, tuple((".".join(keys), override) for keys, _, override in parsed))
+    try:
+        _make_absolute(tree, folder)
+        for keys, value, _ in parsed:
+            _put(tree, keys, value)
+        _make_absolute(tree, Path.cwd())
+        return validated(Sweep, tree)
+    except ValidationError as error:
+        found = problems(error, Sweep)
+    except SettingError as error:
+        found = [error]
+    raise SettingError("\n".join(sources.located(error) for error in found))
+
+
+def load_named(kind: str, overrides: Sequence[str]) -> Sweep:
+    """The packaged sweep of a kind of model, for a corpus of the user's own where an override names one."""
+    return load_sweep(f"{kind}-phoenix" if _own_corpus(overrides) else kind, overrides)
+
+
+def packaged_sweeps() -> list[str]:
+    """Names of the sweeps that come with the package."""
+    return sorted(file.stem for file in _PACKAGED.glob("*.yaml"))
+
+
+def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path]:
+    """The file to read and the folder that its relative paths start at."""
+    if path is None:
+        path = Path("teacher-phoenix" if _own_corpus(overrides) else "teacher")
+    elif path.is_file() or path.suffix or path.name != str(path):
+        return path, path.absolute().parent
+    if path.name not in packaged_sweeps():
+        raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")
+    return _PACKAGED / f"{path.name}.yaml", Path.cwd()
+
+
+def _own_corpus(overrides: Sequence[str]) -> bool:
+    """Gains and widths of the embedded corpus would be wrong for anybody's own."""
+    return any(override.replace(" ", "").startswith("corpus.root=") for override in overrides)
+
+
+def _parse_override(override: str) -> tuple[list[str], Any]:
+    key, equals, text = override.partition("=")
+    keys = key.strip().split(".")
+    source = f"override {override!r}"
+    if not equals or not all(keys):
+        raise SettingError(f"{source}: must be key=value with a dotted key, such as training.epochs=50")
+    if keys[0] == "space" and ".".join(keys[1:3]) in SETTINGS_PATHS:
+        keys[1:3] = [".".join(keys[1:3])]  # gains.face is one name
+    return keys, parse_yaml(text, source)
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
+    if keys[0] == "space" and len(keys) > 1:
+        space = tree.setdefault("space", DEFAULT_SPACE.to_mapping())
+        if len(keys) == 2 and isinstance(space, dict):
+            _narrow(space, keys[1], value)
+    section = tree
+    for depth, name in enumerate(keys[:-1], start=1):
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            whole = ".".join(keys[:depth])
+            raise SettingError(f"has no keys, for it is {shown(section)}; override {whole} as a whole", key=whole)
+    section[keys[-1]] = value
+
+
+def _narrow(space: dict[str, Any], name: str, value: object) -> None:
+    """Drop the definitions that an override leaves without a chance: space.strategy=fine-tune needs no stages."""
+    if isinstance(value, dict):
+        options = value.get("choice", [value["constant"]] if "constant" in value else None)
+    else:
+        options = None if isinstance(value, list) else [value]
+    if not isinstance(options, list):  # a range, several definitions, or a mistake: for the space to judge
+        return
+    for other, definitions in list(space.items()):
+        several = definitions if isinstance(definitions, list) else [definitions]
+        kept = []
+        for definition in several:
+            when = definition.get("when") if isinstance(definition, dict) else None
+            if isinstance(when, dict) and name in when:
+                asked = when[name] if isinstance(when[name], list) else [when[name]]
+                held = [option for option in asked if option in options]
+                if not held:
+                    continue
+                definition = {**definition, "when": {**when, name: held}}
+            kept.append(definition)
+        if not kept:
+            del space[other]
+        elif kept != several:
+            space[other] = kept
+
+
+def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
+    """Resolve the paths of a tree that are still relative."""
+    for *parents, last in _PATHS:
+        section: Any = tree
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, dict) else None
+        if not isinstance(section, dict):
+            continue
+        key, value = ".".join([*parents, last]), section.get(last)
+        if isinstance(value, list):
+            section[last] = [_absolute(path, folder, key) for path in value]
+        elif isinstance(value, str) and (value != AUTO or last != "pretrained"):
+            section[last] = value if last == "storage" and is_uri(value) else _absolute(value, folder, key)
+
+
+def _absolute(path: Any, folder: Path, key: str) -> Any:
+    if not isinstance(path, str):
+        return path  # for the section to judge
+    if "://" in path:
+        raise SettingError(f"must be a path on this machine; got the address {path!r}", key=key)
+    try:
+        return os.path.abspath(folder / Path(path).expanduser())
+    except RuntimeError:
+        raise SettingError(f"must not start with an unknown user's ~; got {path!r}", key=key) from None

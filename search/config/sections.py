@@ -1,0 +1,93 @@
+"""The fields of a sweep, each checked by itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PositiveFloat,
+)
+
+from glosstune.search.config.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
+from glosstune.spaces import Float, Int, SettingError, Space
+from glosstune.spaces.errors import unknown_key
+from glosstune.spaces.files.object_storage import check_uri, is_uri
+from glosstune.trainables.settings import (
+    SETTINGS_PATHS,
+    CorpusSettings,
+    DistillationSettings,
+    FreezingSettings,
+    ModelSettings,
+    PretrainingSettings,
+    Section,
+    TrainingSettings,
+)
+
+DEFAULT_SPACE = Space(
+    {
+        "strategy": "baseline",
+        "learning_rate": Float(3e-4, 5e-3, log=True),
+        "warmup_epochs": Int(0, 2),
+        "dropout": Float(0.0, 0.5),
+    }
+)
+
+AUTO = "auto"
+
+
+def _folder_name(name: str) -> str:
+    if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
+        raise ValueError("must be letters, digits, '.', '_' and '-', because a folder is called so")
+    if len(name.encode()) > 100:
+        raise ValueError("must be at most 100 bytes long, because a folder is called so")
+    return name
+
+
+def _space(value: object) -> Space:
+    for name in value if isinstance(value, Mapping) else ():
+        if name not in SETTINGS_PATHS:
+            raise SettingError(unknown_key(name, SETTINGS_PATHS), key=f"space.{name}")
+    if isinstance(value, Space):
+        return value
+    try:
+        return Space.from_mapping(cast(Mapping[str, object], value))  # which checks that it is one
+    except SettingError as error:
+        raise SettingError(error.rule, key=f"space.{error.key}" if error.key else "space") from None
+
+
+def _storage(place: object) -> object:
+    if isinstance(place, str) and is_uri(place):
+        return check_uri(place)
+    return str(Path(place).absolute()) if isinstance(place, str | Path) else place
+
+
+def _file_or_auto(pretrained: str) -> str:
+    return pretrained if pretrained == AUTO else str(Path(pretrained).absolute())
+
+
+class Sections(Section):
+    """What a sweep file may say, section by section; what they cannot know of each other is for ``rules``."""
+
+    name: Annotated[str, AfterValidator(_folder_name)] = "sweep"
+    model: ModelSettings = ModelSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    training: TrainingSettings = TrainingSettings()
+    freezing: FreezingSettings = FreezingSettings()
+    pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = None
+    pretraining: PretrainingSettings = PretrainingSettings()
+    teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    distillation: DistillationSettings = DistillationSettings()
+    activation_cache: bool = True
+    activation_cache_gb: PositiveFloat = 20.0
+    space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
+    search: SearchSettings = SearchSettings()
+    halving: HalvingSettings = HalvingSettings()
+    stopping: StoppingSettings = StoppingSettings()
+    resources: ResourceSettings = ResourceSettings()
+    tracking: Literal["mlflow", "wandb"] | None = None
+    storage: Annotated[str, BeforeValidator(_storage)] = Field(default_factory=lambda: str(Path.cwd() / "sweeps"))

@@ -1,0 +1,94 @@
+"""Connect to Ray, and count what its machines have."""
+
+import logging
+import os
+
+import ray
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from glosstune.search.config.errors import Say
+from glosstune.search.config.settings import ResourceSettings
+from glosstune.search.config.sweep import Sweep
+from glosstune.spaces import SettingError
+
+_LOOK_S = 60.0
+
+
+def start_ray() -> None:
+    """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays."""
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        address, why = os.environ.get("RAY_ADDRESS"), " ".join(str(error).split())
+        if address:
+            raise SettingError(
+                f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
+            ) from error
+        raise SettingError(f"Ray cannot start here ({why})") from error
+
+
+def check_resources(sweep: Sweep, say: Say | None = None) -> None:
+    """Raise SettingError where no machine has what a trial asks for: Ray would wait for it for ever.
+
+    Args:
+        say: hears of it instead, where nodes may join.
+    """
+
+    def fall_short(key: str, rule: str, way_out: str) -> None:
+        if say is None:
+            raise SettingError(f"{rule}{way_out}", key=key)
+        say(f"{key}: {rule}; trials begin when a node joins that has it")
+
+    machines = _machines()
+    together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
+    enough = True
+    for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():
+        asked, most = getattr(sweep.resources, key) or 0.0, max(machine.get(resource, 0.0) for machine in machines)
+        if asked > most:
+            rule, enough = f"a trial asks for {asked:g}, but the largest machine has {most:g}", False
+            fall_short(f"resources.{key}", rule, f"; set it to at most {most:g}")
+    if enough and not together:
+        fall_short("resources", "no machine has both the CPUs and the GPUs that a trial asks for", "")
+
+
+def count_slots(resources: ResourceSettings) -> int:
+    """How many trials can run at a time on the machines that there are now."""
+    if resources.concurrent is not None:
+        return resources.concurrent
+    asked = {"CPU": resources.cpu, "GPU": resources.gpu or 0.0}
+    return sum(
+        # A thousandth, because ten shares of 0.1 must fit into 1.
+        min(int(machine.get(name, 0.0) / amount + 1e-3) for name, amount in asked.items() if amount)
+        for machine in _machines()
+    )
+
+
+def gpu_memory_gb() -> float | None:
+    """Memory of the smallest GPU that trials may get; None where the cluster has none.
+
+    Raises:
+        SettingError: they are taken, so none can be looked at.
+    """
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    having = [node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("GPU")]
+    where = (NodeAffinitySchedulingStrategy(node, soft=False) for node in having)
+    asked = [_smallest_gpu_gb.options(scheduling_strategy=each).remote() for each in where]
+    ready, waiting = ray.wait(asked, num_returns=len(asked), timeout=_LOOK_S) if asked else ([], [])
+    if waiting:
+        rule = "cannot be found, because all GPUs of a node are taken; wait, or say for what share, such as 0.25"
+        raise SettingError(rule, key="resources.gpu")
+    return min(ray.get(ready), default=None)
+
+
+@ray.remote(num_cpus=0, num_gpus=0.01)
+def _smallest_gpu_gb() -> float:
+    # Without a driver that answers, one trial takes a whole one.
+    return torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def _machines() -> list[dict[str, float]]:
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    return [node["Resources"] for node in nodes if node["Alive"]]
