@@ -34,9 +34,8 @@ def sweep(
     settings = load_sweep(path, overrides)
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
-    from glosstune.search.driver.launching import (
-        launch,  # with torch, which takes seconds, so not before all is in order
-    )
+    # With torch, which takes seconds, so not before all is in order.
+    from glosstune.search.driver.launching import launch
     from glosstune.search.driver.resuming import resume_as
     from glosstune.search.storage.sweep_folder import SweepFolder
 

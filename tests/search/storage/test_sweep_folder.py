@@ -23,7 +23,7 @@ from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.storage import lease
+from glosstune.search.storage import lock
 from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
@@ -128,11 +128,11 @@ def test_a_missing_event_is_an_error() -> None:
 
 
 def test_a_driver_that_lives_keeps_others_off(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(lease, "BEAT_S", 0.2)
-    monkeypatch.setattr(lease.platform, "node", lambda: "another")
+    monkeypatch.setattr(lock, "BEAT_S", 0.2)
+    monkeypatch.setattr(lock.platform, "node", lambda: "another")
     with SweepFolder.at(s3.uri("owned")).owned():
         monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))  # as another machine
-        monkeypatch.setattr(lease.platform, "node", lambda: "here")
+        monkeypatch.setattr(lock.platform, "node", lambda: "here")
         living = pytest.raises(Driven, match=r"owned\?.*: is being run by process \d+ on another")
         with living, SweepFolder.at(s3.uri("owned")).owned():
             pass
@@ -143,13 +143,13 @@ def test_a_driver_that_lives_keeps_others_off(s3: S3Server, monkeypatch: pytest.
 def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lease, "SILENCE_S", 0.3)
+    monkeypatch.setattr(lock, "SILENCE_S", 0.3)
     first = SweepFolder.at(s3.uri("silent"))
     with first.owned():
         begun = _begin(first)
         record = first.record
         monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))
-        monkeypatch.setattr(lease.platform, "node", lambda: "elsewhere")
+        monkeypatch.setattr(lock.platform, "node", lambda: "elsewhere")
         second = SweepFolder.at(s3.uri("silent"))
         with second.owned():
             second.record.append("resume", changes={})

@@ -224,7 +224,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
             closed.append(self)
 
     closed: list[Lost] = []
-    monkeypatch.setattr(driving, "open_tracker", lambda *arguments: Lost())
+    monkeypatch.setattr(views, "open_tracker", lambda *arguments: Lost())
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
     begun = Record(tmp_path / "record.jsonl").append("sweep", id="1", samples=2, epochs=3, metric="wer", target=0.3)
     driving.drive(plan, SweepFolder(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
