@@ -16,20 +16,7 @@ if TYPE_CHECKING:
     from glosstune.models.weights.weights_file import WeightsFile, read_weights, write_weights
 else:
     # The names of their layers are wanted where nothing is trained, and importing torch takes seconds.
-    __getattr__, __dir__ = import_later(
-        __name__,
-        {
-            "building": ["build_model"],
-            "freezing": ["freeze_until", "progressive_stages", "thaw", "trainable_parameters"],
-            "weights.load_report": ["LoadEntry", "LoadReport"],
-            "modalities": ["FEATURE_WIDTH", "MODALITY_WIDTHS"],
-            "weights.pretrained": ["load_pretrained"],
-            "student": ["MobileNetV3Student"],
-            "teacher": ["I3DTeacher"],
-            "verification": ["Check", "verify_model"],
-            "weights.weights_file": ["WeightsFile", "read_weights", "write_weights"],
-        },
-    )
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = [
     "FEATURE_WIDTH",

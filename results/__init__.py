@@ -18,22 +18,7 @@ if TYPE_CHECKING:
     from glosstune.results.table import format_results, format_table, select_trials, write_results
 else:
     # pandas, Optuna and plotly take a second or two to import, which the record of a sweep needs none of.
-    __getattr__, __dir__ = import_later(
-        __name__,
-        {
-            "report.curves": ["draw_curves"],
-            "analysis.explaining": ["explain_trial"],
-            "analysis.importance": ["rank_importance", "tabulate_effects"],
-            "analysis.incumbent": ["compare", "rank_trials", "trace_incumbent"],
-            "reading.indicators": ["INDICATORS", "judge_trials"],
-            "report.learning": ["draw_trial"],
-            "reading.loading": ["Results", "load_results"],
-            "report": ["write_report"],
-            "analysis.stops": ["count_rungs", "count_stops", "sum_costs"],
-            "analysis.strategies": ["compare_strategies"],
-            "table": ["format_results", "format_table", "select_trials", "write_results"],
-        },
-    )
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = [
     "INDICATORS",

@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from glosstune.search.driver.weights import with_weights
 else:
     # torch and Optuna take seconds to import, which neither glosstune --help nor a wrong key should wait for.
-    __getattr__, __dir__ = import_later(
-        __name__,
-        {
-            "config.loading": ["load_sweep"],
-            "config.sweep": ["Sweep"],
-            "driver.launching": ["launch"],
-            "driver.resuming": ["resume"],
-            "driver.weights": ["with_weights"],
-        },
-    )
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = ["Sweep", "launch", "load_sweep", "resume", "with_weights"]

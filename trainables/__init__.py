@@ -20,24 +20,7 @@ if TYPE_CHECKING:
     from glosstune.trainables.training.session import TrainingSession
 else:
     # Settings need neither torch nor Ray, training no Ray; each takes seconds to import.
-    __getattr__, __dir__ = import_later(
-        __name__,
-        {
-            "ctc.decoding": ["greedy_decode"],
-            "export.exporting": ["TrainedRecogniser", "export_checkpoint", "load_recogniser"],
-            "ctc.scoring": ["ErrorRates", "word_error_rate"],
-            "training.session": ["TrainingSession"],
-            "settings": [
-                "CorpusSettings",
-                "Gains",
-                "ModelSettings",
-                "TrainingSettings",
-                "TrialSettings",
-                "TunedSettings",
-            ],
-            "trainable": ["CTCTrainable"],
-        },
-    )
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = [
     "CTCTrainable",

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from glosstune.search.cli.arguments import split_arguments
+from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments
+from glosstune.search.cli.results import explain
 from glosstune.spaces.errors import Interrupted, SettingError
 
 if TYPE_CHECKING:
     from glosstune.results import Results
-from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder
-from glosstune.search.cli.results import explain
 
 Labels = Literal["isolated", "uniform", "aligned"]
 

@@ -7,6 +7,6 @@ from glosstune.spaces.lazy import import_later
 if TYPE_CHECKING:
     from glosstune.search.jobs.submission import submit
 else:
-    __getattr__, __dir__ = import_later(__name__, {"submission": ["submit"]})
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = ["submit"]

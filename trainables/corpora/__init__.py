@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from glosstune.trainables.corpora.vocabulary import Vocabulary
 else:
     # A sweep file is checked against layouts alone, without torch and pandas.
-    __getattr__, __dir__ = import_later(
-        __name__,
-        {
-            "fingerspelling": ["FingerspellingCorpus"],
-            "opening": ["open_corpus", "pack_corpus"],
-            "phoenix": ["PhoenixCorpus"],
-            "store": ["PackedCorpus"],
-            "vocabulary": ["Vocabulary"],
-        },
-    )
+    __getattr__, __dir__ = import_later(__name__, __file__)
 
 __all__ = ["FingerspellingCorpus", "PackedCorpus", "PhoenixCorpus", "Vocabulary", "open_corpus", "pack_corpus"]

@@ -215,6 +215,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
 
     from glosstune.search.driver import driving
     from glosstune.search.storage.record import Record
+    from glosstune.search.tracking import views
 
     class Lost:
         def show(self, trial: Any, *, final: bool = False) -> None:
