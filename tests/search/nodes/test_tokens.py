@@ -69,7 +69,7 @@ def test_no_token_is_made_for_a_cluster_that_has_one(home: Path) -> None:
 
 START = """
 from ray._raylet import AuthenticationMode, get_authentication_mode
-from glosstune.search.driver.ray_tune import start_ray
+from glosstune.search.nodes.resources import start_ray
 start_ray()
 print(get_authentication_mode() == AuthenticationMode.TOKEN)
 """
