@@ -7,7 +7,9 @@ from glosstune.spaces.lazy import import_later
 if TYPE_CHECKING:
     from glosstune.models.building import build_model
     from glosstune.models.freezing import freeze_until, progressive_stages, thaw, trainable_parameters
+    from glosstune.models.kinds import Architecture
     from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
+    from glosstune.models.recogniser import Recogniser
     from glosstune.models.student import MobileNetV3Student
     from glosstune.models.teacher import I3DTeacher
     from glosstune.models.verification import Check, verify_model
@@ -21,11 +23,13 @@ else:
 __all__ = [
     "FEATURE_WIDTH",
     "MODALITY_WIDTHS",
+    "Architecture",
     "Check",
     "I3DTeacher",
     "LoadEntry",
     "LoadReport",
     "MobileNetV3Student",
+    "Recogniser",
     "WeightsFile",
     "build_model",
     "freeze_until",

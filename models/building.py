@@ -1,13 +1,16 @@
 """Make a model by name, with weights that depend on the seed alone."""
 
+import hashlib
+import inspect
+from pathlib import Path
+from typing import Any
+
 import torch
+from torch import nn
 
-from glosstune.models.recogniser import Recogniser, likeliest
-from glosstune.models.student import MobileNetV3Student
-from glosstune.models.teacher import I3DTeacher
-from glosstune.spaces.errors import SettingError, shown
-
-KINDS: dict[str, type[I3DTeacher] | type[MobileNetV3Student]] = {"student": MobileNetV3Student, "teacher": I3DTeacher}
+from glosstune.models.kinds import KIND_KEY, KINDS, load_kind
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces.errors import SettingError
 
 
 def build_model(
@@ -20,17 +23,60 @@ def build_model(
     dropout: float = 0.1,
     seed: int = 0,
 ) -> Recogniser:
-    """A freshly initialised ``teacher`` or ``student``, on the CPU; the same seed gives the same weights.
+    """A freshly initialised model, on the CPU; the same seed gives the same weights.
 
     The global random state stays as it was.
 
+    Args:
+        kind: ``teacher``, ``student``, or ``package.module:Name`` of one's own, which is imported.
+
     Raises:
-        SettingError: the kind is unknown, or an argument is out of range.
+        SettingError: the kind is unknown, an argument is out of range, or a model of one's own lacks something.
     """
-    if kind not in KINDS:
-        rule = f"must be one of {', '.join(KINDS)}; got {shown(kind)}{likeliest(kind, KINDS)}"
-        raise SettingError(rule, key="model.kind")
+    make = load_kind(kind)
+    sizes: dict[str, Any] = {"width": width, "time_stride": time_stride, "norm": norm, "dropout": dropout}
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reset the generators of all accelerators as well.
         torch.default_generator.manual_seed(seed)
-        return KINDS[kind](vocabulary_size, width=width, time_stride=time_stride, norm=norm, dropout=dropout)
+        if kind not in KINDS:
+            return _own(kind, make, vocabulary_size, sizes)
+        model: Recogniser = make(vocabulary_size, **sizes)
+        return model
+
+
+def source_hash(model: nn.Module) -> str:
+    """Of the files that define the parts of a model of one's own; empty for ours, whose results are kept by format."""
+    classes = {type(module) for module in model.modules()}
+    own = {each for each in classes if each.__module__.partition(".")[0] not in ("glosstune", "torch")}
+    files = sorted({inspect.getfile(each) for each in own})
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest() if files else ""
+
+
+def _own(kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any]) -> Recogniser:
+    if not (isinstance(make, type) and issubclass(make, Recogniser)):
+        raise SettingError(f"{kind} is no subclass of glosstune.models.Recogniser; see docs/extending.md", key=KIND_KEY)
+    try:
+        inspect.signature(make).bind(vocabulary_size, **sizes)
+    except TypeError as error:
+        rule = f"{kind} does not take (vocabulary_size, *, {', '.join(sizes)}): {error}"
+        raise SettingError(rule, key=KIND_KEY) from None
+    try:
+        model = make(vocabulary_size, **sizes)
+    except SettingError:
+        raise
+    except Exception as error:  # somebody else's code
+        raise SettingError(f"{kind} cannot be made ({type(error).__name__}: {error})", key=KIND_KEY) from error
+    children, layers = tuple(name for name, _ in model.named_children()), model.layer_names
+    if children != layers:
+        rule = f"{kind}: its architecture names {', '.join(layers)}; its modules are {', '.join(children) or 'none'}"
+        raise SettingError(f"{rule}; make them the same, in the order data flows", key=KIND_KEY)
+    for name in model.architecture.body:
+        if not isinstance(getattr(model.get_submodule(name), "stride", None), int):
+            rule = f"{kind}: its layer {name} lacks a whole number stride: frames that it takes for each that it gives"
+            raise SettingError(rule, key=KIND_KEY)
+    strides, time_stride = set(model.strides(model.architecture.head[0])), sizes["time_stride"]
+    if strides != {time_stride}:
+        taken = " and ".join(map(str, sorted(strides)))
+        rule = f"{kind}: the strides of its layers make {taken}, and model.time_stride is {time_stride}"
+        raise SettingError(f"{rule}; make them the same", key=KIND_KEY)
+    return model

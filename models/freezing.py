@@ -1,13 +1,12 @@
 """Which layers of a network train: freeze up to a depth, or thaw stage by stage."""
 
 from collections.abc import Collection
+from itertools import chain
 
 from torch import nn
 
-from glosstune.models.recogniser import Recogniser, likeliest
-from glosstune.spaces.errors import SettingError, shown
-
-MAX_STAGES = 5
+from glosstune.models.recogniser import Recogniser
+from glosstune.spaces.errors import SettingError, likeliest, shown
 
 
 def freeze_until(model: nn.Module, layer: str, *, fresh: Collection[str] = ()) -> None:
@@ -27,12 +26,12 @@ def freeze_until(model: nn.Module, layer: str, *, fresh: Collection[str] = ()) -
 def progressive_stages(model: nn.Module, n: int) -> tuple[tuple[str, ...], ...]:
     """The layers that train in each of n stages of gradual unfreezing (Howard and Ruder 2018).
 
-    The first stage is the recurrent head alone (unless it is the only one), each further one adds layers
-    towards the input. All but the projections of the features train in the last stage; five stages free
-    those too.
+    The first stage is the head alone (unless it is the only one), each further one adds groups of layers
+    towards the input. All but the first group, the projections of the features, train in the last stage; as many
+    stages as groups free that too.
 
     Args:
-        n: number of stages, 1 to 5.
+        n: number of stages, 1 to the number of groups.
 
     Returns:
         For each stage the names of its layers in the order data flows.
@@ -40,21 +39,16 @@ def progressive_stages(model: nn.Module, n: int) -> tuple[tuple[str, ...], ...]:
     Raises:
         SettingError: n is out of range.
     """
-    if not 1 <= n <= MAX_STAGES:
-        raise SettingError(f"must be a number of stages from 1 to {MAX_STAGES}; got {shown(n)}", key="unfreeze_stages")
-    recogniser = _recogniser(model)
-    groups = recogniser.layer_groups
-    if n < MAX_STAGES:
+    groups = _recogniser(model).architecture.groups
+    if not 1 <= n <= len(groups):
+        raise SettingError(f"must be a number of stages from 1 to {len(groups)}; got {shown(n)}", key="unfreeze_stages")
+    if n < len(groups):
         # The head keeps a stage for itself: its classifier is random where all else is pretrained.
-        last = MAX_STAGES - 1
+        last = len(groups) - 1
         sizes = [1 + k * (last - 1) // (n - 1) for k in range(n)] if n > 1 else [last]
     else:
         sizes = list(range(1, n + 1))
-    stages = []
-    for size in sizes:
-        trained = {name for group in groups[:size] for name in group}
-        stages.append(tuple(name for name in recogniser.layer_names if name in trained))
-    return tuple(stages)
+    return tuple(tuple(chain.from_iterable(groups[-size:])) for size in sizes)
 
 
 def thaw(model: nn.Module, layers: Collection[str], *, fresh: Collection[str] = ()) -> None:
@@ -79,11 +73,12 @@ def thaw(model: nn.Module, layers: Collection[str], *, fresh: Collection[str] = 
 
 
 def first_trained(model: nn.Module) -> str:
-    """The first layer with a parameter that trains, ``lstm`` at the latest: what lies before it is frozen."""
-    recogniser = _recogniser(model)
-    names = recogniser.layer_names[:-2]
-    trains = (name for name in names if any(each.requires_grad for each in model.get_submodule(name).parameters()))
-    return next(trains, "lstm")
+    """The first layer with a parameter that trains, at the latest the head's: what lies before it is frozen."""
+    architecture = _recogniser(model).architecture
+    for name in architecture.body:
+        if any(each.requires_grad for each in model.get_submodule(name).parameters()):
+            return name
+    return architecture.head[0]
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -93,7 +88,7 @@ def trainable_parameters(model: nn.Module) -> int:
 
 def _recogniser(model: nn.Module) -> Recogniser:
     if not isinstance(model, Recogniser):
-        raise TypeError(f"{type(model).__name__} is no model of glosstune.models: its layers have no order")
+        raise TypeError(f"{type(model).__name__} is no glosstune.models.Recogniser: its layers have no order")
     return model
 
 

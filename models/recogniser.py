@@ -1,17 +1,16 @@
-"""What teacher and student share: checked arguments, the recurrent head, and frozen layers that stay in eval mode."""
+"""What all networks share: checked arguments, the recurrent head, and frozen layers that stay in eval mode."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glosstune.models.kinds import Architecture
 from glosstune.models.masking import NORMS, Frames, strided_lengths
 from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
 from glosstune.models.temporal import bidirectional
-from glosstune.spaces.errors import CorpusError, SettingError, shown
+from glosstune.spaces.errors import CorpusError, SettingError, likeliest, shown
 
 TIME_STRIDES = (1, 2, 4, 8, 16)
 MAX_WIDTH = 4.0
@@ -21,19 +20,17 @@ State = tuple[Tensor, ...]
 
 
 class Recogniser(nn.Module):
-    """A CTC recogniser whose ``layer_names`` are its top-level modules in the order data flows through them.
+    """A CTC recogniser whose top-level modules are the layers of its ``architecture``, in the order data flows.
 
-    All but the last two map activations (batch, time, channel) and Frames to activations and have a
-    ``stride``; the last two are ``lstm`` and ``classifier``. What the ``shortcuts`` among them give bypasses the
-    layers behind them and is added to what the LSTM reads.
+    All before the head map activations (batch, time, channel) and Frames to activations, zero in padded frames, and
+    have a ``stride``: of ceil(time / stride) frames each. The head is what ``read_out`` makes of it; ours is an LSTM
+    and a classifier.
 
     Raises:
         SettingError: an argument is out of range.
     """
 
-    layer_names: ClassVar[tuple[str, ...]]
-    layer_groups: ClassVar[tuple[tuple[str, ...], ...]]
-    shortcuts: ClassVar[tuple[str, ...]] = ()
+    architecture: ClassVar[Architecture]
     lstm: nn.LSTM
     classifier: nn.Linear
 
@@ -56,8 +53,13 @@ class Recogniser(nn.Module):
         self.time_stride = time_stride
         self.dropout = dropout
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers in the order data flows."""
+        return self.architecture.layers
+
     def add_head(self, inputs: int, hidden: int, vocabulary_size: int) -> None:
-        """Add the last two layers; called last, so that state dicts are in the order data flows."""
+        """Add ``lstm`` and ``classifier``; called last, so that state dicts are in the order data flows."""
         self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
         self.classifier = nn.Linear(2 * hidden, vocabulary_size)
 
@@ -80,22 +82,22 @@ class Recogniser(nn.Module):
         return log_probs, strided
 
     def forward_from(self, layer: str, state: State, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same from what enters a layer, and with what the LSTM reads, (batch, time', channel), in the middle.
+        """The same from what enters a layer, and with what the head reads, (batch, time', channel), in the middle.
 
         Args:
-            layer: one of those up to ``lstm``.
+            layer: one of those up to the first of the head.
             state: see ``forward_until``.
             lengths: int64 (batch,), on the CPU: input frames of each utterance.
         """
-        state, frames = self._chain(layer, "lstm", state, self._frames(layer, state, lengths))
+        state, frames = self._chain(layer, self.architecture.head[0], state, self._frames(layer, state, lengths))
         x = _added(state)
-        return self._read_out(x, frames), x, frames.lengths
+        return self.read_out(x, frames), x, frames.lengths
 
     def forward_until(self, layer: str, start: str, state: State, lengths: Tensor) -> State:
         """What enters a layer, each (batch, time / stride, channel), from what enters an earlier one.
 
         Args:
-            layer: one of those up to ``lstm``; see ``strides``.
+            layer: one of those up to the first of the head; see ``strides``.
             state: what enters ``start``; for the first layer the features (batch, time, 6516) alone.
             lengths: int64 (batch,), on the CPU: input frames of each utterance.
         """
@@ -106,15 +108,15 @@ class Recogniser(nn.Module):
         stride, beside = 1, []
         for name in self.layer_names[: self.layer_names.index(layer)]:
             own = cast(int, self.get_submodule(name).stride)
-            if name in self.shortcuts:
+            if name in self.architecture.shortcuts:
                 beside.append(stride * own)
             else:
                 stride *= own
         return stride, *beside
 
     def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
-        """What the LSTM reads, (batch, time', channel), and its frames."""
-        state, frames = self._chain(self.layer_names[0], "lstm", (features,), frames)
+        """What the head reads, (batch, time', channel), and its frames."""
+        state, frames = self._chain(self.layer_names[0], self.architecture.head[0], (features,), frames)
         return _added(state), frames
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -131,6 +133,15 @@ class Recogniser(nn.Module):
                     module.eval()
         return self
 
+    def read_out(self, x: Tensor, frames: Frames) -> Tensor:
+        """Log-probabilities, float32 (time', batch, gloss), from what the head reads (batch, time', channel)."""
+        # Dropout belongs to the layer that reads its result and is off where that layer is frozen.
+        x = F.dropout(x, self.dropout, self.lstm.training)
+        x = bidirectional(self.lstm, x, frames)
+        x = F.dropout(x, self.dropout, self.classifier.training)
+        scores: Tensor = self.classifier(x)
+        return scores.float().log_softmax(-1).transpose(0, 1)
+
     def _frames(self, layer: str, state: State, lengths: Tensor) -> Frames:
         return Frames.of(strided_lengths(lengths, self.strides(layer)[0]), state[0].shape[1], state[0].device)
 
@@ -140,19 +151,11 @@ class Recogniser(nn.Module):
         for name in names[names.index(start) : names.index(stop)]:
             layer = self.get_submodule(name)
             y = layer(state[0], frames)
-            if name in self.shortcuts:
+            if name in self.architecture.shortcuts:
                 state = (*state, y)
             else:
                 state, frames = (y, *state[1:]), frames.strided(cast(int, layer.stride))
         return state, frames
-
-    def _read_out(self, x: Tensor, frames: Frames) -> Tensor:
-        # Dropout belongs to the layer that reads its result and is off where that layer is frozen.
-        x = F.dropout(x, self.dropout, self.lstm.training)
-        x = bidirectional(self.lstm, x, frames)
-        x = F.dropout(x, self.dropout, self.classifier.training)
-        scores: Tensor = self.classifier(x)
-        return scores.float().log_softmax(-1).transpose(0, 1)
 
 
 def _added(state: State) -> Tensor:
@@ -165,12 +168,6 @@ def _added(state: State) -> Tensor:
 def scaled(channels: float, width: float) -> int:
     """Channels times the width multiplier, as a multiple of 8 that divides into heads and groups."""
     return max(8, round(channels * width / 8) * 8)
-
-
-def likeliest(value: object, valid: Iterable[str]) -> str:
-    """A clause that asks for the valid spelling closest to a wrong one; empty where nothing is close."""
-    close = get_close_matches(str(value), list(valid), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _check(features: Tensor, lengths: Tensor) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glosstune.models.layers import STUDENT_GROUPS, STUDENT_LAYERS
+from glosstune.models.kinds import STUDENT
 from glosstune.models.masking import Frames
 from glosstune.models.modalities import ModalityProjections
 from glosstune.models.recogniser import Recogniser, scaled
@@ -68,9 +68,7 @@ class MobileNetV3Student(Recogniser):
         SettingError: an argument is out of range.
     """
 
-    layer_names = STUDENT_LAYERS
-    layer_groups = STUDENT_GROUPS
-    shortcuts = ("shortcut",)
+    architecture = STUDENT
 
     def __init__(
         self,

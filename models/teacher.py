@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glosstune.models.layers import TEACHER_GROUPS, TEACHER_LAYERS
+from glosstune.models.kinds import TEACHER
 from glosstune.models.masking import Frames
 from glosstune.models.modalities import ModalityProjections
 from glosstune.models.recogniser import Recogniser, scaled
@@ -109,8 +109,7 @@ class I3DTeacher(Recogniser):
         SettingError: an argument is out of range.
     """
 
-    layer_names = TEACHER_LAYERS
-    layer_groups = TEACHER_GROUPS
+    architecture = TEACHER
 
     def __init__(
         self,

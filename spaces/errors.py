@@ -57,6 +57,12 @@ def unknown_key(name: object, known: Iterable[str]) -> str:
     return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known keys: {', '.join(names)}"
 
 
+def likeliest(value: object, valid: Iterable[str]) -> str:
+    """A clause that asks for the valid spelling closest to a wrong one; empty where nothing is close."""
+    close = get_close_matches(str(value), list(valid), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def shown(value: object) -> str:
     """A value as a message shows it: spelled as in YAML where that is short, and never longer than a line."""
     if value is None or isinstance(value, bool):

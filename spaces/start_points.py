@@ -10,17 +10,17 @@ from glosstune.spaces.strategies import STRATEGIES, Strategy
 _OPEN: Mapping[str, Scalar] = {"dropout": 0.1, "warmup_epochs": 2}
 
 
-def strategy_points(space: Space, model_kind: str) -> list[dict[str, Scalar]]:
+def strategy_points(space: Space, depths: Mapping[str, str]) -> list[dict[str, Scalar]]:
     """A configuration of the space for each strategy that it offers.
 
     A value of the strategy that the space does not offer gives way to the nearest one that it does; what
     neither the strategy nor this module names is the middle of its range, or the first choice.
 
     Args:
-        model_kind: ``teacher`` or ``student``, whose layers the depths are.
+        depths: the layer that each of ``strategies.DEPTHS`` means in the model (see ``models.Architecture``).
     """
     offered = [option for definition in space.get("strategy", ()) for option in listed(definition)]
-    return [_point(space, STRATEGIES[str(option)], model_kind) for option in dict.fromkeys(offered)]
+    return [_point(space, STRATEGIES[str(option)], depths) for option in dict.fromkeys(offered)]
 
 
 def labelled(space: Space, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -35,11 +35,11 @@ def labelled(space: Space, configuration: Mapping[str, Scalar]) -> dict[str, Sca
     return values
 
 
-def _point(space: Space, strategy: Strategy, model_kind: str) -> dict[str, Scalar]:
+def _point(space: Space, strategy: Strategy, depths: Mapping[str, str]) -> dict[str, Scalar]:
     wanted = {
         **_OPEN,
         "strategy": strategy.name,
-        "freeze_until": (strategy.freeze_until or {}).get(model_kind),
+        "freeze_until": None if strategy.freeze_until is None else depths[strategy.freeze_until],
         "unfreeze_stages": strategy.unfreeze_stages,
         "learning_rate": strategy.learning_rate,
         "batch_size": strategy.batch_size,

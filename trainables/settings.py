@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from glosstune.models.kinds import check_kind
 from glosstune.spaces import STRATEGIES
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
@@ -57,10 +58,13 @@ class Gains(Section):
     position: Gain = 1.0
 
 
-class ModelSettings(Section):
-    """Which network is trained, and how large."""
+Kind = Annotated[str, AfterValidator(check_kind)]
 
-    kind: Literal["teacher", "student"] = "student"
+
+class ModelSettings(Section):
+    """Which network is trained, and how large; ``kind`` is one of ours or ``package.module:Name`` of one's own."""
+
+    kind: Kind = "student"
     width: PositiveFloat = Field(default=1.0, le=4.0)
     time_stride: Literal[1, 2, 4, 8, 16] = 4
     norm: Literal["group", "batch"] = "group"
@@ -163,7 +167,7 @@ class TunedSettings(Section):
 
     strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = "baseline"
     freeze_until: str | None = None
-    unfreeze_stages: int | None = Field(default=None, ge=1, le=5)
+    unfreeze_stages: int | None = Field(default=None, ge=1)
     learning_rate: float | None = Field(default=None, gt=0.0, le=1e3)
     warmup_epochs: int = Field(default=0, ge=0)
     dropout: Unit = 0.1
@@ -173,8 +177,9 @@ class TrialSettings(Section):
     """Everything that one trial needs to know.
 
     ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
-    trial is distilled from. With ``activation_cache`` what frozen layers give is computed once for all trials of a
-    node and kept in at most ``activation_cache_gb`` GiB.
+    trial is distilled from, ``teacher_kind`` the model of one's own that it may be beside ``model.kind``: code that
+    reading the file runs. With ``activation_cache`` what frozen layers give is computed once for all trials of a node
+    and kept in at most ``activation_cache_gb`` GiB.
     """
 
     model: ModelSettings = ModelSettings()
@@ -184,6 +189,7 @@ class TrialSettings(Section):
     pretrained: Path | None = None
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Path | None = None
+    teacher_kind: Kind | None = None
     distillation: DistillationSettings = DistillationSettings()
     tuned: TunedSettings = TunedSettings()
     activation_cache: bool = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
+from glosstune.models.kinds import KINDS
 
 BLOCKS = ("3b", "3c", "4b", "4c", "4d", "4e", "4f", "5b", "5c")
 BRANCHES = ("branch1", "branch2_reduce", "branch2", "branch3_reduce", "branch3", "branch4.1")
@@ -62,11 +62,17 @@ def translate(tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor], *, orde
 
 
 def kind_of(names: Mapping[str, Tensor]) -> str:
-    """``teacher`` or ``student`` where top-level names tell, else empty; I3D's are a teacher's."""
+    """The one of our kinds whose own top-level names these are, else empty; I3D's are a teacher's."""
     layers = {name.partition(".")[0] for name in names}
-    teacher = layers & (set(TEACHER_LAYERS) - set(STUDENT_LAYERS)) or any(_hits(names, naming) for naming in NAMINGS)
-    student = layers & (set(STUDENT_LAYERS) - set(TEACHER_LAYERS))
-    return "" if bool(teacher) == bool(student) else "teacher" if teacher else "student"
+    found = {kind for kind in KINDS if layers & layers_of_none_but(kind)}
+    found |= {"teacher"} if any(_hits(names, naming) for naming in NAMINGS) else set()
+    return found.pop() if len(found) == 1 else ""
+
+
+def layers_of_none_but(kind: str) -> set[str]:
+    """The layers by which one of our kinds is known."""
+    others = (architecture.layers for other, (architecture, _) in KINDS.items() if other != kind)
+    return set(KINDS[kind].architecture.layers).difference(*others)
 
 
 def _hits(tensors: Mapping[str, Tensor], naming: Naming) -> int:

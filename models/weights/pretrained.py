@@ -6,15 +6,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from glosstune.models.kinds import KINDS
 from glosstune.models.masking import MaskedBatchNorm
-from glosstune.models.recogniser import Recogniser, likeliest
+from glosstune.models.recogniser import Recogniser
 from glosstune.models.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.models.weights.load_plan import LoadPlan, units
 from glosstune.models.weights.load_report import LoadEntry, LoadReport
-from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, translate
+from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, layers_of_none_but, translate
 from glosstune.models.weights.weights_file import WeightsFile, read_weights
-from glosstune.spaces.errors import CheckpointError, SettingError, shown
+from glosstune.spaces.errors import CheckpointError, SettingError, likeliest, shown
 
 
 def load_pretrained(
@@ -24,7 +25,7 @@ def load_pretrained(
     *,
     vocabulary: Sequence[str] | None = None,
 ) -> LoadReport:
-    """Load what fits of a file into a teacher or student, in place.
+    """Load what fits of a file into a model, in place.
 
     A convolution, its bias and its normalisation are taken together or not at all, and so are the tensors of any
     other module. Nothing of the model is changed when an error is raised.
@@ -41,19 +42,21 @@ def load_pretrained(
             has no running statistics for a model with batch normalisation.
     """
     if not isinstance(model, Recogniser):
-        raise TypeError(f"{type(model).__name__} is no model of glosstune.models: its layers have no names to load by")
+        raise TypeError(f"{type(model).__name__} is no glosstune.models.Recogniser: its layers have no names")
     if adapt not in ADAPTATIONS:
         rule = f"must be one of {', '.join(ADAPTATIONS)}; got {shown(adapt)}{likeliest(adapt, ADAPTATIONS)}"
         raise SettingError(rule, key="pretraining.adapt")
     path = Path(path)
     file = read_weights(path)
     state = model.state_dict()
-    translation = _recognised(path, file, state)
+    translation = _recognised(path, file, model)
     plan = LoadPlan(state, translation.found, adapt)
     modules = list(units(model))
+    classifier = f"{model.layer_names[-1]}."
+    other_classes = _other_classes(plan, f"{classifier}weight", file, vocabulary)
     for names, unit in modules:
-        if unit is model.classifier and (reason := _other_classes(plan, file, vocabulary)):
-            plan.skip(names, reason)
+        if other_classes and names[0].startswith(classifier):
+            plan.skip(names, other_classes)
         elif isinstance(unit, ConvNorm):
             plan.take_convolution(names)
         else:
@@ -70,9 +73,12 @@ def load_pretrained(
     return _report(path, model, file, translation, plan)
 
 
-def _recognised(path: Path, file: WeightsFile, state: Mapping[str, Tensor]) -> Translation:
-    theirs, ours = kind_of(file.tensors), kind_of(state)
-    if theirs and theirs != ours:
+def _recognised(path: Path, file: WeightsFile, model: Recogniser) -> Translation:
+    theirs, state = kind_of(file.tensors), model.state_dict()
+    # A network of one's own may have some of our layers, and then takes our weights for them.
+    if theirs and not layers_of_none_but(theirs) & set(model.layer_names):
+        own = (kind for kind, known in KINDS.items() if known.architecture == model.architecture)
+        ours = next(own, type(model).__qualname__)
         raise CheckpointError(
             f"{path}: holds weights for a {theirs}, and the model is a {ours}: set model.kind={theirs}, or choose "
             f"weights for a {ours}"
@@ -93,11 +99,11 @@ def _few(tensors: Mapping[str, Tensor], n: int = 3) -> str:
     return ", ".join(map(repr, names[:: max(1, len(names) // n)][:n]))
 
 
-def _other_classes(plan: LoadPlan, file: WeightsFile, vocabulary: Sequence[str] | None) -> str:
-    """Why the file's classifier means other glosses; empty where nothing says so."""
-    if "classifier.weight" not in plan.found:
+def _other_classes(plan: LoadPlan, weight: str, file: WeightsFile, vocabulary: Sequence[str] | None) -> str:
+    """Why the file's classifier, of that weight, means other glosses; empty where nothing says so."""
+    if weight not in plan.found or weight not in plan.state:
         return ""
-    theirs, ours = plan.found["classifier.weight"].tensor, plan.state["classifier.weight"]
+    theirs, ours = plan.found[weight].tensor, plan.state[weight]
     if theirs.dim() != 2 or len(theirs) != len(ours):
         return f"{len(theirs) if theirs.dim() else 0} classes in the file, {len(ours)} here"
     recorded = file.recorded.get("vocabulary")

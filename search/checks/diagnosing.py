@@ -105,17 +105,18 @@ def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
         return [Finding(cause, 0.9, told, mend)]
     taken, missing = _arrived(settings)
     if taken < missing:
-        told = f"{settings.pretrained.name} fills {taken} of the {taken + missing} tensors before the LSTM"
+        told = f"{settings.pretrained.name} fills {taken} of the {taken + missing} tensors before the head"
         return [Finding(cause, 0.9, told, f"{mend}, or weights whose names and shapes fit")]
     return []
 
 
 def _arrived(settings: TrialSettings) -> tuple[int, int]:
-    """Tensors before the LSTM that the pretrained weights fill, and those that they do not."""
+    """Tensors before the head that the pretrained weights fill, and those that they do not."""
     assert settings.pretrained is not None
     model = build_model(vocabulary_size=2, **settings.model.model_dump())
     report = load_pretrained(model, settings.pretrained, settings.pretraining.adapt)
-    body = [name for name, _ in model.named_parameters() if not name.startswith(("lstm.", "classifier."))]
+    head = tuple(f"{layer}." for layer in model.architecture.head)
+    body = [name for name, _ in model.named_parameters() if not name.startswith(head)]
     missing = sum(name in report.fresh for name in body)
     return len(body) - missing, missing
 

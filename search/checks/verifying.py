@@ -1,35 +1,45 @@
 """Find the network that is to be verified: glosstune's own, a trained one in a file, or somebody else's."""
 
-import importlib
 import inspect
-import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from torch import nn
 
 from glosstune.models import FEATURE_WIDTH, Check, build_model, verify_model
-from glosstune.models.building import KINDS
+from glosstune.models.kinds import KINDS
 from glosstune.spaces.errors import CheckpointError, SettingError
+from glosstune.spaces.parts import is_own, load_part
 from glosstune.trainables import TrainedRecogniser, export_checkpoint, load_recogniser
 
 
 def verify_target(
-    target: str, vocabulary_size: int, *, width: float = 1.0, time_stride: int = 4, norm: str = "group"
+    target: str,
+    vocabulary_size: int,
+    *,
+    width: float = 1.0,
+    time_stride: int = 4,
+    norm: str = "group",
+    kinds: Collection[str] = (),
 ) -> tuple[Check, ...]:
-    """Check ``teacher`` or ``student``, or the recogniser in an exported file or a trial's checkpoint.
+    """Check a kind of model, or the recogniser in an exported file or a trial's checkpoint.
+
+    Args:
+        kinds: models of one's own that a file may be of (see ``load_recogniser``).
 
     Raises:
         SettingError: neither a kind of model nor a file, or a size that a model cannot have.
         CheckpointError: the file cannot be read as a recogniser.
     """
-    if target in KINDS:
+    path = Path(target).expanduser()
+    if target in KINDS or (is_own(target) and not path.exists()):
         model = build_model(target, vocabulary_size, width=width, time_stride=time_stride, norm=norm)
         return verify_model(model, vocabulary_size)
-    path = Path(target).expanduser()
     if not path.is_file():
-        raise SettingError(f"{target}: neither {' nor '.join(KINDS)}, and no such file", key="TARGET")
-    recogniser = _read(path)
+        rule = f"{target}: neither {' nor '.join(KINDS)} nor package.module:Name, and no such file"
+        raise SettingError(rule, key="TARGET")
+    recogniser = _read(path, kinds)
     return verify_model(recogniser.model, len(recogniser.vocabulary))
 
 
@@ -43,17 +53,8 @@ def verify_foreign(factory: str, vocabulary_size: int, width: int = FEATURE_WIDT
     Raises:
         SettingError: there is no such thing, it fails, or makes no torch module.
     """
-    module, colon, name = factory.partition(":")
     key = "--model"
-    if not colon or not module or not name:
-        raise SettingError(f"must be package.module:factory; got {factory!r}", key=key)
-    sys.path.insert(0, str(Path.cwd()))  # where the user's own code lies
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except Exception as error:  # importing runs somebody else's code
-        raise SettingError(f"{factory} cannot be imported ({type(error).__name__}: {error})", key=key) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
+    make = load_part(factory, key)
     try:
         needed = [p for p in inspect.signature(make).parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
         model = make(vocabulary_size) if needed else make()
@@ -64,12 +65,12 @@ def verify_foreign(factory: str, vocabulary_size: int, width: int = FEATURE_WIDT
     return verify_model(model, vocabulary_size, width=width)
 
 
-def _read(path: Path) -> TrainedRecogniser:
+def _read(path: Path, kinds: Collection[str]) -> TrainedRecogniser:
     if path.suffix == ".safetensors":
-        return load_recogniser(path)
+        return load_recogniser(path, kinds)
     if path.suffix != ".pt":
         raise CheckpointError(f"{path}: expected an exported .safetensors file or a trial's .pt checkpoint")
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "recogniser.safetensors"
         export_checkpoint(path, exported, {})
-        return load_recogniser(exported)
+        return load_recogniser(exported, kinds)

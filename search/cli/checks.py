@@ -8,10 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from glosstune.models.kinds import KINDS
 from glosstune.search.cli.arguments import split_arguments
 from glosstune.spaces.errors import SettingError
 
-Kind = Literal["teacher", "student"]
+_KIND = f"{', '.join(KINDS)}, or package.module:Name of your own"
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", metavar="MODULE:NAME", help="Model of your own that a file may be of: its code runs."),
+]
 Preset = Literal["default", "A", "B", "C"]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of a sweep file, such as corpus.root.")
@@ -20,7 +25,7 @@ Overrides = Annotated[
 
 def verify(
     target: Annotated[
-        str | None, typer.Argument(help="teacher, student, an exported .safetensors file or a trial's .pt checkpoint.")
+        str | None, typer.Argument(help=f"{_KIND}; an exported .safetensors file or a trial's .pt checkpoint.")
     ] = None,
     *,
     model: Annotated[
@@ -28,9 +33,10 @@ def verify(
     ] = None,
     vocabulary: Annotated[int, typer.Option(min=2, help="Glosses and the blank.")] = 1232,
     features: Annotated[int, typer.Option(min=1, help="Values a frame that --model reads.")] = 6516,
-    width: Annotated[float, typer.Option(help="model.width of teacher or student.")] = 1.0,
-    time_stride: Annotated[int, typer.Option(help="model.time_stride of teacher or student.")] = 4,
-    norm: Annotated[Literal["group", "batch"], typer.Option(help="model.norm of teacher or student.")] = "group",
+    width: Annotated[float, typer.Option(help="model.width of a kind.")] = 1.0,
+    time_stride: Annotated[int, typer.Option(help="model.time_stride of a kind.")] = 4,
+    norm: Annotated[Literal["group", "batch"], typer.Option(help="model.norm of a kind.")] = "group",
+    kinds: Kinds = None,
 ) -> None:
     """Check that a model is what CTC needs: a line a check, exit status 1 if one fails.
 
@@ -39,11 +45,13 @@ def verify(
     from glosstune.search.checks.verifying import verify_foreign, verify_target
 
     if (target is None) == (model is None):
-        raise SettingError("verify: name teacher, student or a file, or somebody else's model with --model")
+        raise SettingError("verify: name a kind of model or a file, or somebody else's model with --model")
     if model is not None:
         checks = verify_foreign(model, vocabulary, features)
     else:
-        checks = verify_target(str(target), vocabulary, width=width, time_stride=time_stride, norm=norm)
+        checks = verify_target(
+            str(target), vocabulary, width=width, time_stride=time_stride, norm=norm, kinds=kinds or []
+        )
     for check in checks:
         typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
     if not all(check.passed for check in checks):
@@ -51,7 +59,7 @@ def verify(
 
 
 def overfit(
-    kind: Annotated[Kind, typer.Argument(help="Which model.")],
+    kind: Annotated[str, typer.Argument(help=f"Which model: {_KIND}.")],
     overrides: Overrides = None,
     *,
     samples: Annotated[int | None, typer.Option(min=1, help="How many utterances; default 5, 3 in C.")] = None,
@@ -78,7 +86,8 @@ def overfit(
     changed = {"samples": samples, "epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     asked = {name: value for name, value in changed.items() if value is not None}
     settings = type(PRESETS[preset]).model_validate(PRESETS[preset].model_dump() | asked)
-    folder = (out or Path(f"overfit-{kind}-{datetime.now():%Y-%m-%d-%H%M%S}")).expanduser().absolute()
+    name = f"overfit-{kind.rpartition(':')[2]}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    folder = (out or Path(name)).expanduser().absolute()
     result = run_overfit(load_named(kind, overrides or []), settings, folder, Console(stderr=True))
     typer.echo(describe_overfit(result))
     typer.echo(f"{folder}: overfit.png, overfit.csv, overfit.json")
@@ -166,6 +175,7 @@ def compare_models(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds to time, after one to warm up.")] = 5,
+    kinds: Kinds = None,
 ) -> None:
     """Set exported models side by side: parameters, bytes, errors on dev and speed on this device.
 
@@ -178,7 +188,7 @@ def compare_models(
     overrides = [argument for argument in arguments if "=" in argument]
     if len(paths) < 2:
         raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}")
-    candidates = [Candidate.read(path) for path in paths]
+    candidates = [Candidate.read(path, kinds or []) for path in paths]
     corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides)
     comparison = compare_models(candidates, corpus, rounds=rounds, say=lambda line: typer.echo(line, err=True))
     if as_json:

@@ -9,6 +9,7 @@ from pydantic import (
     ValidationError,
 )
 
+from glosstune.models.kinds import KINDS
 from glosstune.search.config.errors import Sources, problems, validated
 from glosstune.search.config.sections import AUTO, DEFAULT_SPACE
 from glosstune.search.config.sweep import Sweep
@@ -62,8 +63,12 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
 
 
 def load_named(kind: str, overrides: Sequence[str]) -> Sweep:
-    """The packaged sweep of a kind of model, for a corpus of the user's own where an override names one."""
-    return load_sweep(f"{kind}-phoenix" if _own_corpus(overrides) else kind, overrides)
+    """The packaged sweep of a kind of model, for a corpus of the user's own where an override names one.
+
+    A model of one's own, ``package.module:Name``, takes the place of the student.
+    """
+    name, changes = (kind, []) if kind in KINDS else ("student", [f"model.kind={kind}"])
+    return load_sweep(f"{name}-phoenix" if _own_corpus(overrides) else name, [*changes, *overrides])
 
 
 def packaged_sweeps() -> list[str]:

@@ -4,11 +4,12 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
+from glosstune.models.kinds import architecture_of
 from glosstune.search.config.errors import locate, nested, problems, validated
 from glosstune.search.config.sections import Sections
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
+from glosstune.spaces.parts import is_own
 from glosstune.spaces.strategies import STRATEGIES, Strategy
 from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
 from glosstune.trainables.settings import (
@@ -89,12 +90,26 @@ def _check_augment(sweep: Sections) -> None:
                 raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
 
 
-def _check_freezing(sweep: Sections) -> None:
-    layers = TEACHER_LAYERS if sweep.model.kind == "teacher" else STUDENT_LAYERS
+def check_depths(sweep: Sections) -> None:
+    """Require that the model has every layer and as many stages as the space names; errors as ``check_sweep``.
+
+    A model of one's own is imported for it.
+    """
+    architecture, kind = architecture_of(sweep.model.kind), sweep.model.kind
     for depth in _values(sweep, "freeze_until"):
-        if depth is not None and depth not in layers:
-            rule = f"must be a layer of the {sweep.model.kind}: {', '.join(layers)}; got {shown(depth)}"
+        if depth is not None and depth not in architecture.layers:
+            rule = f"must be a layer of the {kind}: {', '.join(architecture.layers)}; got {shown(depth)}"
             raise SettingError(rule, key="space.freeze_until")
+    most = len(architecture.groups)
+    for stages in _values(sweep, "unfreeze_stages"):
+        if isinstance(stages, int) and stages > most:
+            rule = f"must be at most {most}, as many groups of layers has the {kind}; got {stages}"
+            raise SettingError(rule, key="space.unfreeze_stages")
+
+
+def _check_freezing(sweep: Sections) -> None:
+    if not is_own(sweep.model.kind):  # what only reads a sweep, maybe somebody's, runs no code that it names
+        check_depths(sweep)
     strategies = [STRATEGIES[str(value)] for value in _values(sweep, "strategy")] or [STRATEGIES["baseline"]]
     for name in ("freeze_until", "unfreeze_stages"):
         _require_readers(sweep, name, strategies)
@@ -148,6 +163,8 @@ def _check_teacher(sweep: Sections) -> None:
         read = [f"space.{name}" for name in sweep.space if name in DistillationSettings.model_fields]
         if sweep.distillation != DistillationSettings():
             read.append("distillation")
+        if sweep.teacher_kind is not None:
+            read.append("teacher_kind")
         if read:
             rule = f"must name the exported recogniser to learn from, because {read[0]} is given; got null"
             raise SettingError(f"{rule}; give teacher=FILE, which glosstune export writes", key="teacher")

@@ -22,6 +22,7 @@ from glosstune.trainables.settings import (
     CorpusSettings,
     DistillationSettings,
     FreezingSettings,
+    Kind,
     ModelSettings,
     PretrainingSettings,
     Section,
@@ -81,6 +82,7 @@ class Sections(Section):
     pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = None
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    teacher_kind: Kind | None = None
     distillation: DistillationSettings = DistillationSettings()
     activation_cache: bool = True
     activation_cache_gb: PositiveFloat = 20.0

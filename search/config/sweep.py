@@ -7,6 +7,7 @@ from pydantic import (
     model_validator,
 )
 
+from glosstune.models.kinds import architecture_of
 from glosstune.search.config.errors import validated
 from glosstune.search.config.rules import check_sweep
 from glosstune.search.config.sections import AUTO, Sections
@@ -19,14 +20,15 @@ from glosstune.trainables.settings import (
 )
 
 _OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining", "teacher", "distillation"}
-_OF_A_TRIAL |= {"activation_cache", "activation_cache_gb"}
+_OF_A_TRIAL |= {"teacher_kind", "activation_cache", "activation_cache_gb"}
 
 
 class Sweep(Sections):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
     ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
-    an exported recogniser that every trial is distilled from. ``storage`` is where its folder is made, a path or
+    an exported recogniser that every trial is distilled from, ``teacher_kind`` the model of one's own that it may be.
+    ``storage`` is where its folder is made, a path or
     ``s3://bucket/prefix``. ``tracking`` names a tool that shows every trial as it
     runs (see ``search.tracking.trackers``).
 
@@ -71,7 +73,9 @@ class Sweep(Sections):
     def start_points(self) -> list[dict[str, Scalar]]:
         """Configurations of the space to try first."""
         points = self.search.start_points
-        return strategy_points(self.space, self.model.kind) if points == "strategies" else [dict(p) for p in points]
+        if points != "strategies":
+            return [dict(point) for point in points]
+        return strategy_points(self.space, architecture_of(self.model.kind).depths)
 
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default explicit, of which load_sweep makes an equal sweep."""

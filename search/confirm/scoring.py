@@ -57,7 +57,7 @@ def _scored(place: str, name: str, part: Sweep, plan: Confirmation) -> Iterator[
             raise FolderError(f"{results.place}: trial {trial['trial']} has no best.pt")
         configuration = results.configuration(trial["trial"])
         repeated = plan.number(configuration)
-        session = TrainingSession.of_checkpoint(fetch_file(trial["best_checkpoint"]), corpus)
+        session = TrainingSession.of_checkpoint(fetch_file(trial["best_checkpoint"]), corpus, [part.model.kind])
         for decoder, beam in decoders.items():
             for split in SPLITS[1:]:
                 for row in session.score(split, beam).to_dict("records"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.config.errors import Say
+from glosstune.search.config.rules import check_depths
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.weights import tell_start, with_weights
@@ -56,10 +57,11 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     ask_for_tokens(say, cluster)
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
+    check_depths(sweep)  # and so the model, where it is one's own
     if sweep.pretrained not in (None, AUTO):
         read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
     if sweep.teacher is not None:
-        load_recogniser(sweep.teacher)
+        load_recogniser(sweep.teacher, {sweep.model.kind, sweep.teacher_kind})
     check_tracking(sweep)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
@@ -70,7 +72,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
     if sweep.teacher is not None:
-        open_teacher(TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher), corpus)  # refuses what does not fit
+        open_teacher(_of_teacher(sweep), corpus)  # refuses what does not fit
     weights = None
     if sweep.pretrained != AUTO:
         weights = tell_start(sweep, corpus, say)
@@ -109,11 +111,16 @@ def _tell_teacher(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any
     """Have the teacher's posteriors ready for all trials, and say what it is worth; what a manifest keeps of it."""
     if sweep.teacher is None:
         return None
-    found = teacher_posteriors(TrialSettings(corpus=sweep.corpus, teacher=sweep.teacher), corpus, say)
+    found = teacher_posteriors(_of_teacher(sweep), corpus, say)
     say(f"teacher: WER {found.wer:.1%} on dev; {found.size_mb:.0f} MB of posteriors in {found.folder}")
     if sweep.model.time_stride != found.time_stride:
         say(f"teacher: its time stride {found.time_stride} is aligned to model.time_stride {sweep.model.time_stride}")
     return {"file": str(sweep.teacher), "sha256": found.sha256, "wer": found.wer, "time_stride": found.time_stride}
+
+
+def _of_teacher(sweep: Sweep) -> TrialSettings:
+    """What the settings of all trials say of the teacher."""
+    return TrialSettings(model=sweep.model, corpus=sweep.corpus, teacher=sweep.teacher, teacher_kind=sweep.teacher_kind)
 
 
 def _check_feasible(corpus: PackedCorpus, stride: int, say: Say) -> None:

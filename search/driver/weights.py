@@ -141,4 +141,4 @@ def _describe(model: Recogniser, plan: Mapping[str, Scalar], settings: TrialSett
 
 def _random_before_head(model: Recogniser, fresh: frozenset[str]) -> list[str]:
     layers = {name.partition(".")[0] for name in fresh}
-    return [name for name in model.layer_names[:-2] if name in layers]
+    return [name for name in model.architecture.body if name in layers]

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
+from glosstune.models.kinds import architecture_of
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import Choice, Float, Int
 
-# GB that PyTorch had allocated at its peak in a training epoch on an H100, width 1, 16 utterances of 200 frames.
-_PEAK_GB = {"teacher": 0.5, "student": 0.3}
-_MEASURED_FRAMES = 16 * 200
+_MEASURED_FRAMES = 16 * 200  # that a model's peak_gb is of
 # CUDA's own, of every process, and what lies between two peaks in fragments.
 _CONTEXT_GB, _RESERVE = 0.6, 1.5
 # More of them than four take turns anyway: at four a GPU is busy, and every one wants a CPU core.
@@ -22,7 +21,7 @@ def needed_gb(sweep: Sweep, frames: int) -> float:
     """
     batch = max(_values(sweep, "batch_size", sweep.training.batch_size))
     width = max(_values(sweep, "width", sweep.model.width))
-    peak = _PEAK_GB[sweep.model.kind] * max(width, 0.25) * batch * frames / _MEASURED_FRAMES
+    peak = architecture_of(sweep.model.kind).peak_gb * max(width, 0.25) * batch * frames / _MEASURED_FRAMES
     return _CONTEXT_GB + _RESERVE * peak
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 
 from glosstune.models import freeze_until
-from glosstune.models.layers import STUDENT_LAYERS, TEACHER_LAYERS
+from glosstune.models.kinds import KINDS
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.corpora import PackedCorpus
 
 CPU = torch.device("cpu")
-LAYERS = {"teacher": TEACHER_LAYERS, "student": STUDENT_LAYERS}
+LAYERS = {kind: known.architecture.layers for kind, known in KINDS.items()}
 
 
 def trial_of(cache: Path, weights: Path, kind: str = "teacher", **changes: Any) -> TrialSettings:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from glosstune.models import build_model, freeze_until, progressive_stages, thaw, trainable_parameters
-from glosstune.models.layers import STUDENT_GROUPS, STUDENT_LAYERS, TEACHER_GROUPS, TEACHER_LAYERS
+from glosstune.models.kinds import KINDS
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import SettingError
 
-LAYERS = {"teacher": TEACHER_LAYERS, "student": STUDENT_LAYERS}
+LAYERS = {kind: known.architecture.layers for kind, known in KINDS.items()}
 MODELS = {kind: build_model(kind, 9, width=0.25) for kind in LAYERS}
 every_model = pytest.mark.parametrize("kind", LAYERS)
 any_layer = st.sampled_from([(kind, layer) for kind, layers in LAYERS.items() for layer in layers])
@@ -42,11 +42,6 @@ def test_five_stages_end_with_the_whole_teacher(phoenix_teacher: Recogniser) -> 
     assert progressive_stages(phoenix_teacher, 5)[:4] == progressive_stages(phoenix_teacher, 4)
     thaw(phoenix_teacher, progressive_stages(phoenix_teacher, 5)[-1])
     assert trainable_parameters(phoenix_teacher) == 7_420_448
-
-
-@pytest.mark.parametrize(("layers", "groups"), [(TEACHER_LAYERS, TEACHER_GROUPS), (STUDENT_LAYERS, STUDENT_GROUPS)])
-def test_every_layer_is_in_one_group(layers: tuple[str, ...], groups: tuple[tuple[str, ...], ...]) -> None:
-    assert sorted(layers) == sorted(name for group in groups for name in group)
 
 
 @given(st.sampled_from(list(LAYERS)), st.integers(1, 5))
@@ -82,7 +77,7 @@ def test_freezing_until_a_layer_freezes_just_what_is_before_it(choice: tuple[str
 def test_an_unknown_layer_lists_the_models_own() -> None:
     with pytest.raises(SettingError, match=r"got 'mixed_4g'; did you mean 'mixed_4f'\?") as caught:
         freeze_until(MODELS["teacher"], "mixed_4g")
-    assert f"its layers are {', '.join(TEACHER_LAYERS)}" in str(caught.value)
+    assert f"its layers are {', '.join(LAYERS['teacher'])}" in str(caught.value)
     with pytest.raises(SettingError, match="block_11"):
         thaw(MODELS["student"], ["classifier", "mixed_4f"])
 

@@ -8,6 +8,7 @@ from glosstune.spaces import STRATEGIES, Choice, Float, Int, Space
 from glosstune.spaces.start_points import labelled, strategy_points
 
 NAMES = list(STRATEGIES)
+DEPTHS = {"last": "mixed_5c", "middle": "mixed_4f"}
 RATES = st.floats(1e-6, 1.0)
 
 
@@ -38,7 +39,7 @@ def spaces(draw):
 
 @given(spaces())
 def test_every_start_point_lies_in_the_space_one_for_each_strategy(space):
-    points = strategy_points(space, "teacher")
+    points = strategy_points(space, DEPTHS)
     (definition,) = space["strategy"]
     offered = definition.options if isinstance(definition, Choice) else [definition.value]
     assert [point["strategy"] for point in points] == list(offered)
@@ -48,7 +49,7 @@ def test_every_start_point_lies_in_the_space_one_for_each_strategy(space):
 
 @given(spaces())
 def test_the_labels_of_a_start_point_draw_that_start_point(space):
-    for point in strategy_points(space, "teacher"):
+    for point in strategy_points(space, DEPTHS):
         values = labelled(space, point)
         assert space.configuration(lambda label, parameter, values=values: values[label]) == point
 
@@ -68,7 +69,7 @@ def test_a_point_has_the_authors_figures_where_the_space_offers_them():
         }
     )
     open_values = {"dropout": 0.1, "warmup_epochs": 2}
-    assert strategy_points(space, "teacher") == [
+    assert strategy_points(space, DEPTHS) == [
         {"strategy": "fine-tune", "freeze_until": "mixed_4f", "learning_rate": 5e-4, **open_values},
         {"strategy": "progressive", "unfreeze_stages": 4, "learning_rate": 1e-4, **open_values},
         # Its author's 1e-5 lies below the range.
@@ -76,11 +77,12 @@ def test_a_point_has_the_authors_figures_where_the_space_offers_them():
     ]
 
 
-@pytest.mark.parametrize(("kind", "layer"), [("teacher", "mixed_5c"), ("student", "last")])
-def test_depths_are_those_of_the_model(kind, layer):
-    space = Space({"strategy": "feature-extraction", "freeze_until": Choice(["mixed_5b", "mixed_5c", "stem", "last"])})
-    assert strategy_points(space, kind) == [{"strategy": "feature-extraction", "freeze_until": layer}]
+@pytest.mark.parametrize("layer", ["mixed_5c", "stem"])
+def test_depths_are_those_of_the_model(layer):
+    space = Space({"strategy": "feature-extraction", "freeze_until": Choice(["mixed_5b", "mixed_5c", "stem"])})
+    points = strategy_points(space, {**DEPTHS, "last": layer})
+    assert points == [{"strategy": "feature-extraction", "freeze_until": layer}]
 
 
 def test_a_space_without_strategies_has_no_start_points():
-    assert strategy_points(Space({"learning_rate": Float(1e-4, 1e-2)}), "student") == []
+    assert strategy_points(Space({"learning_rate": Float(1e-4, 1e-2)}), DEPTHS) == []

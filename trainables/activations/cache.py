@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from glosstune.models.building import source_hash
 from glosstune.models.freezing import first_trained
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError, FolderError
@@ -144,6 +145,7 @@ class ActivationCache:
                 hashed.update(value.cpu().numpy().tobytes())
         for each in (self.conditioning.scale, self.conditioning.offset):
             hashed.update(each.cpu().numpy().tobytes())
+        source = source_hash(model)
         depends = {
             "format": FORMAT,
             "layer": layer,
@@ -152,6 +154,7 @@ class ActivationCache:
             "corpus": self.corpus.key,
             "bf16": computes_bf16(self.device, self.settings.training.precision),
             "device": self.device.type,
+            **({"source": source} if source else {}),
         }
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
         return (self.settings.corpus.cache or cache_folder()) / "activations" / f"store-{key}"

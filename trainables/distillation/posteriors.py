@@ -140,7 +140,7 @@ def open_teacher(settings: TrialSettings, corpus: PackedCorpus) -> TrainedRecogn
     """The teacher, if it reads the input and writes the glosses that this trial has; errors as above."""
     path = settings.teacher
     assert path is not None
-    teacher = load_recogniser(path)
+    teacher = load_recogniser(path, {settings.model.kind, settings.teacher_kind})
     theirs, ours = teacher.vocabulary.glosses, corpus.vocabulary.glosses
     if theirs != ours:
         only = [f"{gloss!r} only {'there' if gloss in theirs else 'here'}" for gloss in sorted({*theirs} ^ {*ours})]

@@ -1,11 +1,15 @@
 """What a trial leaves to go on from, read without running anything in it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
-from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.errors import CheckpointError, shown
+from glosstune.spaces.parts import is_own
+from glosstune.trainables.settings import TrialSettings
 
 CHECKPOINT_KEYS = {
     "model",
@@ -37,3 +41,26 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path}: is no checkpoint of a trial: {', '.join(sorted(missing))} missing")
     return dict(state)
+
+
+def recorded_settings(path: Path, recorded: object) -> TrialSettings:
+    """The settings of the trial that wrote a file; CheckpointError if this version does not know them."""
+    try:
+        return TrialSettings.model_validate(recorded)
+    except ValidationError as error:
+        first = error.errors()[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {shown(first['input'])}"
+        raise CheckpointError(f"{path}: its settings are of another version ({told}); export it again") from error
+
+
+def check_named(path: Path, settings: TrialSettings, kinds: Collection[str | None]) -> None:
+    """Require that a file's model is glosstune's or one that the user has named.
+
+    A file that comes from elsewhere would else have any module imported, which runs it.
+    """
+    kind = settings.model.kind
+    if is_own(kind) and kind not in kinds:
+        raise CheckpointError(
+            f"{path}: its model is {kind}, code that is not glosstune's and that reading the file would run; if you "
+            f"trust it, name it: --kind {kind}, teacher_kind of a sweep, or load_recogniser(path, [{kind!r}])"
+        )

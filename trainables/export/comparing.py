@@ -1,7 +1,7 @@
 """Measure exported recognisers side by side: size, errors on one dev split, and speed on this device."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,9 +34,9 @@ class Candidate:
     recogniser: TrainedRecogniser
 
     @classmethod
-    def read(cls, path: Path) -> "Candidate":
-        """Read a file, of which nothing is executed; CheckpointError as for ``load_recogniser``."""
-        return cls(path, load_recogniser(path))
+    def read(cls, path: Path, kinds: Collection[str] = ()) -> "Candidate":
+        """Read a file, of which nothing is executed; arguments and errors as for ``load_recogniser``."""
+        return cls(path, load_recogniser(path, kinds))
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,23 @@
 """Hand a trained recogniser on as one file: weights, vocabulary, input conditioning, configuration and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces.errors import CheckpointError, shown
+from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.decoding import greedy_decode
-from glosstune.trainables.export.checkpoints import read_checkpoint
+from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
 from glosstune.trainables.settings import TrialSettings
 
 # Beside the tensors of the model itself.
@@ -86,24 +85,30 @@ def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object])
         FolderError: the file cannot be written.
     """
     state = read_checkpoint(checkpoint, torch.device("cpu"))
-    settings = _settings(checkpoint, state["settings"])
+    settings = recorded_settings(checkpoint, state["settings"])
     conditioning = {_SCALE: state["conditioning"]["scale"], _OFFSET: state["conditioning"]["offset"]}
+    alone = settings.model_copy(update=dict.fromkeys(("pretrained", "teacher", "teacher_kind")))
     recorded = {
         **settings.input_and_model(),
         "vocabulary": list(state["vocabulary"]),
         "recordings": list(state["recordings"]),
-        "settings": settings.model_copy(update={"pretrained": None, "teacher": None}).model_dump(mode="json"),
+        "settings": alone.model_dump(mode="json"),
         "teacher": state["taught_by"],
         "scores": {"epoch": int(state["epoch"]), **scores},
     }
     write_weights(out, {**state["model"], **conditioning}, recorded)
 
 
-def load_recogniser(path: Path | str) -> TrainedRecogniser:
+def load_recogniser(path: Path | str, kinds: Collection[str | None] = ()) -> TrainedRecogniser:
     """The recogniser that ``export_checkpoint`` has written; nothing in the file is executed.
 
+    Args:
+        kinds: models of one's own, ``package.module:Name``, whose code may run where the file names one of them.
+
     Raises:
-        CheckpointError: the file cannot be read, is none of those, or does not fit its own settings.
+        CheckpointError: the file cannot be read, is none of those, does not fit its own settings, or is of a model that
+            is neither glosstune's nor among ``kinds``.
+        SettingError: a model of one's own is not there.
     """
     path = Path(path)
     file = read_weights(path)
@@ -111,7 +116,8 @@ def load_recogniser(path: Path | str) -> TrainedRecogniser:
     glosses, scores = file.recorded.get("vocabulary"), file.recorded.get("scores")
     if not {_SCALE, _OFFSET} <= set(tensors) or not isinstance(glosses, list) or not isinstance(scores, dict):
         raise CheckpointError(f"{path}: is no exported recogniser; write one with glosstune export")
-    settings = _settings(path, file.recorded.get("settings"))
+    settings = recorded_settings(path, file.recorded.get("settings"))
+    check_named(path, settings, kinds)
     vocabulary = Vocabulary(tuple(map(str, glosses)))
     scale, offset = tensors.pop(_SCALE), tensors.pop(_OFFSET)
     blank = np.zeros(FULL_WIDTH, np.float32)
@@ -129,12 +135,3 @@ def load_recogniser(path: Path | str) -> TrainedRecogniser:
     return TrainedRecogniser(
         model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores, file.recorded
     )
-
-
-def _settings(path: Path, recorded: object) -> TrialSettings:
-    try:
-        return TrialSettings.model_validate(recorded)
-    except ValidationError as error:
-        first = error.errors()[0]
-        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {shown(first['input'])}"
-        raise CheckpointError(f"{path}: its settings are of another version ({told}); export it again") from error

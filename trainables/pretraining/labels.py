@@ -99,7 +99,7 @@ def _aligned(
 ) -> dict[int, Cuts]:
     path = settings.pretraining.align_with
     assert path is not None, "PretrainingSettings require it"
-    session = TrainingSession.of_checkpoint(path, corpus)
+    session = TrainingSession.of_checkpoint(path, corpus, [settings.model.kind])
     session.model.eval()
     cuts = {}
     for batch_rows in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):

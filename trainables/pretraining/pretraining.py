@@ -1,4 +1,4 @@
-"""Train the layers before the LSTM to recognise signs, so that CTC starts with features it can align.
+"""Train the layers before the head to recognise signs, so that CTC starts with features it can align.
 
 Sources: isolated signs as in BSL-1K (Albanie et al. 2020); frame labels cut evenly and then realigned as in
 Re-Sign (Koller et al. 2017).
@@ -18,12 +18,14 @@ import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor, nn
 
-from glosstune.models import build_model
+from glosstune.models import FEATURE_WIDTH, build_model
+from glosstune.models.building import source_hash
 from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
 from glosstune.spaces.files.atomic import file_hash
+from glosstune.spaces.parts import is_own
 from glosstune.trainables.batches.batching import Batch, collate, shuffled_batches
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
@@ -63,7 +65,8 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
         SettingError, CorpusError, CheckpointError: see ``labelled_signs``.
     """
     cache = settings.corpus.cache or default_cache()
-    path = cache / f"pretrained-{settings.model.kind}-{pretraining_key(settings, corpus)}.safetensors"
+    name = settings.model.kind.rpartition(":")[2]
+    path = cache / f"pretrained-{name}-{pretraining_key(settings, corpus)}.safetensors"
     if _is_whole(path):
         say(f"pretrained weights: {path}")
         return path
@@ -93,6 +96,8 @@ def _is_whole(path: Path) -> bool:
 def pretraining_key(settings: TrialSettings, corpus: PackedCorpus) -> str:
     """Hash of everything that the weights depend on."""
     align_with = settings.pretraining.align_with
+    sizes = settings.model.model_dump()
+    source = source_hash(build_model(vocabulary_size=2, **sizes)) if is_own(settings.model.kind) else ""
     depends = {
         "format": FORMAT,
         "corpus": corpus.key,
@@ -101,12 +106,13 @@ def pretraining_key(settings: TrialSettings, corpus: PackedCorpus) -> str:
         "pretraining": settings.pretraining.model_dump(mode="json", exclude={"adapt", "align_with"}),
         "align_with": None if align_with is None else file_hash(align_with),
         "optimizer": settings.training.model_dump(mode="json", include=OPTIMISER_KEYS),
+        **({"source": source} if source else {}),
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, say: Say) -> Progress:
-    """Pretrain and write the weights of the layers before the LSTM to a safetensors file.
+    """Pretrain and write the weights of the layers before the head to a safetensors file.
 
     Returns:
         how well the last steps went; the file records it too, beside all that the weights depend on.
@@ -126,7 +132,7 @@ def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, 
     if not progress.loss < 2 * math.log(classes) + 1:
         rule = f"pretraining diverged, its loss is {progress.loss:.2f}; got {pretraining.learning_rate}; lower it"
         raise SettingError(rule, key="pretraining.learning_rate")
-    head = tuple(f"{name}." for name in model.layer_names[-2:])
+    head = tuple(f"{name}." for name in model.architecture.head)
     tensors = {name: value.cpu() for name, value in model.state_dict().items() if not name.startswith(head)}
     recorded = {
         **settings.input_and_model(),
@@ -139,7 +145,7 @@ def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, 
 
 
 def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: PackedCorpus, say: Say) -> Progress:
-    """Train a model's layers before the LSTM in place, by cross-entropy over glosses.
+    """Train a model's layers before its head in place, by cross-entropy over glosses.
 
     A linear classifier, thrown away afterwards, reads the mean over a recording's frames (``isolated``) or
     every output frame (``uniform``, ``aligned``). The same seed gives the same weights on one machine's CPU.
@@ -150,8 +156,9 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
         statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
     )
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        channels = _encode(model.eval(), torch.zeros(1, 1, FEATURE_WIDTH), torch.ones(1, dtype=torch.long))[0].shape[2]
         torch.manual_seed(settings.pretraining.seed)
-        head = nn.Linear(model.lstm.input_size, len(corpus.vocabulary))
+        head = nn.Linear(channels, len(corpus.vocabulary))
         network = nn.ModuleList([model, head]).to(device).train()
         return _train(network, signs, settings, conditioning.to(device), say)
 
@@ -193,7 +200,7 @@ def _scores(network: nn.ModuleList, batch: Batch, signs: Signs) -> tuple[Tensor,
     """Scores (sign or frame, class) and the classes they should have, NO_CLASS in padded frames."""
     model, head = cast(Recogniser, network[0]), network[1]
     device = batch.features.device
-    x, frames = model.encode(batch.features, Frames.of(batch.lengths, batch.features.shape[1], device))
+    x, frames = _encode(model, batch.features, batch.lengths)
     if signs.labels == "isolated":
         classes = torch.tensor([signs.targets[row][0] for row in batch.rows])
         return head(F.dropout(frames.mean(x).squeeze(1), DROPOUT)), classes.to(device)
@@ -201,6 +208,10 @@ def _scores(network: nn.ModuleList, batch: Batch, signs: Signs) -> tuple[Tensor,
     for slot, row, length in zip(labels, batch.rows, frames.lengths.tolist(), strict=True):
         slot[:length] = frame_labels(signs.cuts[row], signs.targets[row], length)
     return head(F.dropout(x, DROPOUT)).flatten(0, 1), torch.from_numpy(labels).flatten().to(device)
+
+
+def _encode(model: Recogniser, features: Tensor, lengths: Tensor) -> tuple[Tensor, Frames]:
+    return model.encode(features, Frames.of(lengths, features.shape[1], features.device))
 
 
 def _endless_batches(signs: Signs, batch_size: int, generator: np.random.Generator) -> Iterator[list[int]]:

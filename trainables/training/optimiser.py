@@ -46,7 +46,7 @@ def discriminative_factors(model: Recogniser, factor: float) -> dict[str, float]
 
     Source: Howard and Ruder 2018 (ULMFiT), who take 1 / 2.6 a layer.
     """
-    return {name: factor**depth for depth, group in enumerate(model.layer_groups) for name in group}
+    return {name: factor**depth for depth, group in enumerate(reversed(model.architecture.groups)) for name in group}
 
 
 def set_learning_rate(

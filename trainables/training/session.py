@@ -3,14 +3,13 @@
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
@@ -30,7 +29,7 @@ from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, su
 from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
 from glosstune.trainables.distillation.distillation import Distillation
 from glosstune.trainables.distillation.posteriors import open_teacher
-from glosstune.trainables.export.checkpoints import read_checkpoint
+from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.training.feed import Feed
 from glosstune.trainables.training.initial_model import starting_model
@@ -235,13 +234,14 @@ class TrainingSession:
             raise CheckpointError(f"{path}: cannot be loaded into this trial ({error})") from error
 
     @classmethod
-    def of_checkpoint(cls, path: Path, corpus: PackedCorpus) -> "TrainingSession":
-        """The session that wrote a checkpoint, on a corpus with the same glosses; CheckpointError as for ``load``."""
-        state = read_checkpoint(path, torch.device("cpu"))
-        try:
-            settings = TrialSettings.model_validate(state["settings"])
-        except ValidationError as error:
-            raise CheckpointError(f"{path}: its settings are of another version ({error})") from error
+    def of_checkpoint(cls, path: Path, corpus: PackedCorpus, kinds: Collection[str] = ()) -> "TrainingSession":
+        """The session that wrote a checkpoint, on a corpus with the same glosses; CheckpointError as for ``load``.
+
+        Args:
+            kinds: see ``load_recogniser``.
+        """
+        settings = recorded_settings(path, read_checkpoint(path, torch.device("cpu"))["settings"])
+        check_named(path, settings, kinds)
         # The checkpoint holds all weights; the files that training began from or was taught by may be gone.
         session = cls(settings.model_copy(update={"pretrained": None, "teacher": None}), corpus)
         session.load(path)

@@ -19,7 +19,7 @@ def thaw_epochs(model: Recogniser, settings: TrialSettings) -> dict[str, int]:
     """
     tuned, names = settings.tuned, model.layer_names
     strategy = STRATEGIES[tuned.strategy]
-    stages = tuned.unfreeze_stages or strategy.unfreeze_stages
+    stages = tuned.unfreeze_stages or min(strategy.unfreeze_stages or 0, len(model.architecture.groups))
     if stages:
         epochs = settings.training.epochs
         first: dict[str, int] = {}
@@ -27,7 +27,8 @@ def thaw_epochs(model: Recogniser, settings: TrialSettings) -> dict[str, int]:
             for layer in layers:
                 first.setdefault(layer, stage * epochs // stages)
         return {name: first[name] for name in names if name in first}
-    depth = tuned.freeze_until or (strategy.freeze_until or {}).get(settings.model.kind, names[0])
+    own = model.architecture.depths[strategy.freeze_until] if strategy.freeze_until else names[0]
+    depth = tuned.freeze_until or own
     check_layer(depth, names)
     return dict.fromkeys(names[names.index(depth) :], 0)
 

@@ -248,7 +248,7 @@ def test_another_width_is_named_where_it_is_recorded(tmp_path: Path, width: floa
 
 
 def test_what_is_no_model_of_ours_is_a_mistake_in_the_code(save: Save) -> None:
-    with pytest.raises(TypeError, match="Linear is no model"):
+    with pytest.raises(TypeError, match=r"Linear is no glosstune\.models\.Recogniser"):
         load_pretrained(nn.Linear(2, 2), save({"weight": torch.ones(2, 2)}))
 
 

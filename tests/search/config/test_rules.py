@@ -1,9 +1,12 @@
 """Values that are right by themselves and wrong together are refused in one line."""
 
+from pathlib import Path
+
 import pytest
 
 from glosstune.search.config.loading import load_sweep
-from glosstune.spaces import STRATEGIES
+from glosstune.search.config.rules import check_depths
+from glosstune.spaces import STRATEGIES, SettingError
 
 
 @pytest.mark.parametrize(
@@ -147,3 +150,36 @@ def test_sections_must_agree(refusal, text, message):
 def test_limits_themselves_are_allowed(tmp_path, text):
     (tmp_path / "teacher.yaml").write_text(text)
     load_sweep(tmp_path / "teacher.yaml")
+
+
+def test_reading_a_sweep_runs_no_code_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "planted_sweep.py").write_text("raise SystemExit('it ran')\n")
+    monkeypatch.chdir(tmp_path)
+    space = "space={strategy: progressive, unfreeze_stages: 9, learning_rate: 1e-3}"
+    sweep = load_sweep(
+        "teacher", ["model.kind=planted_sweep:Net", "teacher_kind=planted_sweep:Net", "teacher=t", space]
+    )
+    assert sweep.model.kind == "planted_sweep:Net"
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            "{strategy: fine-tune, freeze_until: mixed_5c}",
+            "space.freeze_until: must be a layer of the own_models:Tiny: ",
+        ),
+        ("{strategy: progressive, unfreeze_stages: 5}", "space.unfreeze_stages: must be at most 4, .*; got 5"),
+    ],
+)
+def test_depths_of_a_model_of_ones_own_are_checked_before_anything_runs(space: str, message: str) -> None:
+    sweep = load_sweep("teacher", ["model.kind=own_models:Tiny", f"space={space}", "search.start_points=[]"])
+    with pytest.raises(SettingError, match=message):
+        check_depths(sweep)
+
+
+def test_the_kind_of_a_teacher_means_nothing_without_one() -> None:
+    with pytest.raises(
+        SettingError, match=r"teacher: must name the exported recogniser .* because teacher_kind is given"
+    ):
+        load_sweep("student", ["teacher_kind=own_models:Tiny"])

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glosstune.models.kinds import TEACHER
 from glosstune.search.config.loading import load_sweep, packaged_sweeps
 from glosstune.search.config.sections import DEFAULT_SPACE
 from glosstune.search.config.sweep import Sweep
@@ -117,7 +118,7 @@ def test_each_strategy_is_a_ready_sweep_with_its_authors_figures(strategy):
     assert (settings.training.epochs, settings.training.batch_size) == (strategy.epochs, strategy.batch_size)
     assert (settings.tuned.unfreeze_stages, sweep.model.norm) == (strategy.unfreeze_stages, "group")
     if strategy.freeze_until and not strategy.unfreeze_stages:
-        assert settings.tuned.freeze_until == strategy.freeze_until["teacher"]
+        assert settings.tuned.freeze_until == TEACHER.depths[strategy.freeze_until]
     assert sweep.pretrained == ("auto" if strategy.pretrained else None)
 
 

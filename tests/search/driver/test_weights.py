@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.models import build_model
+from glosstune.models.kinds import TEACHER
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.search import Sweep, load_sweep, with_weights
 from glosstune.search.driver.weights import pretrain_to, tell_start
@@ -55,7 +56,7 @@ def test_every_configuration_of_the_default_space_is_accepted_by_the_session(
 def test_every_strategys_own_figures_in_the_default_space_are_accepted_by_the_session(
     ready: Sweep, small_corpus: PackedCorpus
 ) -> None:
-    points = strategy_points(ready.space, "teacher")
+    points = strategy_points(ready.space, TEACHER.depths)
     assert [point["strategy"] for point in points] == list(STRATEGIES)
     for point in points:
         settings = ready.trial_settings(point)

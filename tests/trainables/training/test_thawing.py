@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.models import build_model, progressive_stages
-from glosstune.models.layers import TEACHER_LAYERS
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces import SettingError
 from glosstune.trainables.settings import TrainingSettings, TrialSettings
@@ -72,7 +71,7 @@ def test_fresh_parameters_train_at_any_depth_and_only_they() -> None:
     first = thaw_epochs(TEACHER, _settings(strategy="feature-extraction"))
     thaw_for(TEACHER.train(), 0, first, fresh)
     trains = {name for name, parameter in TEACHER.named_parameters() if parameter.requires_grad}
-    tail = TEACHER_LAYERS[TEACHER_LAYERS.index("mixed_5c") :]
+    tail = TEACHER.layer_names[TEACHER.layer_names.index("mixed_5c") :]
     assert trains == fresh | {name for name, _ in TEACHER.named_parameters() if name.partition(".")[0] in tail}
     assert TEACHER.get_submodule("stem.0").training and not TEACHER.get_submodule("stem.1").training
     assert not TEACHER.get_submodule("mixed_4b").training
