@@ -24,6 +24,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from feature_folder import Values, in_order, with_temporal, write_folder
 
+from glosstune.results.reading.events import FORMAT
 from glosstune.search.checks.diagnosing import diagnose
 from glosstune.search.config.loading import load_sweep
 from glosstune.trainables import TrainingSession
@@ -262,9 +263,10 @@ def write_trial(folder: Path, curve: Sequence[dict[str, float]]) -> None:
     configuration = {"learning_rate": 3e-3, "warmup_epochs": 0, "dropout": 0.0}
     now = "2026-01-01T00:00:00+00:00"
     lines = [
-        {"event": "sweep", "time": now, "samples": 1, "epochs": len(curve), "metric": "wer"},
-        {"event": "trial", "time": now, "trial": 0, "configuration": configuration},
+        {"event": "sweep", "time": now, "format": FORMAT, "id": "1", "samples": 1, "epochs": len(curve)},
+        {"event": "trial", "time": now, "trial": 0, "configuration": configuration, "source": "start point"},
     ]
+    lines[0] |= {"metric": "wer", "target": 0.3}
     for epoch, metrics in enumerate(curve, start=1):
         known = {name: value for name, value in metrics.items() if name != "epoch"}
         lines.append({"event": "report", "time": now, "trial": 0, "epoch": epoch, "metrics": known})

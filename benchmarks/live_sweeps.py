@@ -32,6 +32,7 @@ from replay.stock import Stock
 from replay.surrogate import Surrogate
 from rich.console import Console
 
+from glosstune.results.reading.events import EpochReported, TrialBegun
 from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
 from glosstune.search.config.sweep import Sweep
@@ -85,16 +86,16 @@ def run_ours(sweep: Sweep, folder: Path) -> tuple[float, Epochs]:
     with (folder / "log").open("w") as log:
         launch(sweep, folder / "sweep", console=Console(file=log))
     events = read_record(folder / "sweep").events
-    begun = next(event["time"] for event in events if event["event"] == "trial")
+    begun = next(event.time for event in events if isinstance(event, TrialBegun))
     reports = [
         {
-            "trial": event["trial"],
-            "wer": event["metrics"]["wer"],
-            "epoch_s": event["metrics"]["epoch_s"],
-            "time": datetime.fromisoformat(event["time"]).timestamp(),
+            "trial": event.trial,
+            "wer": event.metrics["wer"],
+            "epoch_s": event.metrics["epoch_s"],
+            "time": datetime.fromisoformat(event.time).timestamp(),
         }
         for event in events
-        if event["event"] == "report"
+        if isinstance(event, EpochReported)
     ]
     return datetime.fromisoformat(begun).timestamp(), reports
 

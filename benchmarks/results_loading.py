@@ -26,7 +26,8 @@ from ray.tune import ExperimentAnalysis
 from suite import Ratio, write_ratios
 
 from glosstune.results import load_results, write_report
-from glosstune.trainables.training.session import METRICS
+from glosstune.results.reading.epoch_metrics import METRICS
+from glosstune.results.reading.events import FORMAT, SweepBegun
 
 
 class Idle(tune.Trainable):
@@ -61,12 +62,12 @@ def run_experiment(folder: Path, trials: int, epochs: int) -> Path:
 def write_record(folder: Path, experiment: Path, epochs: int) -> None:
     """The same epochs as a sweep writes them."""
     results = load_results(experiment)
-    lines: list[dict[str, Any]] = [
-        {"event": "sweep", "time": "2026-01-01T00:00:00+00:00", "samples": 0, "epochs": epochs, "metric": "wer"}
-    ]
+    begun = SweepBegun(format=FORMAT, id="1", samples=0, epochs=epochs, metric="wer", target=0.3)
+    lines: list[dict[str, Any]] = [{"event": "sweep", "time": "2026-01-01T00:00:00+00:00", **begun.told()}]
     metrics = list(METRICS)
     for number in results.trials["trial"]:
         lines.append({"event": "trial", "trial": number, "configuration": results.configuration(number)})
+        lines[-1]["source"] = "tpe"
     for row in results.epochs.to_dict("records"):
         told = {name: row[name] for name in metrics}
         lines.append({"event": "report", "time": row["time"].isoformat(), "trial": row["trial"], "epoch": row["epoch"]})

@@ -27,12 +27,13 @@ from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 from suite import Ratio, write_ratios
 
+from glosstune.results.reading.epoch_metrics import METRICS
+from glosstune.results.reading.events import FORMAT, SweepBegun, write_event
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.scheduler.sampler import Sampler, freeze
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
-from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 1]}}"
 
@@ -66,9 +67,10 @@ def run_ours(folder: Path, samples: int, epochs: int) -> None:
     sweep = sweep_of(samples, epochs)
     work = SweepFolder(folder)
     write_sweep(sweep, work)
-    begun = work.record.append("sweep", id="1", samples=samples, epochs=epochs, metric="wer", target=0.3)
+    begun = SweepBegun(format=FORMAT, id="1", samples=samples, epochs=epochs, metric="wer", target=0.3)
     with (folder / "log").open("w") as log:
-        drive(sweep, work, [begun], Console(file=log), lambda line: None, trainable=Idle)
+        events = [write_event(work.record.append, begun)]
+        drive(sweep, work, events, Console(file=log), lambda line: None, trainable=Idle)
 
 
 def run_stock(folder: Path, samples: int, epochs: int) -> None:

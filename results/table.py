@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from glosstune.results.reading.frames import TRIAL_COLUMNS, name_parameters
+from glosstune.results.reading.columns import TRIAL_COLUMNS
+from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError

@@ -10,6 +10,7 @@ import ray
 from replay import Tape, crash_plan, drive
 from victim import Victim, check_record, read_events, read_reports
 
+from glosstune.results.reading.events import parse_event
 from glosstune.search import Sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 
@@ -57,7 +58,7 @@ def test_with_one_worker_the_same_trials_curves_and_best(
     whole = Scheduler(_plan(), tape.append)
     drive(whole)
     assert len(tape.named("report")) == REPORTS
-    resumed = Scheduler(_plan(), Tape().append, events=read_events(tmp_path))
+    resumed = Scheduler(_plan(), Tape().append, events=map(parse_event, read_events(tmp_path)))
     assert {n: (t.configuration, t.curve) for n, t in _shown(resumed).items()} == {
         n: (t.configuration, t.curve) for n, t in _shown(whole).items()
     }

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from ray import tune
 
+from glosstune.results.reading.names import BEST, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
 from glosstune.spaces.errors import CheckpointError, FolderError
-from glosstune.spaces.files.atomic import trial_name, write_whole
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, join, local_folder
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import TrialSettings
@@ -124,18 +125,18 @@ class CTCTrainable(tune.Trainable):
 
     def _train_epoch(self) -> dict[str, Any]:
         metrics = self._session.run_epoch()
-        best, last = self._folder / "best.pt", self._folder / "last.pt"
+        best, last = self._folder / BEST, self._folder / LAST
         if self._session.improved and self._session.hypotheses is not None:
             self._session.save(best)
-            write_whole(self._folder / "hypotheses.parquet", self._session.hypotheses.to_parquet)
-            self._send("best.pt", "hypotheses.parquet")
+            write_whole(self._folder / HYPOTHESES, self._session.hypotheses.to_parquet)
+            self._send(BEST, HYPOTHESES)
             # The same again: a copy takes a tenth of the time that torch needs to write it.
             write_whole(last, lambda partial: shutil.copyfile(best, partial))
         else:
             self._session.save(last)
         self._reported = self._session.epoch
         self._log.info("%s", json.dumps(metrics))
-        self._send("last.pt", "trial.log")
+        self._send(LAST, TRIAL_LOG)
         return dict(metrics)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
@@ -145,16 +146,16 @@ class CTCTrainable(tune.Trainable):
         if uri is not None:
             # A home, and so a cache, may lie elsewhere on this machine.
             folder = local_folder(uri, "sweeps")
-            self._objects = ObjectFolder(join(uri, "trials", trial_name(number)))
+            self._objects = ObjectFolder(join(uri, TRIALS, trial_name(number)))
             self._tags = dict(self._objects.names())
-        self._folder = folder / "trials" / trial_name(number)
+        self._folder = folder / TRIALS / trial_name(number)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._fetch("trial.log")
+        self._fetch(TRIAL_LOG)
         parameters = {name: value for name, value in config.items() if name not in ("trial", "from_epoch")}
         self._log = logging.getLogger(f"glosstune.trial.{number}")
         self._log.setLevel(logging.INFO)
         self._log.propagate = False
-        handler = logging.FileHandler(self._folder / "trial.log", encoding="utf-8")
+        handler = logging.FileHandler(self._folder / TRIAL_LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.addHandler(handler)
         self._log.info("configuration %s, from epoch %d", json.dumps(parameters), self._reported)
@@ -170,10 +171,10 @@ class CTCTrainable(tune.Trainable):
         session = self._new_session(settings)
         if (report := session.load_report) is not None:
             described = json.dumps(report.to_mapping(), indent=1)
-            write_whole(self._folder / "pretrained.json", lambda partial: partial.write_text(described))
-            self._send("pretrained.json")
-        last = self._folder / "last.pt"
-        self._fetch("last.pt")
+            write_whole(self._folder / LOADED, lambda partial: partial.write_text(described))
+            self._send(LOADED)
+        last = self._folder / LAST
+        self._fetch(LAST)
         if not last.exists():
             return session
         try:
@@ -209,7 +210,7 @@ class CTCTrainable(tune.Trainable):
 
     def _fail(self, what: str, error: Exception) -> dict[str, Any]:
         self._log.error("%s\n%s", what, traceback.format_exc())
-        self._send("trial.log")
+        self._send(TRIAL_LOG)
         rule = OUT_OF_MEMORY if is_out_of_memory(error) else "error"
         self._failure = {"failure": _first_line(error), "failure_rule": rule}
         return self._failure

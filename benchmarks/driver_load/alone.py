@@ -13,7 +13,8 @@ from driver_load.made_up import replayed, sweep_of
 from driver_load.marks import marking, timing
 from driver_load.memory import memory_mb
 from driver_load.running import apart, run, show
-from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.names import RECORD
+from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
 from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.scheduler.scheduler import Scheduler

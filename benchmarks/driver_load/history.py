@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from driver_load.made_up import EPOCHS, MIN_EPOCHS, REDUCTION, replayed
-from glosstune.results.reading.record import RECORD
+from glosstune.results.reading.events import FORMAT
+from glosstune.results.reading.names import RECORD
 from glosstune.search import Sweep
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 
@@ -25,7 +26,8 @@ def write_history(folder: Path, sweep: Sweep, trials: int, running: int) -> None
             metrics = replayed(configurations[number], epoch)
             tell("report", trial=number, epoch=epoch, metrics=metrics, node="node-17")
 
-    tell("sweep", id="1", samples=sweep.search.samples, epochs=EPOCHS)
+    told = {"samples": sweep.search.samples, "metric": sweep.search.metric, "target": sweep.search.target}
+    tell("sweep", format=FORMAT, id="1", epochs=EPOCHS, **told)
     configurations = [sweep.space.sample(generator) for _ in range(trials)]
     for number, configuration in enumerate(configurations):
         tell("trial", trial=number, configuration=configuration, source="tpe")

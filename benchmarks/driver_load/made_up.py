@@ -9,11 +9,11 @@ from typing import Any
 
 from ray import tune
 
+from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.search import Sweep, load_sweep
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
-from glosstune.trainables.training.session import METRICS
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 2]}}"
 EPOCHS, MIN_EPOCHS, REDUCTION = 18, 2, 3

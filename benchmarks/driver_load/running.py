@@ -11,6 +11,7 @@ from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
+from glosstune.results.reading.events import FORMAT, SweepBegun, SweepResumed, write_event
 from glosstune.results.reading.record import read_record
 from glosstune.search import Sweep
 from glosstune.search.driver.driving import drive
@@ -21,10 +22,14 @@ def run(folder: Path, sweep: Sweep, trainable: Any = None) -> None:
     """Begin the sweep in a folder, or go on with it, without a terminal."""
     work = SweepFolder(folder)
     if work.begun:
-        events = [*read_record(folder).events, work.record.append("resume", changes={})]
+        events = [*read_record(folder).events, write_event(work.record.append, SweepResumed(changes={}))]
     else:
         write_sweep(sweep, work)
-        events = [work.record.append("sweep", id="1", samples=sweep.search.samples, epochs=sweep.training.epochs)]
+        search, epochs = sweep.search, sweep.training.epochs
+        begun = SweepBegun(
+            format=FORMAT, id="1", samples=search.samples, epochs=epochs, metric=search.metric, target=search.target
+        )
+        events = [write_event(work.record.append, begun)]
     with (folder / "log").open("a") as log:
         drive(sweep, work, events, Console(file=log), lambda line: None, trainable=trainable)
 

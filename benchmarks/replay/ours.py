@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from glosstune.results.reading.events import FINISHED, PAUSED, RUNNING, parse_event
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.trial import TrialState
 from replay.simulator import Clock, Metrics, Verdict
 from replay.surrogate import Configuration
@@ -31,7 +31,7 @@ class Ours:
     def __init__(
         self, sweep: Sweep, clock: Clock, workers: int, *, kind: type[Scheduler] = Scheduler, floor: bool = True
     ) -> None:
-        self.events: list[Event] = []
+        self.events: list[dict[str, Any]] = []
         self._sweep = sweep
         self._clock = clock
         self._workers = workers
@@ -41,7 +41,11 @@ class Ours:
 
     def restart(self) -> None:
         self.scheduler = self._kind(
-            self._sweep, self._append, slots=lambda: self._workers, events=list(self.events), clock=self._clock
+            self._sweep,
+            self._append,
+            slots=lambda: self._workers,
+            events=map(parse_event, self.events),
+            clock=self._clock,
         )
 
     def next_trial(self) -> tuple[int, Configuration] | None:
@@ -54,9 +58,9 @@ class Ours:
             metrics = {**metrics, "loss_below_floor": float("nan")}
         if self.scheduler.report(number, epoch, metrics):
             return Verdict.GO_ON
-        return Verdict.WAIT if self.scheduler.state.trials[number].status == "paused" else Verdict.END
+        return Verdict.WAIT if self.scheduler.state.trials[number].status == PAUSED else Verdict.END
 
-    def _append(self, event: str, **fields: Any) -> Event:
+    def _append(self, event: str, **fields: Any) -> dict[str, Any]:
         time = (_BEGINNING + timedelta(seconds=self._clock())).isoformat()
         self.events.append({"event": event, "time": time, **fields})
         return self.events[-1]
@@ -81,5 +85,5 @@ class TenRandom(Scheduler):
 
 class _UntruthfulSampler(Sampler):
     def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Any]:
-        told = [replace(trial, status="finished", rule=None) for trial in trials if trial.status != "running"]
+        told = [replace(trial, status=FINISHED, rule=None) for trial in trials if trial.status != RUNNING]
         return super().suggest(number, told)

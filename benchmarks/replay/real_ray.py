@@ -13,9 +13,9 @@ import ray
 from optuna.samplers import RandomSampler
 from ray import tune
 
+from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.ray_tune import run_trials
-from glosstune.trainables.training.session import METRICS
 from replay.contestants import with_settings
 from replay.ours import Ours
 from replay.simulator import Clock, Method, simulate

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from glosstune.results.analysis.metrics import check_metric, lowest_of
-from glosstune.results.reading.frames import RANK_COLUMNS
+from glosstune.results.reading.columns import RANK_COLUMNS
 from glosstune.results.reading.loading import Results
 from glosstune.spaces.errors import SettingError
 

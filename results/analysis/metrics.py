@@ -4,15 +4,13 @@ from difflib import get_close_matches
 
 import pandas as pd
 
+from glosstune.results.reading.columns import EPOCH_KEYS
 from glosstune.spaces.errors import SettingError
-
-# Columns of the epochs that say which one it is.
-_NO_METRIC = ("sweep", "trial", "epoch", "time", "node")
 
 
 def check_metric(epochs: pd.DataFrame, metric: str) -> str:
     """The metric; SettingError, naming those there are, if it is none."""
-    known = [name for name in epochs.columns if name not in _NO_METRIC]
+    known = [name for name in epochs.columns if name not in EPOCH_KEYS]
     if metric not in known:
         close = get_close_matches(metric, known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

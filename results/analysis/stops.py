@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from glosstune.results.reading.frames import build_frame
+from glosstune.results.reading.events import HALVING, STOPPED
+from glosstune.results.reading.frames import GOES_ON, build_frame
 from glosstune.results.reading.loading import Results
 
 RUNG_COLUMNS = {
@@ -51,7 +52,7 @@ def count_rungs(results: Results) -> pd.DataFrame:
     for (sweep, rung), events in there.groupby(["sweep", "rung"]):
         came = events.groupby("trial").first()
         # By merit: a user's pin promotes too.
-        promoted = (events["decision"] == "goes on") & events["reason"].str.startswith("halving").fillna(False)
+        promoted = (events["decision"] == GOES_ON) & events["reason"].str.startswith(HALVING).fillna(False)
         went_on = events.loc[promoted, "trial"].nunique()
         rows.append(
             {
@@ -109,7 +110,7 @@ def sum_costs(results: Results) -> pd.DataFrame:
             "gpu_hours": trials["gpu_hours"].sum(min_count=1),
         }
         if not pd.isna(sweep["epochs"]):
-            stopped = trials["status"] == "stopped"
+            stopped = trials["status"] == STOPPED
             left = (sweep["epochs"] - trials["epochs"]).where(stopped, 0).clip(lower=0)
             pace = trials["train_seconds"] / trials["epochs"].replace(0, np.nan)
             typical = trials["train_seconds"].sum() / epochs if epochs else 0.0

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from glosstune.results.reading.events import FINISHED
 from glosstune.results.reading.frames import build_frame
 from glosstune.spaces.strategies import STRATEGIES
 
@@ -56,7 +57,7 @@ def _summarise(trials: pd.DataFrame) -> dict[str, Any]:
         rate = pd.to_numeric(ordered["learning_rate"], errors="coerce").iloc[0]
     return {
         "trials": len(trials),
-        "finished": int((trials["status"] == "finished").sum()),
+        "finished": int((trials["status"] == FINISHED).sum()),
         "wer_best": best["wer_best"],
         "epoch_of_best": best["epoch_of_best"] if reported else None,
         "sweep": best["sweep"] if reported else None,

@@ -8,102 +8,38 @@ from typing import Any
 
 import pandas as pd
 
+from glosstune.results.reading.columns import (
+    DECISION_COLUMNS,
+    EPOCH_COLUMNS,
+    RANK_COLUMNS,
+    TIME,
+    TRIAL_COLUMNS,
+    dtypes,
+)
+from glosstune.results.reading.events import (
+    EpochReported,
+    Event,
+    TrialBegun,
+    TrialContinued,
+    TrialEnded,
+    TrialEvent,
+    TrialPaused,
+    TrialPromoted,
+    TrialRetried,
+)
 from glosstune.results.reading.indicators import INDICATORS, judge_trials
+from glosstune.results.reading.names import BEST, LAST, TRIALS
 from glosstune.results.reading.record import SweepRecord, TrialRecord
 from glosstune.results.reading.remote import find_file
 
-TIME = "datetime64[ns, UTC]"
-
-SWEEP_COLUMNS = {
-    "sweep": "string",
-    "folder": "string",
-    "metric": "string",
-    "target": "float64",
-    "samples": "Int64",
-    "epochs": "Int64",
-    "cpus": "float64",
-    "gpus": "float64",
-    "began": TIME,
-    "ended": TIME,
-    "seconds": "float64",
-    "over": "string",
-}
-
-EPOCH_COLUMNS = {
-    "sweep": "string",
-    "trial": "int64",
-    "epoch": "int64",
-    "time": TIME,
-    "node": "string",
-    "wer": "float64",
-    "best_wer": "float64",
-    "train_loss": "float64",
-    "dev_loss": "float64",
-    "loss_below_floor": "float64",
-    "loss_below_floor_se": "float64",
-    "blank_ratio": "float64",
-    "deletion_rate": "float64",
-    "insertion_rate": "float64",
-    "substitution_rate": "float64",
-    "grad_norm": "float64",
-    "learning_rate": "float64",
-    "frames_per_s": "float64",
-    "epoch_s": "float64",
-    "trainable_params": "Int64",
-    "infeasible_utterances": "Int64",
-    "nonfinite_steps": "Int64",
-    "peak_gpu_mb": "float64",
-}
-
-# What ``rank_trials`` puts before a frame of trials.
-RANK_COLUMNS = ("rank", "value", "value_epoch")
-
-TRIAL_COLUMNS = {
-    "sweep": "string",
-    "trial": "int64",
-    "trial_id": "string",
-    "source": "string",
-    "status": "string",
-    "stop_rule": "string",
-    "stop_reason": "string",
-    "error": "string",
-    "epochs": "int64",
-    "wer_last": "float64",
-    "wer_best": "float64",
-    "epoch_of_best": "Int64",
-    "loss_last": "float64",
-    "loss_best": "float64",
-    "train_seconds": "float64",
-    "gpu_hours": "float64",
-    "node": "string",
-    "trainable_params": "Int64",
-    **dict.fromkeys(INDICATORS, "boolean"),
-    "best_checkpoint": "string",
-    "last_checkpoint": "string",
-}
-
-
-DECISION_COLUMNS = {
-    "sweep": "string",
-    "time": TIME,
-    "trial": "int64",
-    "epoch": "int64",
-    "decision": "string",
-    "rung": "Int64",
-    "rank": "Int64",
-    "rivals": "Int64",
-    "quota": "Int64",
-    "score": "float64",
-    "rule": "string",
-    "reason": "string",
-}
-
-_DECISIONS = {
-    "pause": "waits",
-    "promote": "goes on",
-    "continue": "goes on after a break",
-    "retry": "starts again",
-    "end": "ends",
+# The ``decision`` of an event; the first one is one of ``TrialBegun``.
+BEGINS, GOES_ON, STARTS_AGAIN = "begins", "goes on", "starts again"
+_DECISIONS: Mapping[type[Event], str] = {
+    TrialPaused: "waits",
+    TrialPromoted: GOES_ON,
+    TrialContinued: "goes on after a break",
+    TrialRetried: STARTS_AGAIN,
+    TrialEnded: "ends",
 }
 
 Records = Mapping[str, SweepRecord]  # by the name of the sweep
@@ -125,7 +61,7 @@ def build_epochs(records: Records) -> pd.DataFrame:
         for epoch, metrics in sorted(trial.reports.items())
     ]
     others = {name: "float64" for row in rows for name in row if name not in EPOCH_COLUMNS}
-    return build_frame(rows, EPOCH_COLUMNS | others)
+    return build_frame(rows, dtypes(EPOCH_COLUMNS) | others)
 
 
 def build_trials(
@@ -149,7 +85,7 @@ def build_trials(
         }
         for (sweep, number), trial in zip(keys, trials, strict=True)
     ]
-    outcome = build_frame(rows, TRIAL_COLUMNS)
+    outcome = build_frame(rows, dtypes(TRIAL_COLUMNS))
     verdicts = judge_trials(epochs).reindex(pd.MultiIndex.from_frame(outcome[["sweep", "trial"]]))
     for name in INDICATORS:
         outcome[name] = verdicts[name].array  # NA where a trial has no epoch
@@ -162,32 +98,25 @@ def build_trials(
 
 
 def build_decisions(records: Records) -> pd.DataFrame:
-    """Return a row for each decision about a trial, in the order in which they were taken.
+    """Return a row for each decision about a trial, in the order in which they were taken (see ``DECISION_COLUMNS``).
 
-    ``decision`` is ``begins``, ``waits`` (at a rung), ``goes on``, ``is carried on`` (it was the best when nobody else
-    could go on), ``goes on after a break``, ``starts again`` (its process died) or ``ends``; ``epoch`` is the last that
-    it had done; rung, rank (from 1), rivals, quota and score are NA where no rung was involved. Folders of plain Ray
-    Tune have no rows.
+    Folders of plain Ray Tune have no rows.
     """
     rows = []
     for sweep, record in records.items():
         done: dict[int, int] = {}
         for event in record.events:
-            kind, number = event["event"], event.get("trial")
-            if kind == "report":
-                done[event["trial"]] = max(done.get(event["trial"], 0), event["epoch"])
-            elif kind == "trial" and number not in done:
-                done[event["trial"]] = 0
-                rows.append({**_decision(event, "begins"), "sweep": sweep, "epoch": 0})
-            elif kind in _DECISIONS:
-                decision = "is carried on" if event.get("carried") else _DECISIONS[kind]
-                rows.append({**_decision(event, decision), "sweep": sweep, "epoch": done.get(event["trial"], 0)})
-    return build_frame(rows, DECISION_COLUMNS)
-
-
-def _decision(event: Mapping[str, Any], decision: str) -> dict[str, Any]:
-    names = ("time", "trial", "rung", "rank", "rivals", "quota", "score", "rule", "reason")
-    return {"decision": decision, **{name: event.get(name) for name in names}}
+            if not isinstance(event, TrialEvent):
+                continue
+            begins = isinstance(event, TrialBegun) and event.trial not in done
+            epoch = done.setdefault(event.trial, 0)
+            if isinstance(event, EpochReported):
+                done[event.trial] = max(epoch, event.epoch)
+            elif begins or type(event) in _DECISIONS:
+                carried = isinstance(event, TrialPromoted) and event.carried
+                decision = BEGINS if begins else "is carried on" if carried else _DECISIONS[type(event)]
+                rows.append({**vars(event), "sweep": sweep, "epoch": epoch, "decision": decision})
+    return build_frame(rows, dtypes(DECISION_COLUMNS))
 
 
 def name_parameters(trials: pd.DataFrame) -> list[str]:
@@ -229,8 +158,8 @@ def _by_epoch(trial: TrialRecord, metric: str) -> dict[int, float]:
 
 def _find_checkpoints(folder: Path, trial: str) -> dict[str, str | None]:
     return {
-        column: find_file(folder, f"trials/{trial}/{name}")
-        for column, name in (("best_checkpoint", "best.pt"), ("last_checkpoint", "last.pt"))
+        column: find_file(folder, f"{TRIALS}/{trial}/{name}")
+        for column, name in (("best_checkpoint", BEST), ("last_checkpoint", LAST))
     }
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from glosstune.results.reading.frames import SWEEP_COLUMNS, build_decisions, build_epochs, build_frame, build_trials
+from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
+from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
+from glosstune.results.reading.names import RECORD, SWEEP
 from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
-from glosstune.results.reading.record import RECORD, SweepRecord, read_record
+from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.object_storage import is_uri
@@ -149,7 +151,7 @@ def _read(folder: Path) -> SweepRecord:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
-    path = folder / "sweep.yaml"
+    path = folder / SWEEP
     if not path.is_file():
         return {}
     try:
@@ -190,7 +192,7 @@ def _build_sweeps(
         }
         for sweep, record in records.items()
     ]
-    return build_frame(rows, SWEEP_COLUMNS)
+    return build_frame(rows, dtypes(SWEEP_COLUMNS))
 
 
 def _seconds(begun: str, ended: str) -> float:

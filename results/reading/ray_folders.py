@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.reading.events import FAILED, FINISHED, PAUSED
 from glosstune.results.reading.record import SweepRecord, TrialRecord
 from glosstune.spaces.errors import FolderError
 
@@ -113,12 +114,12 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
         trial.id = next((id for id in states if f"_{id}_" in f"_{folder.name}_"), trial.id)
     state = states.get(trial.id)
     if state == "TERMINATED" or (state is None and rows and rows[-1].get("done") in (True, "True")):
-        trial.status = "finished"
+        trial.status = FINISHED
     elif error.is_file() and state in (None, "ERROR"):  # it stays where a trial was tried again
         lines = error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        trial.status, trial.rule, trial.error = "failed", "error", lines[-1] if lines else "unknown"
+        trial.status, trial.rule, trial.error = FAILED, "error", lines[-1] if lines else "unknown"
     elif state in ("PAUSED", "ERROR"):
-        trial.status = {"PAUSED": "paused", "ERROR": "failed"}[state]
+        trial.status = PAUSED if state == "PAUSED" else FAILED
     return trial
 
 

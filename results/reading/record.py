@@ -1,19 +1,34 @@
 """Read a sweep's record: one JSON object a line, appended as things happened."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from glosstune.results.reading.events import (
+    ARRIVALS,
+    FORMAT,
+    HALVING,
+    PAUSED,
+    RUNNING,
+    EpochReported,
+    Event,
+    Metrics,
+    Status,
+    SweepBegun,
+    SweepOver,
+    SweepResumed,
+    TrialBegun,
+    TrialContinued,
+    TrialEnded,
+    TrialEvent,
+    TrialPaused,
+    TrialPromoted,
+    parse_event,
+)
+from glosstune.results.reading.names import RECORD, trial_name
 from glosstune.spaces.errors import FolderError
-
-RECORD = "record.jsonl"
-ENDS = ("finished", "stopped", "failed", "interrupted")
-
-Event = dict[str, Any]
-Kind = TypeVar("Kind", int, str, dict[str, Any])
 
 
 @dataclass
@@ -26,7 +41,7 @@ class TrialRecord:
         reports: the metrics of each epoch.
         times: when each epoch was reported, ISO 8601.
         nodes: the machine that trained each epoch, where that is known.
-        status: running, paused, or one of ``ENDS``.
+        status: how it stands.
         rule: what ended or paused it, in a word.
         reason: the same in full.
         error: of a failed one.
@@ -35,10 +50,10 @@ class TrialRecord:
     configuration: dict[str, Any]
     id: str = ""
     source: str | None = None
-    reports: dict[int, dict[str, float | None]] = field(default_factory=dict)
+    reports: dict[int, Metrics] = field(default_factory=dict)
     times: dict[int, str] = field(default_factory=dict)
     nodes: dict[int, str] = field(default_factory=dict)
-    status: str = "running"
+    status: Status = RUNNING
     rule: str | None = None
     reason: str | None = None
     error: str | None = None
@@ -57,7 +72,7 @@ class SweepRecord:
         gpu: share of a GPU that a trial had last.
         over: why it ended, if it did.
         runs: when each of its drivers began and was last heard of, ISO 8601.
-        events: all lines.
+        events: all of it.
     """
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
@@ -75,7 +90,7 @@ def read_record(folder: Path) -> SweepRecord:
     """Return what the record in ``folder`` says.
 
     A crash may tear the last line, which is then dropped; any other line that cannot be read or
-    cannot be true is a FolderError that names it.
+    cannot be true, or is of a newer format, is a FolderError that names it.
     """
     if not folder.is_dir():
         raise FolderError(f"{folder}: no such folder")
@@ -83,8 +98,11 @@ def read_record(folder: Path) -> SweepRecord:
     if not path.exists():
         raise FolderError(f"{folder}: not the folder of a sweep: {RECORD} is missing")
     record = SweepRecord()
-    for number, event in _read_events(path):
+    for number, line in _read_lines(path):
         try:
+            if not record.events:
+                _check_format(line)
+            event = parse_event(line)
             _apply(event, record)
         except ValueError as error:
             raise FolderError(f"{path}:{number}: {error}") from error
@@ -92,7 +110,7 @@ def read_record(folder: Path) -> SweepRecord:
     return record
 
 
-def _read_events(path: Path) -> Iterator[tuple[int, Any]]:
+def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each line's number, from 1, and its JSON value."""
     try:
         text = path.read_bytes()
@@ -103,92 +121,73 @@ def _read_events(path: Path) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            event = json.loads(line.decode())
+            value = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
             raise FolderError(f"{path}:{number}: not a line of JSON: {error}") from error
-        yield number, event
+        yield number, value
 
 
-def _apply(event: Any, record: SweepRecord) -> None:
-    """Add one line to the record; lines of unknown kinds are for other readers."""
-    if not isinstance(event, dict):
-        raise ValueError("not an object")
-    kind = _value(event, "event", str)
-    _note_time(event, kind, record)
-    if kind in ("sweep", "resume"):
-        record.gpu = _number("gpu", event.get("gpu"))
-    if kind == "sweep":
-        record.target = _number("target", event.get("target"))
-        record.samples, record.epochs, record.metric = event.get("samples"), event.get("epochs"), event.get("metric")
-    elif kind == "trial":
-        number = _value(event, "trial", int)
-        trial = TrialRecord(_value(event, "configuration", dict), f"{number:04d}", event.get("source"))
-        # A retried trial is announced again; what it was given first is what its reports are about.
-        record.trials.setdefault(number, trial)
-    elif kind == "report":
-        _apply_report(event, _started_trial(event, record))
-    elif kind == "end":
-        trial = _started_trial(event, record)
-        status = _value(event, "status", str)
-        if status not in ENDS:
-            raise ValueError(f"status: {status!r} is none of {', '.join(ENDS)}")
-        trial.status, trial.error = status, event.get("error")
-        trial.rule, trial.reason = event.get("rule"), event.get("reason")
-    elif kind in ("pause", "promote", "continue"):
-        trial = _started_trial(event, record)
-        paused = kind == "pause"
-        trial.status, trial.error = ("paused" if paused else "running"), None
-        trial.rule, trial.reason = ("halving", event.get("reason")) if paused else (None, None)
-    elif kind in ("over", "resume"):
-        record.over = event.get("reason") if kind == "over" else None
+def _check_format(line: Any) -> None:
+    """Require a format that is known of the first line, before anything else in it is taken for what it was."""
+    known = line.get("format") if isinstance(line, dict) else None
+    if isinstance(known, int) and known > FORMAT:
+        rule = f"this one reads up to {FORMAT}; install the newer one"
+        raise ValueError(f"is of format {known}, written by a newer glosstune; {rule}")
 
 
-def _note_time(event: Event, kind: str, record: SweepRecord) -> None:
+def _apply(event: Event, record: SweepRecord) -> None:
+    """Add an event to the record; what is unknown is for other readers."""
+    if not record.events and not isinstance(event, SweepBegun):
+        raise ValueError(f"a record begins with the event {SweepBegun.name!r}")
+    _note_time(event, record)
+    if isinstance(event, TrialEvent) and not isinstance(event, TrialBegun) and event.trial not in record.trials:
+        raise ValueError(f"trial {event.trial}: no earlier line starts it")
+    match event:
+        case EpochReported():
+            _apply_report(event, record.trials[event.trial])
+        case SweepBegun():
+            record.gpu, record.target = event.gpu, event.target
+            record.samples, record.epochs, record.metric = event.samples, event.epochs, event.metric
+        case SweepResumed():
+            record.gpu, record.over = event.gpu, None
+        case SweepOver():
+            record.over = event.reason
+        case TrialBegun():
+            trial = TrialRecord(event.configuration, trial_name(event.trial), event.source)
+            # A retried trial is announced again; what it was given first is what its reports are about.
+            record.trials.setdefault(event.trial, trial)
+        case TrialEnded():
+            _settle(record.trials[event.trial], event.status, event.rule, event.reason, event.error)
+        case TrialPaused():
+            _settle(record.trials[event.trial], PAUSED, HALVING, event.reason)
+        case TrialPromoted() | TrialContinued():
+            _settle(record.trials[event.trial], RUNNING)
+
+
+def _note_time(event: Event, record: SweepRecord) -> None:
     """Follow the drivers: one begins with the sweep or its resumption, and is last heard of in its last line."""
-    time = event.get("time")
-    if not isinstance(time, str):
+    if not event.time:
         return
-    if kind in ("sweep", "resume", "visit") or not record.runs:  # a visit changes something while nothing runs
-        record.runs.append((time, time))
+    if isinstance(event, ARRIVALS) or not record.runs:  # a visit changes something while nothing runs
+        record.runs.append((event.time, event.time))
     else:
-        record.runs[-1] = (record.runs[-1][0], time)
+        record.runs[-1] = (record.runs[-1][0], event.time)
 
 
-def _apply_report(event: Event, trial: TrialRecord) -> None:
-    epoch = _value(event, "epoch", int)
-    metrics = {name: _number(name, value) for name, value in _value(event, "metrics", dict).items()}
-    if epoch in trial.reports:  # an epoch run again after a crash: the first report counts
+def _apply_report(event: EpochReported, trial: TrialRecord) -> None:
+    if event.epoch in trial.reports:  # an epoch run again after a crash: the first report counts
         return
-    trial.reports[epoch] = metrics
-    for told, value in ((trial.times, event.get("time")), (trial.nodes, event.get("node"))):
-        if isinstance(value, str):
-            told[epoch] = value
-    # A promoted or resumed trial trains on after its end.
-    trial.status, trial.rule, trial.reason, trial.error = "running", None, None, None
+    trial.reports[event.epoch] = event.metrics
+    if event.time:
+        trial.times[event.epoch] = event.time
+    if event.node is not None:
+        trial.nodes[event.epoch] = event.node
+    _settle(trial, RUNNING)  # a promoted or resumed trial trains on after its end
 
 
-def _started_trial(event: Event, record: SweepRecord) -> TrialRecord:
-    number = _value(event, "trial", int)
-    if number not in record.trials:
-        raise ValueError(f"trial {number}: no earlier line starts it")
-    return record.trials[number]
-
-
-def _value(event: Event, key: str, kind: type[Kind]) -> Kind:
-    if key not in event:
-        raise ValueError(f"{key} is missing")
-    value = event[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{key}: {value!r} is no {kind.__name__}")
-    return value
-
-
-def _number(key: str, value: object) -> float | None:
-    """Return a number; null, NaN and Infinity are all no number that counts."""
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{key}: {value!r} is no number")
-    return value if math.isfinite(value) else None
+def _settle(
+    trial: TrialRecord, status: Status, rule: str | None = None, reason: str | None = None, error: str | None = None
+) -> None:
+    trial.status, trial.rule, trial.reason, trial.error = status, rule, reason, error

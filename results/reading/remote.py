@@ -8,19 +8,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.reading.record import RECORD
+from glosstune.results.reading.names import CONFIRM, EVENTS, INPUTS, LOCK, ORIGIN, OWNER, RECORD, REQUESTS, THOUSANDS
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.object_storage import CONNECTIONS, ObjectFolder, check_uri, is_uri, join, local_folder
+from glosstune.spaces.files.object_storage import (
+    CONNECTIONS,
+    PROBE,
+    ObjectFolder,
+    check_uri,
+    is_uri,
+    join,
+    local_folder,
+)
 
-# Each event is an object, ``record/00000012.json``, and stays one: that it is there keeps a second driver out. For
-# readers a thousand are copied into one, ``thousands/00000000-00000999.json``.
-EVENTS = "record"
-THOUSANDS = "thousands"
-COMPACTED = 1000
+COMPACTED = 1000  # events in one object of ``THOUSANDS``
 # What lies in storage and is of no use to a reader; a confirmation is made of sweeps of their own.
-_LEFT_THERE = re.compile(r".*\.pt|(inputs|requests|record|thousands|confirm/[^/]+)/.*|driver\.(json|lock)|\.probe-.*")
-_ORIGIN = "origin.json"
+_LEFT_THERE = re.compile(
+    rf".*\.pt|({INPUTS}|{REQUESTS}|{EVENTS}|{THOUSANDS}|{CONFIRM}/[^/]+)/.*|"
+    rf"{re.escape(OWNER)}|{re.escape(LOCK)}|{re.escape(PROBE)}.*"
+)
 _PATIENCE_S = 60.0
 
 
@@ -57,7 +63,7 @@ def mirror(storage: ObjectFolder, folder: Path) -> None:
         list(pool.map(lambda name: storage.download(name, folder / name), stale))
     with write_beside(folder / RECORD) as partial:
         partial.write_bytes(record)
-    with write_beside(folder / _ORIGIN) as partial:
+    with write_beside(folder / ORIGIN) as partial:
         partial.write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
 
 
@@ -137,7 +143,7 @@ def _event_names(storage: ObjectFolder) -> list[str]:
 
 
 def _read_origin(folder: Path) -> dict[str, Any]:
-    path = folder / _ORIGIN
+    path = folder / ORIGIN
     try:
         known = _parse_origin(path, path.stat().st_mtime_ns)
         # Anybody's folder may hold such a file: what it named would be asked, and written to, in this user's name.

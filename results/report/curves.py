@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from glosstune.results.analysis.strategies import list_strategies
+from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.loading import Results
 from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
@@ -20,8 +21,8 @@ OTHERS = "#8c96a0"
 TARGET = "#b42318"
 # Paul Tol's "bright" colours, which colour-blind readers tell apart too.
 PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#66ccee", "#aa3377")
-END_MARKERS = {"finished": "o", "stopped": "x", "failed": "v"}
-END_WORDS = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
+END_MARKERS = {FINISHED: "o", STOPPED: "x", FAILED: "v"}
+END_WORDS = {FINISHED: "finished", STOPPED: "stopped early", FAILED: "failed"}
 
 
 def draw_curves(results: Results, path: Path | str) -> None:

@@ -13,6 +13,7 @@ from glosstune.results.analysis.importance import EVALUATORS, logarithmic_parame
 from glosstune.results.analysis.incumbent import trace_incumbent
 from glosstune.results.analysis.stops import count_stops
 from glosstune.results.analysis.strategies import compare_strategies, list_strategies
+from glosstune.results.reading.events import FAILED, STOPPED
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.loading import Results
 from glosstune.results.report.curves import PALETTE
@@ -60,7 +61,7 @@ def draw_learning(results: Results) -> go.Figure | None:
             y += [*own["wer"], None]
             text += [f"trial {trial}"] * (len(own) + 1)
             state = status[sweep, trial]
-            if state in ("stopped", "failed"):
+            if state in (STOPPED, FAILED):
                 ends.append((own["epoch"].iloc[-1], own["wer"].iloc[-1], f"trial {trial}, {state}"))
         line = {"color": colour, "width": 1.3}
         figure.add_scatter(x=x, y=y, text=text, mode="lines", line=line, opacity=0.7, name=name, connectgaps=False)

@@ -15,9 +15,11 @@ from plotly.offline import get_plotlyjs
 
 from glosstune.results.analysis.confirmation import shorten_confirmation
 from glosstune.results.analysis.stops import sum_costs
-from glosstune.results.reading.frames import TRIAL_COLUMNS, name_parameters
+from glosstune.results.reading.columns import TRIAL_COLUMNS
+from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
+from glosstune.results.reading.names import HYPOTHESES, TRIALS
 from glosstune.results.report import figures
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
 from glosstune.results.writing import write_beside
@@ -136,7 +138,7 @@ def _section(name: str, trials: int) -> str:
 def _confusions(results: Results) -> str:
     """The glosses that the best trial misses most, and its confusions; nothing without its hypotheses."""
     best = results.best
-    path = results.folders[best["sweep"]] / "trials" / best["trial_id"] / "hypotheses.parquet"
+    path = results.folders[best["sweep"]] / TRIALS / best["trial_id"] / HYPOTHESES
     if not path.is_file():
         return ""
     worst, confused = count_confusions(read_hypotheses(path))

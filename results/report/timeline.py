@@ -4,7 +4,8 @@ import heapq
 
 import pandas as pd
 
-from glosstune.results.reading.frames import TIME, build_frame
+from glosstune.results.reading.columns import TIME
+from glosstune.results.reading.frames import build_frame
 from glosstune.results.reading.loading import Results
 
 SEGMENT_COLUMNS = {

@@ -149,10 +149,10 @@ def diagnose(
 
     Example: glosstune diagnose my.yaml corpus.root=/data/phoenix --trial runs/a 17
     """
+    from glosstune.results.reading.names import SWEEP
     from glosstune.search.checks.diagnosing import diagnose as look
     from glosstune.search.checks.inspecting import describe_findings
     from glosstune.search.config.loading import load_sweep
-    from glosstune.search.storage.sweep_folder import SWEEP
 
     path, changes = split_arguments(overrides)
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])

@@ -92,16 +92,16 @@ def report(
     import pandas as pd
 
     from glosstune.results import draw_curves, load_results, write_report
+    from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
     from glosstune.results.report.curves import picture_format
-    from glosstune.search.confirm.confirming import FOLDER, SUMMARY
     from glosstune.spaces.files.object_storage import is_uri
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
     results = load_results(folders)
     first = next(iter(results.folders.values()))
-    path = (out or (Path() if is_uri(folders[0]) else first) / "report.html").expanduser()
-    summary = first / FOLDER / SUMMARY
+    path = (out or (Path() if is_uri(folders[0]) else first) / REPORT).expanduser()
+    summary = first / CONFIRM / SUMMARY
     confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
     write_report(results, path, confirmed)
     if picture is not None:

@@ -142,6 +142,7 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     from rich.console import Console
 
     from glosstune.results import draw_curves, load_results
+    from glosstune.results.reading.names import CURVES
     from glosstune.search.storage.sweep_folder import SweepFolder
     from glosstune.search.tracking.summary import summarise
 
@@ -154,8 +155,8 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
         return
     scored = bool(results.trials["wer_best"].notna().any())
     if scored:
-        draw_curves(results, results.folder / "curves.png")
-        SweepFolder.at(results.place).share("curves.png", results.folder)
+        draw_curves(results, results.folder / CURVES)
+        SweepFolder.at(results.place).share(CURVES, results.folder)
     summarise(results, Console())
     if interrupted is not None:
         typer.echo(f"glosstune: {interrupted}", err=True)

@@ -19,6 +19,8 @@ from rich.console import Console
 from glosstune.models import read_weights
 from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.analysis.confirmation import summarise_confirmation
+from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
+from glosstune.results.reading.names import CONFIRM, PLAN, SUMMARY, SWEEP, UTTERANCES
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sections import AUTO
@@ -29,7 +31,7 @@ from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
@@ -37,10 +39,6 @@ from glosstune.spaces.files.object_storage import is_uri, join
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
 
-FOLDER = "confirm"
-PLAN = "plan.json"
-UTTERANCES = "utterances.parquet"
-SUMMARY = "confirmation.json"
 FOLDS = range(1, 6)
 
 
@@ -78,14 +76,13 @@ def confirm(
     refuse_links(folder)
     console = console or Console(stderr=True)
     work = SweepFolder.at(
-        out or join(str(place), FOLDER), partial(console.print, soft_wrap=True, highlight=False, markup=False)
+        out or join(str(place), CONFIRM), partial(console.print, soft_wrap=True, highlight=False, markup=False)
     )
-    sweep = load_sweep(folder / SWEEP)
+    results, sweep = load_results(folder), load_sweep(folder / SWEEP)
     if is_uri(place):  # whose weights and teacher this machine may lack
         sweep = SweepFolder.at(place).with_inputs(sweep, read_manifest(folder))
     if folds and sweep.corpus.kind != "fingerspelling":
         raise SettingError("only the fingerspelling corpus has folds of signers; leave it out", key="--folds")
-    results = load_results(folder)
     used = {sweep.training.seed, *_searched_seeds(results)}
     new = list(islice((seed for seed in count(1) if seed not in used), seeds))
     beam_width(decode)
@@ -181,5 +178,5 @@ def _score(work: SweepFolder, plan: Confirmation, parts: Mapping[str, Sweep], co
 def _train(place: str, part: Sweep, console: Console) -> None:
     if not SweepFolder.at(place).begun:
         launch(part, place, console=console)
-    elif load_results(place).trials["status"].isin(["finished", "stopped", "failed"]).sum() < part.search.samples:
+    elif load_results(place).trials["status"].isin([FINISHED, STOPPED, FAILED]).sum() < part.search.samples:
         resume(place, console=console)

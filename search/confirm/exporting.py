@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results import load_results
+from glosstune.results.reading.names import BEST, CONFIRM, PLAN, SUMMARY, TRIALS
 from glosstune.results.reading.remote import fetch_file
-from glosstune.search.confirm.confirming import FOLDER, PLAN, SUMMARY
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import check_free
@@ -35,7 +35,7 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
     number = int(results.best["trial"]) if trial is None else trial
     row = results.trials[results.trials["trial"] == number].iloc[0]
     if not isinstance(row["best_checkpoint"], str):
-        raise CheckpointError(f"{results.place}: trial {number} has no best.pt here; copy its trials folder too")
+        raise CheckpointError(f"{results.place}: trial {number} has no {BEST} here; copy its {TRIALS} folder too")
     scores: dict[str, Any] = {"wer": float(row["wer_best"]), "trial": number, "sweep": str(row["sweep"])}
     confirmed = _confirmed(results.folder, number)
     export_checkpoint(fetch_file(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
@@ -49,9 +49,9 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
 
 def _confirmed(folder: Path, trial: int) -> dict[str, Any] | None:
     """The figures of a trial's configuration, which are of other models, and the folds that they are of."""
-    path = folder / FOLDER / SUMMARY
+    path = folder / CONFIRM / SUMMARY
     if not path.exists():
         return None
     rows = json.loads(path.read_text(encoding="utf-8"))
-    folds = json.loads((folder / FOLDER / PLAN).read_text(encoding="utf-8"))["folds"]
+    folds = json.loads((folder / CONFIRM / PLAN).read_text(encoding="utf-8"))["folds"]
     return next(({**row, "folds": folds} for row in rows if row["trial"] == trial), None)

@@ -9,12 +9,13 @@ import pandas as pd
 import torch
 
 from glosstune.results import load_results
+from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sections import AUTO
 from glosstune.search.driver.weights import with_weights
 from glosstune.search.storage.manifest import build_manifest, read_manifest
-from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError, CorpusError
 from glosstune.spaces.files.atomic import file_hash

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from glosstune.results import load_results
+from glosstune.results.reading.events import FINISHED
+from glosstune.results.reading.names import BEST, TRIAL_LOG, TRIALS
 from glosstune.results.reading.remote import fetch_file
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.confirm.plan import Confirmation, beam_width
@@ -33,11 +35,11 @@ def score_parts(place: str, plan: Confirmation, parts: Mapping[str, Sweep]) -> p
     for name in parts:
         part = join(place, name)
         trials = load_results(part).trials
-        ended = (trials["status"] == "finished") | (trials["stop_rule"] == "diverged").fillna(False)
+        ended = (trials["status"] == FINISHED) | (trials["stop_rule"] == "diverged").fillna(False)
         for trial in trials[~ended].to_dict("records"):
             why = trial["status"] if pd.isna(trial["error"]) else f"{trial['status']}: {trial['error']}"
             rule = f"trial {trial['trial']} {why}; every one has to finish before test is scored"
-            log = f"see trials/{trial['trial_id']}/trial.log"
+            log = f"see {TRIALS}/{trial['trial_id']}/{TRIAL_LOG}"
             raise FolderError(f"{part}: {rule} ({log}, mend it, remove {part} and confirm again)")
     return pd.DataFrame([row for name, sweep in parts.items() for row in _scored(place, name, sweep, plan)])
 
@@ -54,7 +56,7 @@ def _scored(place: str, name: str, part: Sweep, plan: Confirmation) -> Iterator[
     }
     for trial in results.trials.to_dict("records"):
         if pd.isna(trial["best_checkpoint"]):
-            raise FolderError(f"{results.place}: trial {trial['trial']} has no best.pt")
+            raise FolderError(f"{results.place}: trial {trial['trial']} has no {BEST}")
         configuration = results.configuration(trial["trial"])
         repeated = plan.number(configuration)
         session = TrainingSession.of_checkpoint(fetch_file(trial["best_checkpoint"]), corpus, [part.model.kind])

@@ -8,12 +8,12 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from glosstune.results.reading.record import RECORD
+from glosstune.results.reading.events import FAILED, Event
+from glosstune.results.reading.names import RECORD, TRIAL_LOG, TRIALS, trial_name
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.scheduler.state import Event
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import SweepFolder
@@ -21,7 +21,6 @@ from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.views import Views
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import trial_name
 
 # Asking object storage costs a request.
 REMOTE_LOOK_S = 10.0
@@ -120,9 +119,9 @@ class _Watcher:
 
     def report(self, number: int) -> None:
         trial = self._scheduler.state.trials[number]
-        if trial.status == "failed" and number not in self._failed:
+        if trial.status == FAILED and number not in self._failed:
             self._failed.add(number)
-            log = f"trials/{trial_name(number)}/trial.log"
+            log = f"{TRIALS}/{trial_name(number)}/{TRIAL_LOG}"
             self._display.note(f"trial {number} failed: {trial.error or trial.rule} ({log})")
         self._show(number)
 

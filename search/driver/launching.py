@@ -11,18 +11,19 @@ from pathlib import Path
 from rich.console import Console
 
 from glosstune.results import Results, load_results
+from glosstune.results.reading.events import FORMAT, SweepBegun, write_event
+from glosstune.results.reading.names import INPUTS, LOCK, MANIFEST, OWNER, SWEEP
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import prepare
 from glosstune.search.scheduler.warm_start import earlier_trials
-from glosstune.search.storage.lock import LOCK, OWNER
 from glosstune.search.storage.manifest import build_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError, Interrupted
 from glosstune.spaces.files.atomic import check_free
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder, join
 
-_BEFORE_THE_FIRST_EVENT = {"manifest.json", "sweep.yaml", OWNER}
+_BEFORE_THE_FIRST_EVENT = {MANIFEST, SWEEP, OWNER}
 
 
 def launch(
@@ -58,11 +59,11 @@ def launch(
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
         manifest = build_manifest(*known)
         work.keep_inputs(prepared.sweep, manifest)
-        work.write("manifest.json", json.dumps(manifest, indent=1))
+        work.write(MANIFEST, json.dumps(manifest, indent=1))
         write_sweep(sweep, work)
         search = sweep.search
-        begun = work.record.append(
-            "sweep",
+        begun = SweepBegun(
+            format=FORMAT,
             id=uuid.uuid4().hex[:8],
             samples=search.samples,
             epochs=sweep.training.epochs,
@@ -70,8 +71,9 @@ def launch(
             target=search.target,
             gpu=prepared.sweep.resources.gpu,
         )
+        events = [write_event(work.record.append, begun)]
         say(f"sweep folder: {work.place}")
-        interrupted = drive(prepared.sweep, work, [begun], console, say)
+        interrupted = drive(prepared.sweep, work, events, console, say)
     if interrupted is not None:
         raise Interrupted(work.place, interrupted)
     return load_results(work.place)
@@ -94,7 +96,7 @@ def _check_unused(work: SweepFolder, storage: ObjectFolder) -> None:
     objects, prefixes = storage.parts()
     # What a driver leaves that was killed before its sweep had begun is in nobody's way.
     kept = {name for name in objects if not name.startswith(PROBE)} - _BEFORE_THE_FIRST_EVENT
-    if kept or set(prefixes) - {"inputs/"}:
+    if kept or set(prefixes) - {f"{INPUTS}/"}:
         raise FolderError(f"{work.place}: holds objects already; give another place with --out or remove them")
 
 

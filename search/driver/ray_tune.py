@@ -20,15 +20,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from glosstune.results.reading.epoch_metrics import METRICS
+from glosstune.results.reading.names import RAY, trial_name
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.sweep_folder import SweepFolder
-from glosstune.spaces.files.atomic import trial_name
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 from glosstune.trainables.training.input_files import InputFile
-from glosstune.trainables.training.session import METRICS
 
 # SIGUSR1, which Windows lacks, is what SLURM can be told to send before a job's time is up.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
@@ -86,7 +86,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             trial_dirname_creator=lambda trial: trial_name(_number(trial)),
         ),
         run_config=tune.RunConfig(
-            name="ray",
+            name=RAY,
             storage_path=str(folder),
             verbose=0,
             callbacks=[relay],

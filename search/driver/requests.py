@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from glosstune.results.reading.names import REQUESTS, SWEEP
 from glosstune.search.config.changes import count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder, write_sweep
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.atomic import write_whole
-
-REQUESTS = "requests"
 
 
 def send(work: SweepFolder, request: dict[str, Any]) -> None:

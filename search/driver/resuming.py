@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from glosstune.results import Results, load_results
+from glosstune.results.reading.events import SweepResumed, write_event
+from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
@@ -20,7 +22,7 @@ from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder, write_sweep
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
 from glosstune.spaces.mapping import as_number
 
@@ -85,7 +87,9 @@ def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str], address
 
     What may change and the command does not name stays as the place has it: it may have been changed since.
     """
-    list_changes(load_sweep(as_local(place) / SWEEP), sweep)
+    folder = as_local(place)
+    read_record(folder)  # which a newer glosstune may have written, and its settings too
+    list_changes(load_sweep(folder / SWEEP), sweep)
     return resume(
         place,
         [override for override in overrides if is_changeable(override.partition("=")[0].strip())],
@@ -107,7 +111,7 @@ def _drive(
     changes = list_changes(load_sweep(folder / SWEEP), new)
     if changes:
         write_sweep(new, work)
-    events.append(record.append("resume", changes=changes, gpu=prepared.sweep.resources.gpu))
+    events.append(write_event(record.append, SweepResumed(changes=changes, gpu=prepared.sweep.resources.gpu)))
     say(f"sweep folder: {work.place} (going on)")
     return drive(prepared.sweep, work, events, console, say, queue=queue)
 

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.events import SweepVisited, write_event
+from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.driver.requests import send
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.record import Record
-from glosstune.search.storage.sweep_folder import SWEEP, SweepFolder
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import FolderError
 
 
@@ -41,10 +43,10 @@ def _scheduler(folder: Path, record: Record | None) -> Scheduler:
     if not events:
         raise FolderError(f"{folder}: its record is empty; remove the folder and start the sweep again")
     if record is not None:
-        events.append(record.append("visit"))
+        events.append(write_event(record.append, SweepVisited()))
 
     def discard(event: str, **fields: object) -> dict[str, object]:
-        return {"event": event, "time": events[-1]["time"], **fields}
+        return {"event": event, "time": events[-1].time, **fields}
 
     append = discard if record is None else record.append
     return Scheduler(load_sweep(folder / SWEEP), append, events=events, source=folder / RECORD)

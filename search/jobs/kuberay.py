@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
+from glosstune.results.reading.names import SWEEP
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, sweep_text
 from glosstune.spaces.errors import SettingError, shown
@@ -113,13 +114,13 @@ def rayjob_manifest(
         raise SettingError(f"must be at most {_LONGEST} letters long for KubeRay; got {len(name)}", key="name")
     _check_kept(place, options)
     metadata = {"name": name, **({"namespace": options.namespace} if options.namespace else {})}
-    arguments = ["glosstune", "sweep", f"{_FOLDER}/sweep.yaml", *overrides, "--out", place, "--resume"]
+    arguments = ["glosstune", "sweep", f"{_FOLDER}/{SWEEP}", *overrides, "--out", place, "--resume"]
     files = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
         "data": {
-            "sweep.yaml": sweep_text(sweep, command),
+            SWEEP: sweep_text(sweep, command),
             "sweep.sh": f"echo $$ > {_PID}\nexec {shlex.join(arguments)}\n",
             "save.sh": _SAVE,
         },

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from glosstune.results.reading.names import SWEEP
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.known_jobs import Job, remember
 from glosstune.search.jobs.options import find_place, list_overrides
@@ -32,7 +33,6 @@ from glosstune.search.jobs.staging import Staged, stage
 from glosstune.search.nodes import probe
 from glosstune.search.nodes.judging import ask_about, judge, read_answer, read_requirements
 from glosstune.search.nodes.tokens import OPEN_CLUSTER
-from glosstune.search.storage.sweep_folder import SWEEP
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:

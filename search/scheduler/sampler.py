@@ -18,6 +18,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
 from glosstune.spaces.parameters import Parameter, Scalar
@@ -95,11 +96,11 @@ def freeze(trial: TrialState, space: Space, number: int) -> FrozenTrial:
 
     space.configuration(collect)
     state, value, steps = OptunaState.RUNNING, None, dict(enumerate(trial.scores))
-    if trial.status == "failed" or trial.faulty:
+    if trial.status == FAILED or trial.faulty:
         state, steps = OptunaState.PRUNED, {}
-    elif trial.status == "finished":
+    elif trial.status == FINISHED:
         state, value = OptunaState.COMPLETE, trial.score
-    elif trial.scores or trial.status == "stopped":
+    elif trial.scores or trial.status == STOPPED:
         state = OptunaState.PRUNED
     return FrozenTrial(
         number=number,

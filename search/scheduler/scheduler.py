@@ -13,15 +13,41 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.reading.events import (
+    FAILED,
+    FINISHED,
+    HALVING,
+    INTERRUPT,
+    INTERRUPTED,
+    PATIENCE,
+    PAUSED,
+    QUEUE,
+    RUNNING,
+    START_POINT,
+    STOPPED,
+    Append,
+    ConfigurationQueued,
+    EpochReported,
+    Event,
+    Metrics,
+    SettingsChanged,
+    SweepOver,
+    TrialBegun,
+    TrialContinued,
+    TrialEnded,
+    TrialPaused,
+    TrialPinned,
+    TrialPromoted,
+    TrialRetried,
+    write_event,
+)
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.halving import Standing
 from glosstune.search.scheduler.sampler import Sampler
-from glosstune.search.scheduler.state import Event, SweepState
+from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.errors import SettingError
-
-Append = Callable[..., Event]
 
 # Processes in a row that a trial may lose without having done an epoch.
 MOST_DEATHS = 3
@@ -36,7 +62,7 @@ class Scheduler:
 
     Args:
         sweep: what is searched.
-        append: writes an event, given as name and fields, and returns it as written.
+        append: of the record.
         slots: how many trials can run at a time now.
         events: of the record so far, in order.
         earlier: trials of other sweeps, for the sampler.
@@ -103,7 +129,7 @@ class Scheduler:
     @property
     def must_end(self) -> bool:
         """Whether all that runs has to end now. Out of patience, a sweep still carries its best trial on."""
-        return self.state.over is not None and self.state.over.rule != "patience"
+        return self.state.over is not None and self.state.over.rule != PATIENCE
 
     def report(self, number: int, epoch: int, metrics: Mapping[str, float], node: str | None = None) -> bool:
         """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again.
@@ -119,8 +145,7 @@ class Scheduler:
         if epoch > trial.epoch + 1:
             self.fail(number, "error", f"epoch {epoch} was reported after epoch {trial.epoch}")
             return False
-        where = {} if node is None else {"node": node}
-        self._emit("report", trial=number, epoch=epoch, metrics=_finite(metrics), **where)
+        self._emit(EpochReported(trial=number, epoch=epoch, metrics=_finite(metrics), node=node))
         goes_on = self._judge(trial)
         self.judge_sweep()
         if not goes_on or self.must_end:
@@ -132,7 +157,7 @@ class Scheduler:
         if number not in self.live:
             return
         self.live.discard(number)
-        self._emit("end", trial=number, status="failed", rule=rule, reason=rule, error=message)
+        self._emit(TrialEnded(trial=number, status=FAILED, rule=rule, reason=rule, error=message, faulty=True))
         given_up = sum(trial.rule == "process died" for trial in self.state.trials.values())
         if given_up >= HOPELESS_TRIALS and not self.state.epochs:
             self.interrupt(f"no process of a trial lives long enough to report ({message})")
@@ -140,7 +165,7 @@ class Scheduler:
     def died(self, number: int, message: str) -> None:
         """The process of a trial has died: it goes on from its checkpoint, unless that keeps happening."""
         if number in self.live:
-            self._emit("retry", trial=number, reason=message)
+            self._emit(TrialRetried(trial=number, reason=message))
             if self.state.trials[number].deaths > MOST_DEATHS:
                 self.fail(number, "process died", message)
             self.live.discard(number)
@@ -148,7 +173,7 @@ class Scheduler:
     def interrupt(self, reason: str) -> None:
         """End the sweep now; it can be resumed."""
         if not self.must_end:
-            self._emit("over", rule="interrupt", reason=reason)
+            self._emit(SweepOver(rule=INTERRUPT, reason=reason))
 
     def judge_sweep(self) -> None:
         """End the sweep if it has reached a limit."""
@@ -160,24 +185,22 @@ class Scheduler:
             epochs=self.state.epochs,
             since_best=len(self.state.since_best),
         )
-        if stop is not None and (over is None or over.rule == "patience" != stop.rule):
-            self._emit("over", rule=stop.rule, reason=stop.reason)
+        if stop is not None and (over is None or over.rule == PATIENCE != stop.rule):
+            self._emit(SweepOver(rule=stop.rule, reason=stop.reason))
 
     def close(self) -> None:
         """Say of every trial that has no end how it stands; called when nothing runs any more."""
         self.live.clear()
-        goes_on = not self.done or (self.state.over is not None and self.state.over.rule == "interrupt")
-        over = self.state.over or Stop("interrupt", "the driver ended")
+        goes_on = not self.done or (self.state.over is not None and self.state.over.rule == INTERRUPT)
+        over = self.state.over or Stop(INTERRUPT, "the driver ended")
         for trial in self.state.trials.values():
-            if trial.status == "running":
+            if trial.status == RUNNING:
                 reason = f"{over.reason} after epoch {trial.epoch}"
-                self._emit("end", trial=trial.number, status="interrupted", rule=over.rule, reason=reason)
-            elif trial.status == "paused" and not goes_on:
+                self._emit(TrialEnded(trial=trial.number, status=INTERRUPTED, rule=over.rule, reason=reason))
+            elif trial.status == PAUSED and not goes_on:
                 rung = self.state.halving.highest_rung(trial.number)
                 assert rung is not None
-                standing = self.state.halving.standing(trial.number, rung)
-                reason = self._in_words(standing, "stopped")
-                self._emit("end", **_told(standing), status="stopped", rule="halving", reason=reason)
+                self._stop_at(self.state.halving.standing(trial.number, rung))
 
     # What users ask for.
 
@@ -186,20 +209,20 @@ class Scheduler:
         self._check_goes_on(number)
         self.live.discard(number)
         reason = f"stopped by the user after epoch {self.state.trials[number].epoch}"
-        self._emit("end", trial=number, status="stopped", rule="user", reason=reason)
+        self._emit(TrialEnded(trial=number, status=STOPPED, rule="user", reason=reason))
 
     def pin(self, number: int) -> None:
         """Let a trial train to its end, whatever rivals and rules say; SettingError if it is over already."""
         self._check_goes_on(number)
-        self._emit("pin", trial=number)
+        self._emit(TrialPinned(trial=number))
 
     def queue(self, configuration: Mapping[str, Any]) -> None:
         """Try a configuration before the sampler suggests others; it comes on top of the samples."""
-        self._emit("queue", configuration=dict(configuration))
+        self._emit(ConfigurationQueued(configuration=dict(configuration)))
 
     def change(self, sweep: Sweep, changes: Mapping[str, Any]) -> None:
         """Go on with other settings of the search, of a sweep that is otherwise the same."""
-        self._emit("change", changes=dict(changes))
+        self._emit(SettingsChanged(changes=dict(changes)))
         self._adopt(sweep)
 
     def _adopt(self, sweep: Sweep) -> None:
@@ -222,7 +245,7 @@ class Scheduler:
     @property
     def _may_begin(self) -> bool:
         """Whether there is to be a further trial: a queued one, or one of the samples."""
-        suggested = sum(trial.source != "queue" for trial in self.state.trials.values())
+        suggested = sum(trial.source != QUEUE for trial in self.state.trials.values())
         return bool(self.state.queue) or suggested < self.state.sweep.search.samples
 
     def _check_goes_on(self, number: int) -> None:
@@ -231,7 +254,7 @@ class Scheduler:
             known = f"trials 0 to {len(trials) - 1}" if trials else "no trials yet"
             raise SettingError(f"the sweep has {known}; got {number}", key="TRIAL")
         trial = trials[number]
-        if trial.status != "running" and not trial.waits:
+        if trial.status != RUNNING and not trial.waits:
             raise SettingError(f"trial {number} is over already: {trial.reason}", key="TRIAL")
 
     # Decisions.
@@ -239,16 +262,17 @@ class Scheduler:
     def _judge(self, trial: TrialState) -> bool:
         """Decide on a trial after its newest epoch; True if it goes on at once."""
         if trial.judged == trial.epoch:
-            return trial.status == "running"
+            return trial.status == RUNNING
         sweep, halving, epochs = self.state.sweep, self.state.halving, self.state.sweep.training.epochs
         if trial.epoch >= epochs:
             reason = f"all {epochs} epochs"
-            self._emit("end", trial=trial.number, status="finished", rule="finished", reason=reason)
+            self._emit(TrialEnded(trial=trial.number, status=FINISHED, rule=FINISHED, reason=reason))
             return False
         grace_epochs = halving.grace_epochs(trial.epoch_seconds, trial.warmup_epochs)
         broken = None if trial.pinned else judge_trial(trial.curve, grace_epochs, sweep.stopping)
         if broken is not None:
-            self._emit("end", trial=trial.number, status="stopped", rule=broken.rule, reason=broken.reason)
+            rule, reason = broken.rule, broken.reason
+            self._emit(TrialEnded(trial=trial.number, status=STOPPED, rule=rule, reason=reason, faulty=True))
             return False
         rung = self.state.rung_reached(trial)
         if rung is None:
@@ -261,28 +285,27 @@ class Scheduler:
             if halving.keeps(standing):
                 self._go_on(standing)
                 return True
-            reason = self._in_words(standing, "stopped")
-            self._emit("end", **_told(standing), status="stopped", rule="halving", reason=reason)
+            self._stop_at(standing)
             return False
         chosen = None if self.state.over else halving.next_promotion()
         if chosen is not None and chosen.trial == trial.number:
             self._go_on(chosen)
             return True
-        self._emit("pause", **_told(standing), reason=self._in_words(standing, "waits"))
+        self._emit(TrialPaused(**_told(standing), reason=self._in_words(standing, "waits")))
         return False
 
     def _recover(self) -> None:
         """Take the decisions that a driver died before it could write."""
         for trial in list(self.state.trials.values()):
-            if trial.status == "running" and trial.curve:
+            if trial.status == RUNNING and trial.curve:
                 self._judge(trial)
 
     def _to_continue(self) -> int | None:
         """A trial whose segment was cut off, or that a user pinned while it waited."""
         for trial in self.state.trials.values():
             if self._continues(trial):
-                if trial.status == "interrupted":
-                    self._emit("continue", trial=trial.number)
+                if trial.status == INTERRUPTED:
+                    self._emit(TrialContinued(trial=trial.number))
                 elif trial.waits:
                     self._promote(trial.number, "pinned by the user")
                 return trial.number
@@ -291,7 +314,7 @@ class Scheduler:
     def _continues(self, trial: TrialState) -> bool:
         if trial.number in self.live:
             return False
-        return trial.status in ("running", "interrupted") or (trial.pinned and trial.waits)
+        return trial.status in (RUNNING, INTERRUPTED) or (trial.pinned and trial.waits)
 
     def _to_promote(self) -> int | None:
         standing = self._promotion()
@@ -307,15 +330,15 @@ class Scheduler:
         trials = self.state.trials.values()
         number, sources = len(trials), Counter(trial.source for trial in trials)
         # By their number: in a space that was narrowed since, the same point may have other values.
-        points = self.state.sweep.start_points[sources["start point"] :]
+        points = self.state.sweep.start_points[sources[START_POINT] :]
         point: Mapping[str, Any]
-        if points and len(trials) - sources["queue"] < self.state.sweep.search.samples:
-            point, source = points[0], "start point"
+        if points and len(trials) - sources[QUEUE] < self.state.sweep.search.samples:
+            point, source = points[0], START_POINT
         elif self.state.queue:
-            point, source = self.state.queue[0], "queue"
+            point, source = self.state.queue[0], QUEUE
         else:
             point, source = self._sampler.suggest(number, trials), self.state.sweep.search.sampler
-        self._emit("trial", trial=number, configuration=dict(point), source=source)
+        self._emit(TrialBegun(trial=number, configuration=dict(point), source=source))
         return number
 
     def _to_carry_on(self) -> int | None:
@@ -330,18 +353,22 @@ class Scheduler:
         trials = self.state.trials.values()
         if any(trial.carried and trial.faulty for trial in trials):
             return None
-        candidates = [trial for trial in trials if trial.waits or trial.status == "finished"]
+        candidates = [trial for trial in trials if trial.waits or trial.status == FINISHED]
         best = min(candidates, key=lambda trial: (trial.score, trial.number), default=None)
         return best.number if best is not None and best.waits and best.score < math.inf else None
 
     def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""
         rung = self.state.halving.highest_rung(number)
-        told = {"trial": number} if rung is None else _told(self.state.halving.standing(number, rung))
-        self._emit("promote", **told, reason=reason, carried=carried)
+        told: dict[str, Any] = {"trial": number} if rung is None else _told(self.state.halving.standing(number, rung))
+        self._emit(TrialPromoted(**told, reason=reason, carried=carried))
 
     def _go_on(self, standing: Standing) -> None:
-        self._emit("promote", **_told(standing), reason=self._in_words(standing, "goes on"), carried=False)
+        self._emit(TrialPromoted(**_told(standing), reason=self._in_words(standing, "goes on")))
+
+    def _stop_at(self, standing: Standing) -> None:
+        reason = self._in_words(standing, "stopped")
+        self._emit(TrialEnded(**_told(standing), status=STOPPED, rule=HALVING, reason=reason))
 
     def _in_words(self, standing: Standing, verdict: str) -> str:
         at = f"rung {standing.rung} (epoch {self.state.trials[standing.trial].epoch})"
@@ -349,15 +376,15 @@ class Scheduler:
         quota = f"the best {standing.quota} go on" if standing.quota else "too few yet for one to go on"
         return f"halving: {verdict}, {rival}; {quota}"
 
-    def _emit(self, event: str, **fields: Any) -> None:
-        self.state.apply(self._append(event, **fields))
+    def _emit(self, event: Event) -> None:
+        self.state.apply(write_event(self._append, event))
 
 
 def _told(standing: Standing) -> dict[str, Any]:
     return {**asdict(standing), "score": standing.score if math.isfinite(standing.score) else None}
 
 
-def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+def _finite(metrics: Mapping[str, float]) -> Metrics:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 

@@ -7,17 +7,38 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.reading.events import (
+    ARRIVALS,
+    FINISHED,
+    HALVING,
+    INTERRUPTED,
+    PATIENCE,
+    PAUSED,
+    QUEUE,
+    RUNNING,
+    ConfigurationQueued,
+    Decision,
+    EpochReported,
+    Event,
+    SettingsChanged,
+    Status,
+    SweepBegun,
+    SweepOver,
+    SweepResumed,
+    TrialBegun,
+    TrialContinued,
+    TrialEnded,
+    TrialPaused,
+    TrialPinned,
+    TrialPromoted,
+    TrialRetried,
+)
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.halving import Halving
 from glosstune.search.scheduler.ranking import lowest, score_curve
 from glosstune.search.scheduler.stopping import Stop
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.errors import FolderError
-
-Event = Mapping[str, Any]
-
-# After these somebody is at work again: the time before them was nobody's.
-_ARRIVALS = ("sweep", "resume", "visit")
 
 
 class SweepState:
@@ -53,32 +74,46 @@ class SweepState:
 
     def apply(self, event: Event) -> None:
         """Take in the next event of the record."""
-        kind = event["event"]
-        at = datetime.fromisoformat(event["time"])
-        if self._last is not None and kind not in _ARRIVALS:
+        at = datetime.fromisoformat(event.time)
+        if self._last is not None and not isinstance(event, ARRIVALS):
             self.used_s += max(0.0, (at - self._last).total_seconds())
         self._last = at
-        if kind == "sweep":
-            self.id = event["id"]
-        elif kind in ("trial", "report", "pause", "promote", "continue", "pin", "retry", "end"):
-            getattr(self, f"_on_{kind}")(event)
-        elif kind == "queue":
-            self.queue.append(event["configuration"])
-            self.queued += 1
-            if self.over is not None and self.over.rule == "patience":
+        match event:
+            case EpochReported():
+                self._on_report(event)
+            case TrialBegun():
+                self._on_trial(event)
+            case TrialPaused():
+                self._decided(event, PAUSED, HALVING)
+            case TrialPromoted():
+                self._on_promote(event)
+            case TrialEnded():
+                self._on_end(event)
+            case TrialContinued():
+                self.trials[event.trial].status = RUNNING
+            case TrialPinned():
+                self.trials[event.trial].pinned = True
+            case TrialRetried():
+                self.trials[event.trial].deaths += 1
+            case ConfigurationQueued():
+                self.queue.append(event.configuration)
+                self.queued += 1
+                if self.over is not None and self.over.rule == PATIENCE:
+                    self._take_heart()
+            case SweepOver():
+                self.over = Stop(event.rule, event.reason)
+            case SweepResumed() | SettingsChanged():
                 self._take_heart()
-        elif kind == "over":
-            self.over = Stop(event["rule"], event["reason"])
-        elif kind in ("resume", "change"):
-            self._take_heart()
+            case SweepBegun():
+                self.id = event.id
 
     def replay(self, events: Iterable[Event], source: Path) -> None:
-        """Take in a whole record; FolderError if an event lacks what it must have, as only foreign ones do."""
+        """Take in a whole record; FolderError where an event cannot follow on the others, as only foreign ones do."""
         for event in events:
             try:
                 self.apply(event)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-                what = f"{event.get('event')!r} of {event.get('time')}"
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                what = f"{event.name!r} of {event.time}"
                 rule = f"cannot be replayed ({type(error).__name__}: {error}); it is damaged or of another version"
                 raise FolderError(f"{source}: its event {what} {rule}") from error
 
@@ -91,20 +126,19 @@ class SweepState:
         self.over = None
         self.since_best.clear()
 
-    def _on_trial(self, event: Event) -> None:
-        number = event["trial"]
-        if number in self.trials:
+    def _on_trial(self, event: TrialBegun) -> None:
+        if event.trial in self.trials:
             return
-        self.trials[number] = TrialState(number, event["configuration"], event.get("source", ""))
-        if event.get("source") == "queue":
+        self.trials[event.trial] = TrialState(event.trial, event.configuration, event.source)
+        if event.source == QUEUE:
             self.queue.popleft()
 
-    def _on_report(self, event: Event) -> None:
-        trial, metrics = self.trials[event["trial"]], event["metrics"]
-        if event["epoch"] != trial.epoch + 1:
+    def _on_report(self, event: EpochReported) -> None:
+        trial, metrics = self.trials[event.trial], event.metrics
+        if event.epoch != trial.epoch + 1:
             return  # (trial, epoch) counts once, the first wins
         trial.curve.append(metrics)
-        trial.status, trial.rule, trial.deaths = "running", None, 0
+        trial.status, trial.rule, trial.deaths = RUNNING, None, 0
         metric = self.sweep.search.metric
         trial.score = score_curve(trial.curve, metric)
         self.epochs += 1
@@ -117,37 +151,25 @@ class SweepState:
             self.halving.arrive(trial.number, rung, trial.score)
             trial.scores.append(trial.score)
 
-    def _on_pause(self, event: Event) -> None:
-        self._decided(event, "paused", "halving")
+    def _on_promote(self, event: TrialPromoted) -> None:
+        trial = self._decided(event, RUNNING, None)
+        trial.carried = trial.carried or event.carried
+        if event.rung is not None:
+            self.halving.promote(trial.number, event.rung)
 
-    def _on_promote(self, event: Event) -> None:
-        trial = self._decided(event, "running", None)
-        trial.carried = trial.carried or event["carried"]
-        if "rung" in event:
-            self.halving.promote(trial.number, event["rung"])
-
-    def _on_continue(self, event: Event) -> None:
-        self.trials[event["trial"]].status = "running"
-
-    def _on_pin(self, event: Event) -> None:
-        self.trials[event["trial"]].pinned = True
-
-    def _on_retry(self, event: Event) -> None:
-        self.trials[event["trial"]].deaths += 1
-
-    def _on_end(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        if event["status"] == "interrupted":
-            trial.status, trial.rule, trial.reason = "interrupted", event["rule"], event["reason"]
+    def _on_end(self, event: TrialEnded) -> None:
+        trial = self.trials[event.trial]
+        if event.status == INTERRUPTED:
+            trial.status, trial.rule, trial.reason = INTERRUPTED, event.rule, event.reason
             return
-        self._decided(event, event["status"], event["rule"])
-        trial.error = event.get("error")
-        if not trial.waits and trial.status != "finished":
+        self._decided(event, event.status, event.rule)
+        trial.error = event.error
+        if not trial.waits and trial.status != FINISHED:
             self.halving.remove(trial.number)
 
-    def _decided(self, event: Event, status: str, rule: str | None) -> TrialState:
-        trial = self.trials[event["trial"]]
-        trial.status, trial.rule, trial.reason, trial.judged = status, rule, event["reason"], trial.epoch
+    def _decided(self, event: Decision, status: Status, rule: str | None) -> TrialState:
+        trial = self.trials[event.trial]
+        trial.status, trial.rule, trial.reason, trial.judged = status, rule, event.reason, trial.epoch
         if trial.number != self._best_trial:
             self.since_best.add(trial.number)
         return trial

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from glosstune.results.reading.events import PATIENCE
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
 
@@ -70,7 +71,7 @@ def judge_sweep(
     if settings.epoch_budget is not None and epochs >= settings.epoch_budget:
         return Stop("epoch budget", f"epoch budget of {settings.epoch_budget} used up")
     if settings.patience_trials is not None and since_best >= settings.patience_trials:
-        return Stop("patience", f"no better {settings.metric} from {since_best} trials in a row")
+        return Stop(PATIENCE, f"no better {settings.metric} from {since_best} trials in a row")
     return None
 
 

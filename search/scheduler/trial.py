@@ -4,6 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from glosstune.results.reading.events import (
+    FAILED,
+    FINISHED,
+    HALVING,
+    INTERRUPTED,
+    PAUSED,
+    RUNNING,
+    STOPPED,
+    Status,
+)
 from glosstune.search.scheduler.ranking import Metrics
 
 # Rules after which a trial takes no further part, whatever it scored.
@@ -15,11 +25,11 @@ class TrialState:
     """A trial as the record tells it.
 
     Attributes:
-        source: who suggested it: ``start point``, ``queue``, ``tpe`` or ``random``.
+        source: who suggested it (see ``TrialBegun``).
         curve: metrics of every epoch so far, in order.
         scores: at the rungs it has come to, in order.
         score: of its curve as a whole (see ``ranking.score_curve``).
-        status: running, paused (at a rung), interrupted (the sweep ended first), finished, stopped or failed.
+        status: how it stands.
         rule: what ended or paused it.
         judged: epochs done when the last decision on it was taken; it is not taken twice.
         deaths: processes it has lost since its last epoch.
@@ -33,7 +43,7 @@ class TrialState:
     curve: list[Metrics] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     score: float = float("inf")
-    status: str = "running"
+    status: Status = RUNNING
     rule: str | None = None
     reason: str = ""
     error: str | None = None
@@ -78,13 +88,13 @@ class TrialState:
     @property
     def waits(self) -> bool:
         """Whether it could train on if it was let."""
-        return self.status in ("paused", "interrupted") or (self.status == "stopped" and self.rule == "halving")
+        return self.status in (PAUSED, INTERRUPTED) or (self.status == STOPPED and self.rule == HALVING)
 
-    def shown_as(self, *, final: bool) -> str:
+    def shown_as(self, *, final: bool) -> Status:
         """What others are shown: running, finished, failed or stopped.
 
         What waits is running for them, unless this is ``final``: the driver ends.
         """
-        if self.status in ("finished", "failed"):
+        if self.status in (FINISHED, FAILED):
             return self.status
-        return "running" if (self.status == "running" or self.waits) and not final else "stopped"
+        return RUNNING if (self.status == RUNNING or self.waits) and not final else STOPPED

@@ -4,13 +4,23 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.events import (
+    FINISHED,
+    HALVING,
+    PAUSED,
+    STOPPED,
+    EpochReported,
+    TrialBegun,
+    TrialEnded,
+)
+from glosstune.results.reading.names import RECORD
+from glosstune.results.reading.record import read_record
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.state import Event, SweepState
+from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
 
-_ENDED = ("finished", "stopped", "paused")
+_ENDED = (FINISHED, STOPPED, PAUSED)
 
 
 def earlier_trials(sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
@@ -36,7 +46,7 @@ def _fitting(folder: Path, sweep: Sweep, say: Callable[[str], None]) -> list[Tri
             misfits[f"its status is {trial.status}"] += 1
             continue
         for event in record.events:
-            if event.get("trial") == number and event["event"] in ("trial", "report", "end"):
+            if isinstance(event, TrialBegun | EpochReported | TrialEnded) and event.trial == number:
                 _apply(state, event, sweep.training.epochs, folder / RECORD)
     say(f"warm start: {len(state.trials)} of {len(record.trials)} trials of {folder} fit")
     for reason, count in misfits.most_common():
@@ -44,13 +54,13 @@ def _fitting(folder: Path, sweep: Sweep, say: Callable[[str], None]) -> list[Tri
     return list(state.trials.values())
 
 
-def _apply(state: SweepState, event: Event, epochs: int, source: Path) -> None:
-    if event["event"] == "report" and event["epoch"] > epochs:
+def _apply(state: SweepState, event: TrialBegun | EpochReported | TrialEnded, epochs: int, source: Path) -> None:
+    if isinstance(event, EpochReported) and event.epoch > epochs:
         return  # a longer sweep: what a trial reached beyond a full one of ours would not compare
     state.replay([event], source)
-    trial = state.trials[event["trial"]]
-    if event["event"] == "report":
+    trial = state.trials[event.trial]
+    if isinstance(event, EpochReported):
         # Its own end may come at another epoch than ours.
-        trial.status, trial.rule = ("finished", "finished") if trial.epoch == epochs else ("stopped", "halving")
-    elif event["event"] == "end" and trial.epoch < epochs and trial.status == "finished":
-        trial.status, trial.rule = "stopped", "halving"
+        trial.status, trial.rule = (FINISHED, FINISHED) if trial.epoch == epochs else (STOPPED, HALVING)
+    elif isinstance(event, TrialEnded) and trial.epoch < epochs and trial.status == FINISHED:
+        trial.status, trial.rule = STOPPED, HALVING

@@ -13,12 +13,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from glosstune.results.reading.names import LOCK, OWNER, WANDB
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder
 
-LOCK = "driver.lock"
-OWNER = "driver.json"
 BEAT_S = 10.0
 # So long without a beat, and its driver is taken for dead.
 SILENCE_S = 45.0
@@ -61,7 +60,7 @@ def refuse_links(folder: Path) -> None:
                 rule = f"is a link out of the folder, to {path.resolve()}, which would be written to"
                 raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
         # W&B links each run's folder to a log in its cache, and begins a new folder for the next run.
-        folders[:] = [name for name in folders if Path(parent, name) != folder / "wandb"]
+        folders[:] = [name for name in folders if Path(parent, name) != folder / WANDB]
 
 
 def _owner(folder: Path) -> str:

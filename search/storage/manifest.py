@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from glosstune.results.reading.names import MANIFEST
 from glosstune.spaces.errors import FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
@@ -71,7 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         FolderError: it is missing or is none.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         _ = manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.reading.remote import COMPACTED, EVENTS, THOUSANDS
+from glosstune.results.reading.names import EVENTS, THOUSANDS
+from glosstune.results.reading.remote import COMPACTED
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder
 

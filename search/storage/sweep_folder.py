@@ -8,19 +8,30 @@ from typing import Any
 
 import yaml
 
-from glosstune.results.reading.record import RECORD
-from glosstune.results.reading.remote import EVENTS, mirror
+from glosstune.results.reading.names import (
+    CONFIRM,
+    EVENTS,
+    INPUTS,
+    LOCK,
+    ORIGIN,
+    OWNER,
+    RAY,
+    RECORD,
+    REQUESTS,
+    SWEEP,
+    TRIALS,
+)
+from glosstune.results.reading.remote import mirror
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.storage.lock import LOCK, OWNER, Driven, leased, owned
+from glosstune.search.storage.lock import Driven, leased, owned
 from glosstune.search.storage.record import Record
 from glosstune.spaces.files.atomic import file_hash, write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
 
-SWEEP = "sweep.yaml"
-INPUTS = ("pretrained", "teacher")
+_INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
-_STAYS_HERE = {RECORD, LOCK, OWNER, "origin.json"}
-_STAYS_HERE_BELOW = {"trials", "ray", "requests", "inputs", "confirm"}
+_STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN}
+_STAYS_HERE_BELOW = {TRIALS, RAY, REQUESTS, INPUTS, CONFIRM}
 
 
 @dataclass(frozen=True)
@@ -100,20 +111,20 @@ class SweepFolder:
 
     def keep_inputs(self, sweep: Sweep, manifest: Mapping[str, Any]) -> None:
         """Have the files that trials begin from outlive this machine too."""
-        for key in INPUTS:
+        for key in _INPUT_KEYS:
             path, known = getattr(sweep, key), manifest[key]
             if self.storage is not None and path is not None and known is not None:
-                self.storage.upload(f"inputs/{known['sha256']}", Path(path))
+                self.storage.upload(f"{INPUTS}/{known['sha256']}", Path(path))
 
     def with_inputs(self, sweep: Sweep, manifest: Mapping[str, Any]) -> Sweep:
         """A sweep whose files are fetched where this machine does not have them."""
         places = {}
-        for key in INPUTS:
+        for key in _INPUT_KEYS:
             path, known = getattr(sweep, key), manifest[key]
             if self.storage is None or path is None or known is None or _has(Path(path), known["sha256"]):
                 continue
-            copy = self.folder / "inputs" / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
-            if copy.is_file() or self.storage.download(f"inputs/{known['sha256']}", copy):
+            copy = self.folder / INPUTS / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
+            if copy.is_file() or self.storage.download(f"{INPUTS}/{known['sha256']}", copy):
                 places[key] = str(copy) if key == "pretrained" else copy
         return sweep.model_copy(update=places)
 

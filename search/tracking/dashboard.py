@@ -4,11 +4,11 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.record import read_record
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, owned
-from glosstune.search.storage.sweep_folder import SWEEP
 from glosstune.search.tracking.optuna_study import URL, OptunaStudy, open_storage, study_name
 from glosstune.spaces.errors import FolderError, SettingError
 

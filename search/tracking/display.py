@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from glosstune.results.reading.events import RUNNING
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.tracking.progress import SweepProgress
 
@@ -95,7 +96,7 @@ class Display:
                 _percent(trial.best_wer),
                 _percent(_last(trial, "loss_below_floor")),
                 describe(trial.configuration),
-                style="bold green" if trial is best else "" if trial.status == "running" else "dim",
+                style="bold green" if trial is best else "" if trial.status == RUNNING else "dim",
             )
         return table
 
@@ -113,8 +114,8 @@ def _last(trial: TrialState, metric: str) -> float | None:
 
 
 def _shown(progress: SweepProgress) -> list[TrialState]:
-    running = [trial for trial in progress.trials if trial.status == "running"]
-    ended = [trial for trial in progress.trials if trial.status != "running"]
+    running = [trial for trial in progress.trials if trial.status == RUNNING]
+    ended = [trial for trial in progress.trials if trial.status != RUNNING]
     ended.sort(key=lambda trial: trial.best_wer if trial.best_wer is not None else float("inf"))
     return (running + ended)[:SHOWN_TRIALS]
 

@@ -6,16 +6,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glosstune.results.reading.events import FAILED, FINISHED, RUNNING, STOPPED
+from glosstune.results.reading.names import trial_name
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
-from glosstune.spaces.files.atomic import trial_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _REASON = "glosstune.reason"
-_STATUSES = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+_STATUSES = {RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED", STOPPED: "KILLED"}
 
 
 def check_mlflow(uri: str, name: str) -> None:

@@ -18,6 +18,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
+from glosstune.results.reading.events import FAILED, FINISHED, RUNNING, STOPPED
+from glosstune.results.reading.names import STUDY
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.ranking import lowest
 from glosstune.search.scheduler.sampler import distribution
@@ -25,14 +27,13 @@ from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
 
-STUDY = "study.journal"
 URL = "GLOSSTUNE_STUDY_URL"
 
 _STATES = {
-    "running": OptunaState.RUNNING,
-    "finished": OptunaState.COMPLETE,
-    "failed": OptunaState.FAIL,
-    "stopped": OptunaState.PRUNED,
+    RUNNING: OptunaState.RUNNING,
+    FINISHED: OptunaState.COMPLETE,
+    FAILED: OptunaState.FAIL,
+    STOPPED: OptunaState.PRUNED,
 }
 
 

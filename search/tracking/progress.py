@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from glosstune.results.reading.events import RUNNING
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
 
@@ -41,7 +42,7 @@ class SweepProgress:
     @property
     def counts(self) -> dict[str, int]:
         """Trials by state; ``waiting`` ones do not exist yet."""
-        known = Counter(trial.status for trial in self.trials)
+        known: Counter[str] = Counter(trial.status for trial in self.trials)
         return {**known, "waiting": max(0, self._scheduler.samples - len(self.trials))}
 
     @property
@@ -69,7 +70,7 @@ class SweepProgress:
     @property
     def done(self) -> float:
         """Share of the work that is over: a trial that ended or waits counts whole, a running one by its epochs."""
-        shares = (trial.epoch / self.epochs if trial.status == "running" else 1.0 for trial in self.trials)
+        shares = (trial.epoch / self.epochs if trial.status == RUNNING else 1.0 for trial in self.trials)
         return min(1.0, sum(shares) / self._scheduler.samples)
 
     @property

@@ -6,6 +6,9 @@ import pandas as pd
 from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
+from glosstune.results.reading.events import FAILED
+from glosstune.results.reading.frames import STARTS_AGAIN
+from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
@@ -20,7 +23,7 @@ def summarise(results: Results, console: Console) -> None:
     trials = results.trials
     counts = ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().items())
     if trials["wer_best"].isna().all():
-        where = f"read {join(results.place, 'trials')}/*/trial.log" if counts else "it ended before the first trial"
+        where = f"read {join(results.place, TRIALS)}/*/{TRIAL_LOG}" if counts else "it ended before the first trial"
         console.print(f"no trial reported a WER ({counts or 'none started'}); {where}", soft_wrap=True, markup=False)
         return
     best = results.best
@@ -37,7 +40,7 @@ def summarise(results: Results, console: Console) -> None:
         *_list_faults(results),
         f"folder    {results.place}",
         f"weights   {best['best_checkpoint']}",
-        f"picture   {join(results.place, 'curves.png')}",
+        f"picture   {join(results.place, CURVES)}",
         f"next      glosstune results {results.place}",
     ]
     for line in lines:
@@ -47,14 +50,13 @@ def summarise(results: Results, console: Console) -> None:
 def _list_faults(results: Results) -> Iterator[str]:
     """What went wrong on the way, and what became of it; nothing where all went well."""
     trials, decisions = results.trials, results.decisions
-    again = decisions[decisions["decision"] == "starts again"]
-    failed = trials[trials["status"] == "failed"]
+    again = decisions[decisions["decision"] == STARTS_AGAIN]
+    failed = trials[trials["status"] == FAILED]
     told = []
     if len(again):
         what = "process" if len(again) == 1 else "processes"
         told.append(f"{len(again)} {what} died, of {_numbers(again['trial'])}; every one began again or was given up")
-    known = "micro_batches" in results.epochs  # which a folder of plain Ray Tune does not have
-    halved = results.epochs[results.epochs["micro_batches"] > 1] if known else results.epochs[:0]
+    halved = results.epochs[(results.epochs["micro_batches"] > 1).fillna(False)]
     if len(halved):
         told.append(f"{_numbers(halved['trial'])} went on with batches in two parts, out of memory")
     reasons = failed["error"].fillna(failed["stop_rule"])

@@ -11,11 +11,9 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
+from glosstune.results.reading.names import TENSORBOARD, trial_name
 from glosstune.search.scheduler.ranking import Metrics
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.spaces.files.atomic import trial_name
-
-TENSORBOARD = "tensorboard"
 
 
 class TensorBoardFiles:

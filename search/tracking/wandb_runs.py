@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.reading.events import FAILED, RUNNING, Status
+from glosstune.results.reading.names import trial_name
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
-from glosstune.spaces.files.atomic import trial_name
 
 
 def check_wandb() -> None:
@@ -40,7 +41,8 @@ class WandbTracker:
         self._identity = identity
         self._folder = folder
         self._open: dict[int, Any] = {}
-        self._shown = {trial.number: (trial.epoch, trial.status) for trial in trials if trial.status != "running"}
+        shown = (trial for trial in trials if trial.status != RUNNING)
+        self._shown: dict[int, tuple[int, Status]] = {trial.number: (trial.epoch, trial.status) for trial in shown}
 
     def show(self, trial: TrialState, *, final: bool = False) -> None:
         number, now = trial.number, (trial.epoch, trial.status)
@@ -53,10 +55,10 @@ class WandbTracker:
         for epoch in range(max(1, run.step), trial.epoch + 1):
             known = {name: value for name, value in trial.curve[epoch - 1].items() if value is not None}
             run.log(known, step=epoch, commit=True)
-        if trial.status != "running":
+        if trial.status != RUNNING:
             run.summary.update({"status": trial.status, "reason": trial.reason})
             self._shown[number] = now
-            self._open.pop(number).finish(exit_code=int(trial.status == "failed"))
+            self._open.pop(number).finish(exit_code=int(trial.status == FAILED))
 
     def close(self) -> None:
         for run in self._open.values():

@@ -1,4 +1,4 @@
-"""Write files whole, beside their place first, then renamed into it; and the place of a trial's files."""
+"""Write files whole, beside their place first, then renamed into it."""
 
 import errno
 import hashlib
@@ -76,11 +76,6 @@ def fill_once(
 def lock_of(folder: Path) -> Path:
     """The lock of who fills a folder of a cache."""
     return folder.with_name(f"{folder.name}.lock")
-
-
-def trial_name(number: int) -> str:
-    """Folder of a trial below ``trials`` in the folder of its sweep."""
-    return f"{number:04d}"
 
 
 def file_hash(path: Path) -> str:

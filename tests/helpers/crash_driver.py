@@ -13,6 +13,7 @@ from player import SlowPlayer, SteadyPlayer, play
 from replay import crash_plan
 from rich.console import Console
 
+from glosstune.results.reading.events import parse_event
 from glosstune.results.reading.record import read_record
 from glosstune.search.driver.driving import drive
 from glosstune.search.nodes import head_watch
@@ -40,10 +41,11 @@ def run(
         record = work.record
         if work.begun:
             record.repair()
-            events = [*read_record(work.folder).events, record.append("resume", changes={})]
+            events = [*read_record(work.folder).events, parse_event(record.append("resume", changes={}))]
         else:
             write_sweep(plan, work)
-            events = [record.append("sweep", id="crash", samples=samples, epochs=18, metric="wer", target=0.3)]
+            begun = {"format": 1, "id": "crash", "samples": samples, "epochs": 18, "metric": "wer", "target": 0.3}
+            events = [parse_event(record.append("sweep", **begun))]
         drive(
             plan,
             work,

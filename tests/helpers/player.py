@@ -14,12 +14,12 @@ import ray
 import replay
 from ray import tune
 
+from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.search import Sweep
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
-from glosstune.trainables.training.session import METRICS
 
 # Workers cannot import the tests.
 for module in (sys.modules[__name__], replay):

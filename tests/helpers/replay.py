@@ -10,14 +10,15 @@ from typing import Any
 
 import optuna
 
+from glosstune.results.reading.events import Event, parse_event
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.scheduler.halving import Halving
 from glosstune.search.scheduler.ranking import PLATEAU_WER
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.scheduler.state import Event
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+Line = dict[str, Any]
 Curve = Callable[[Mapping[str, Any], int], dict[str, float]]
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 2]}}"
@@ -65,19 +66,24 @@ def stuck(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
 class Tape:
     """The events of a sweep, as JSON would keep them; ``limit`` lets the driver die at an event."""
 
-    def __init__(self, events: list[Event] | None = None, limit: int | None = None) -> None:
+    def __init__(self, events: list[Line] | None = None, limit: int | None = None) -> None:
         self.events = list(events or [])
         self.limit = limit
 
-    def append(self, event: str, **fields: Any) -> Event:
+    def append(self, event: str, **fields: Any) -> Line:
         if self.limit is not None and len(self.events) >= self.limit:
             raise Died
         time = f"2026-11-22T00:00:{len(self.events) % 60:02d}+00:00"
-        kept: Event = json.loads(json.dumps({"event": event, "time": time, **fields}))
+        kept: Line = json.loads(json.dumps({"event": event, "time": time, **fields}))
         self.events.append(kept)
         return kept
 
-    def named(self, event: str) -> list[Event]:
+    @property
+    def told(self) -> list[Event]:
+        """The events as a reader has them."""
+        return list(map(parse_event, self.events))
+
+    def named(self, event: str) -> list[Line]:
         return [each for each in self.events if each["event"] == event]
 
 
@@ -124,7 +130,7 @@ def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) ->
         try:
             if number:
                 tape.append("resume", changes={})
-            scheduler = Scheduler(plan, tape.append, slots=lambda: workers, events=tape.events)
+            scheduler = Scheduler(plan, tape.append, slots=lambda: workers, events=tape.told)
             drive(scheduler, seed=seed + number, jitter=0.5)
         except Died:
             continue
@@ -132,7 +138,7 @@ def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) ->
     raise AssertionError
 
 
-def check_decisions(events: list[Event], plan: Sweep) -> None:
+def check_decisions(events: list[Line], plan: Sweep) -> None:
     """Work every decision at a rung out again, from nothing but the order of the record."""
     halving = Halving(plan.halving, plan.training.epochs)
     curves: dict[int, list[Mapping[str, Any]]] = {}

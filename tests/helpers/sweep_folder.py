@@ -22,7 +22,7 @@ class SweepFolder:
         self.record = path / "record.jsonl"
         path.mkdir()
         (path / "sweep.yaml").write_text("name: demo\n")
-        self.append(event="sweep", time=TIME, samples=4, epochs=6, metric="wer", target=0.3)
+        self.append(event="sweep", time=TIME, format=1, id="1", samples=4, epochs=6, metric="wer", target=0.3)
 
     def append(self, **event: Any) -> None:
         self.append_text(json.dumps(event) + "\n")
@@ -32,7 +32,7 @@ class SweepFolder:
             record.write(text)
 
     def start(self, trial: int, /, **configuration: Any) -> None:
-        self.append(event="trial", trial=trial, time=TIME, configuration=configuration)
+        self.append(event="trial", trial=trial, time=TIME, configuration=configuration, source="tpe")
 
     def report(self, trial: int, epoch: int, second: float = 0, **metrics: Any) -> None:
         self.append(event="report", trial=trial, epoch=epoch, time=at(second), node="box", metrics=metrics)
@@ -47,7 +47,7 @@ class SweepFolder:
         (self.path / "sweep.yaml").write_text(text)
 
     def end(self, trial: int, status: str, reason: str, error: str | None = None) -> None:
-        self.append(event="end", trial=trial, time=TIME, status=status, reason=reason, error=error)
+        self.append(event="end", trial=trial, time=TIME, status=status, rule=reason, reason=reason, error=error)
 
     def add_file(self, trial: int, name: str, content: bytes = b"") -> Path:
         folder = self.path / "trials" / f"{trial:04d}"

@@ -25,8 +25,9 @@ def record(folder: Path, seed: int) -> None:
     )
     search = plan.search
     tape = Tape()
-    begun = {"samples": search.samples, "epochs": plan.training.epochs, "metric": "wer", "target": search.target}
-    scheduler = Scheduler(plan, tape.append, slots=lambda: 2, events=[tape.append("sweep", id="a", **begun)])
+    known = {"samples": search.samples, "epochs": plan.training.epochs, "metric": "wer", "target": search.target}
+    tape.append("sweep", format=1, id="a", **known)
+    scheduler = Scheduler(plan, tape.append, slots=lambda: 2, events=tape.told)
     drive(scheduler, learning, seed=seed)
     folder.mkdir(parents=True)
     (folder / "sweep.yaml").write_text(yaml.safe_dump(plan.resolved()))

@@ -55,7 +55,7 @@ class OverfitResult:
 
     Attributes:
         passed: loss below 0.1 and WER 0 at one epoch.
-        curve: a row an epoch, with every one of ``session.METRICS``; ``wer`` is of the samples themselves.
+        curve: a row an epoch, with every one of ``epoch_metrics.METRICS``; ``wer`` is of the samples themselves.
         floor: CTC floor of the samples, nats a gloss.
         utterances: reference and hypothesis of each sample at the last epoch.
         warnings: what happened on the way that should not.

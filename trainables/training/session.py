@@ -42,31 +42,6 @@ from glosstune.trainables.training.optimiser import (
 from glosstune.trainables.training.schedule import learning_rate_factor, thaw_factor
 from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
-# Every metric of an epoch; rates, ratios and WER are fractions, losses nats a gloss (``distillation_loss``: nats a
-# frame, 0 without a teacher).
-METRICS = (
-    "wer",
-    "best_wer",
-    "train_loss",
-    "dev_loss",
-    "loss_below_floor",
-    "loss_below_floor_se",
-    "blank_ratio",
-    "substitution_rate",
-    "deletion_rate",
-    "insertion_rate",
-    "grad_norm",
-    "learning_rate",
-    "frames_per_s",
-    "epoch_s",
-    "trainable_params",
-    "distillation_loss",
-    "infeasible_utterances",
-    "nonfinite_steps",
-    "micro_batches",
-    "peak_gpu_mb",
-)
-
 
 class TrainingSession:
     """Owns model, optimiser, schedule, freezing and scoring of one trial.
@@ -143,7 +118,7 @@ class TrainingSession:
         self.hypotheses: pd.DataFrame | None = None
 
     def run_epoch(self) -> dict[str, float]:
-        """Train one epoch and score dev; returns ``epoch`` and every one of ``METRICS``.
+        """Train one epoch and score dev; returns ``epoch`` and every one of ``epoch_metrics.METRICS``.
 
         ``loss_below_floor`` compares the training loss with the CTC floor: 0 says that the model has
         learned nothing from its input, 1 that it knows everything, below 0 that it is worse than blind.

@@ -54,7 +54,7 @@ def test_a_trial_that_never_reported_has_a_page(sweep):
     sweep.start(0, lr=0.1)
     sweep.end(0, "failed", "out of memory", error="tried to allocate 2 GiB")
     page = explain_trial(load_results(sweep.path), 0)
-    assert "trial 0 of demo: failed after 0 epochs\n" in page
+    assert "trial 0 of demo: failed after 0 epochs, suggested by: tpe\n" in page
     assert "error     tried to allocate 2 GiB" in page
     with pytest.raises(SettingError, match="the sweep demo has no trial 7"):
         explain_trial(load_results(sweep.path), 7)

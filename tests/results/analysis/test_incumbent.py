@@ -57,7 +57,7 @@ def test_pauses_between_drivers_are_no_time_of_the_sweep(tmp_path):
     sweep = SweepFolder(tmp_path / "a")
     sweep.start(0, learning_rate=0.1)
     sweep.report(0, 1, 10, wer=0.9)
-    sweep.append(event="resume", time="2026-11-22T22:44:49+00:00")
+    sweep.append(event="resume", time="2026-11-22T22:44:49+00:00", changes={})
     sweep.append(event="report", trial=0, epoch=2, time="2026-11-22T22:44:54+00:00", metrics={"wer": 0.8})
     assert trace_incumbent(load_results(sweep.path))["seconds"].tolist() == [10, 15]
 

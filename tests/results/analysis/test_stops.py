@@ -45,7 +45,7 @@ def test_who_is_carried_on_at_the_end_did_not_go_on_by_merit(sweep):
 
 def test_stops_are_counted_by_rule(halved):
     stops = count_stops(load_results(halved)).set_index("rule")
-    assert stops["trials"].to_dict() == {"halving": 2, "failed": 1, "stuck": 1}
+    assert stops["trials"].to_dict() == {"halving": 2, "error": 1, "stuck": 1}
     assert stops.loc["halving", "epochs"] == 4
     assert stops.loc["halving", "wer_best"] == 0.7
     assert stops.loc["stuck", ["status", "epochs", "train_seconds"]].tolist() == ["stopped", 3, 50.0]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.results import INDICATORS, judge_trials, load_results
-from glosstune.results.reading.frames import EPOCH_COLUMNS
+from glosstune.results.reading.columns import EPOCH_COLUMNS
 
 DEADLINES = {"wer_below_60_by_10": (0.6, 10), "wer_below_40_by_20": (0.4, 20), "wer_below_30_by_40": (0.3, 40)}
 
@@ -24,7 +24,7 @@ def frame(*trials):
         for epoch, figures in enumerate(trial, start=1)
     ]
     names = ["sweep", "trial", "epoch", "wer", "train_loss", "dev_loss"]
-    return pd.DataFrame(rows, columns=names).astype({name: EPOCH_COLUMNS[name] for name in names})
+    return pd.DataFrame(rows, columns=names).astype({name: EPOCH_COLUMNS[name].dtype for name in names})
 
 
 def judge(name, trial):

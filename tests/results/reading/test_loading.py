@@ -9,7 +9,8 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
-from glosstune.results.reading.frames import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
+from glosstune.results.reading import columns
+from glosstune.results.reading.columns import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
 from glosstune.spaces.errors import FolderError, SettingError
 
 CONFIGURATION = {
@@ -84,20 +85,20 @@ def test_configuration_of_a_trial_leaves_out_what_it_was_not_given(four_trials):
 
 def test_column_types_are_exact(four_trials):
     results = load_results(four_trials.path)
-    outcome = dict(TRIAL_COLUMNS)
+    outcome = columns.dtypes(TRIAL_COLUMNS)
     first = {name: outcome.pop(name) for name in ("sweep", "trial")}
     assert list(dtypes(results.trials).items()) == list((first | CONFIGURATION | outcome).items())
-    assert list(dtypes(results.epochs).items()) == list(EPOCH_COLUMNS.items())
-    assert dtypes(results.sweeps) == SWEEP_COLUMNS
-    assert dtypes(results.decisions) == DECISION_COLUMNS
+    assert list(dtypes(results.epochs).items()) == list(columns.dtypes(EPOCH_COLUMNS).items())
+    assert dtypes(results.sweeps) == columns.dtypes(SWEEP_COLUMNS)
+    assert dtypes(results.decisions) == columns.dtypes(DECISION_COLUMNS)
 
 
 def test_empty_sweep_has_the_same_columns(sweep):
     results = load_results(sweep.path)
     assert (len(results.trials), len(results.epochs), len(results.decisions)) == (0, 0, 0)
-    assert dtypes(results.trials) == TRIAL_COLUMNS
-    assert dtypes(results.epochs) == EPOCH_COLUMNS
-    assert dtypes(results.decisions) == DECISION_COLUMNS
+    assert dtypes(results.trials) == columns.dtypes(TRIAL_COLUMNS)
+    assert dtypes(results.epochs) == columns.dtypes(EPOCH_COLUMNS)
+    assert dtypes(results.decisions) == columns.dtypes(DECISION_COLUMNS)
 
 
 def test_sweeps_of_one_name_are_told_apart_by_their_paths(tmp_path):
@@ -278,9 +279,13 @@ def test_last_line_cut_inside_a_character_is_dropped(four_trials):
         ('{"trial": 1}', "event is missing"),
         ('{"event": "trial", "trial": "x", "configuration": {}}', "trial: 'x' is no int"),
         ('{"event": "trial", "trial": true, "configuration": {}}', "trial: True is no int"),
+        ('{"event": "trial", "trial": 1, "configuration": {}}', "source is missing"),
         ('{"event": "report", "trial": 9, "epoch": 1, "metrics": {}}', "trial 9: no earlier line starts it"),
         ('{"event": "report", "trial": 0, "epoch": 1, "metrics": {"wer": "bad"}}', "wer: 'bad' is no number"),
-        ('{"event": "end", "trial": 0, "status": "lost"}', "'lost' is none of finished, stopped, failed"),
+        (
+            '{"event": "end", "trial": 0, "reason": "", "status": "lost", "rule": ""}',
+            "'lost' is none of finished, stopped, failed",
+        ),
     ],
 )
 def test_broken_line_is_named(sweep, line, complaint):
@@ -289,6 +294,25 @@ def test_broken_line_is_named(sweep, line, complaint):
     sweep.start(1)
     with pytest.raises(FolderError, match="record.jsonl:3: .*" + complaint):
         load_results(sweep.path)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (
+            {"event": "sweep", "format": 3, "seeds": "not known yet"},
+            "is of format 3, written by a newer",
+        ),
+        ({"event": "begin", "format": 2}, "is of format 2, .*; this one reads up to 1; install the newer one"),
+        ({"event": "sweep"}, "format is missing"),
+        ({"event": "sweep", "format": "new"}, "format: 'new' is no int"),
+        ({"event": "trial", "trial": 0, "configuration": {}, "source": "tpe"}, "begins with the event 'sweep'"),
+    ],
+)
+def test_a_record_of_another_format_is_told(tmp_path, line, complaint):
+    (tmp_path / "record.jsonl").write_text(json.dumps(line) + "\nnot a line of JSON\n{}\n")
+    with pytest.raises(FolderError, match=f"record.jsonl:1: .*{complaint}"):
+        load_results(tmp_path)
 
 
 def test_lines_of_other_kinds_are_passed_over(sweep):

@@ -21,6 +21,7 @@ def test_picture_is_a_png_of_1200_by_600(four_trials, tmp_path):
 
 def test_sweep_of_one_epoch_without_target_or_strategy_is_drawn(sweep, tmp_path):
     sweep.record.write_text("")
+    sweep.append(event="sweep", format=1, id="1", samples=1, epochs=1, metric="wer", target=None)
     sweep.start(0, dropout=0.1)
     sweep.report(0, 1, wer=1.7)
     draw_curves(load_results(sweep.path), tmp_path / "curves.png")

@@ -95,7 +95,7 @@ def test_a_trial_is_diagnosed_by_its_own_sweep(
     plan = _sweep(small_settings, "model.time_stride=16", "space.learning_rate={float: [1e-3, 1e-1], log: true}")
     write_sweep(plan, SweepFolder(tmp_path))
     record = Record(tmp_path / "record.jsonl")
-    record.append("sweep", id="a", samples=1, epochs=18, metric="wer", target=0.3)
+    record.append("sweep", format=1, id="a", samples=1, epochs=18, metric="wer", target=0.3)
     record.append("trial", trial=0, configuration={"learning_rate": 1e-2}, source="")
     sound = {"wer": 0.98, "train_loss": 3.0, "dev_loss": 3.0, "loss_below_floor": 0.01, "blank_ratio": 0.99}
     for epoch in range(1, 5):

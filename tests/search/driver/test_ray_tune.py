@@ -18,6 +18,7 @@ import ray
 from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
+from glosstune.results.reading.record import read_record
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials
@@ -57,10 +58,10 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
     plan = sweep("halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
     record = Record(folder / "record.jsonl")
     if not record.path.exists():
-        record.append("sweep", id="1", samples=1, epochs=18, metric="wer", target=0.3)
+        record.append("sweep", format=1, id="1", samples=1, epochs=18, metric="wer", target=0.3)
     else:
         record.append("resume", changes={})
-    events = [json.loads(line) for line in record.path.read_text().splitlines()]
+    events = read_record(folder).events
     scheduler = Scheduler(plan, record.append, slots=lambda: workers, events=events)
     run_trials(scheduler, play(plan, folder, kind or Player), folder, log or Log())
     scheduler.close()

@@ -20,7 +20,9 @@ import pytest
 from s3_server import S3Server
 
 from glosstune.results import load_results
-from glosstune.results.reading.record import RECORD, read_record
+from glosstune.results.reading.events import EpochReported
+from glosstune.results.reading.names import RECORD
+from glosstune.results.reading.record import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +98,7 @@ def _wait_until(reached: Callable[[], bool], what: str) -> None:
 def _epochs(place: Path) -> list[int]:
     if not (place / RECORD).exists():
         return []
-    return [event["epoch"] for event in read_record(place).events if event["event"] == "report"]
+    return [event.epoch for event in read_record(place).events if isinstance(event, EpochReported)]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from replay import Tape, metrics, run_through, sweep
 
+from glosstune.results.reading.events import parse_event
 from glosstune.search.scheduler.scheduler import Scheduler
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "sweep": {"format": 1, "id": "1", "samples": 2, "epochs": 18, "metric": "wer", "target": 0.3},
+    "queue": {"configuration": {}},
+    "resume": {"changes": {}},
+    "visit": {},
+}
 
 
 def test_patience_counts_other_trials_than_the_best() -> None:
@@ -24,7 +32,7 @@ def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None
     stamps = ["00:00:00", "00:00:05", "09:00:00", "09:00:01", "10:00:00"]
     kinds = ["sweep", "queue", "visit", "queue", "resume"]
     events = [
-        {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
+        parse_event({"event": kind, "time": f"2026-11-22T{stamp}+00:00", **FIELDS[kind]})
         for kind, stamp in zip(kinds, stamps, strict=True)
     ]
     assert Scheduler(sweep(), Tape().append, events=events, clock=lambda: 0.0).used_s == 6.0
@@ -66,7 +74,7 @@ def test_the_time_of_all_drivers_counts_and_the_time_between_them_does_not() -> 
     stamps = ["00:00:00", "00:00:30", "05:00:00", "05:00:10"]
     kinds = ["sweep", "queue", "resume", "queue"]
     events = [
-        {"event": kind, "time": f"2026-11-22T{stamp}+00:00", "configuration": {}, "id": "1"}
+        parse_event({"event": kind, "time": f"2026-11-22T{stamp}+00:00", **FIELDS[kind]})
         for kind, stamp in zip(kinds, stamps, strict=True)
     ]
     later = Scheduler(plan, tape.append, events=events, clock=lambda: now[0])

@@ -13,7 +13,7 @@ def test_a_queued_configuration_comes_next_and_on_top_of_the_samples() -> None:
     plan = sweep("search.samples=3", "halving.min_epochs=2")
     _, tape = run_through(plan)
     wanted = {"learning_rate": 2e-3, "dropout": 0.0, "warmup_epochs": 1}
-    scheduler = Scheduler(plan, tape.append, events=tape.events)
+    scheduler = Scheduler(plan, tape.append, events=tape.told)
     assert scheduler.done
     scheduler.queue(wanted)
     assert not scheduler.done
@@ -21,7 +21,7 @@ def test_a_queued_configuration_comes_next_and_on_top_of_the_samples() -> None:
     assert len(scheduler.state.trials) == 4
     assert dict(scheduler.state.trials[3].configuration) == wanted
     assert scheduler.state.trials[3].source == "queue"
-    again = Scheduler(plan, tape.append, events=tape.events)
+    again = Scheduler(plan, tape.append, events=tape.told)
     assert again.done and not again.state.queue
 
 
@@ -32,7 +32,7 @@ def test_a_queued_configuration_is_tried_whatever_the_samples_and_start_points_s
     wanted = {"learning_rate": 2e-3, "dropout": 0.0, "warmup_epochs": 1}
     for fewer in ("search.samples=2", "search.samples=1"):
         later = sweep("halving.min_epochs=2", f"search.start_points={points}", fewer)
-        scheduler = Scheduler(later, tape.append, events=tape.events)
+        scheduler = Scheduler(later, tape.append, events=tape.told)
         before = len(scheduler.state.trials)
         scheduler.queue(wanted)
         drive(scheduler)
@@ -51,14 +51,14 @@ def test_a_queue_and_a_change_put_a_sweep_out_of_patience_to_work_again() -> Non
     again, tape = run_through(impatient)
     again.change(patient, {"search.patience_trials": None})
     assert again.state.over is None and not again.done
-    assert Scheduler(patient, tape.append, events=tape.events).state.over is None
+    assert Scheduler(patient, tape.append, events=tape.told).state.over is None
 
 
 def test_start_points_that_narrowing_has_moved_are_not_tried_again() -> None:
     space = "space={strategy: {choice: [baseline, full-finetune]}, learning_rate: {float: [%s, 1e-2], log: true}}"
     fixed = ("pretrained=auto", "search.start_points=strategies", "search.samples=4", "halving.min_epochs=2")
     _, tape = run_through(sweep(*fixed, space % "2e-4"), stuck)
-    scheduler = Scheduler(sweep(*fixed, space % "4e-4", "search.samples=8"), tape.append, events=tape.events)
+    scheduler = Scheduler(sweep(*fixed, space % "4e-4", "search.samples=8"), tape.append, events=tape.told)
     drive(scheduler, stuck)
     assert Counter(trial.source for trial in scheduler.state.trials.values()) == {"start point": 2, "tpe": 6}
 
@@ -82,7 +82,7 @@ def test_narrowed_ranges_hold_for_new_trials_only() -> None:
         "search.sampler=random",
         "space.learning_rate={float: [1e-4, 1e-3], log: true}",
     )
-    scheduler = Scheduler(narrow, tape.append, events=tape.events)
+    scheduler = Scheduler(narrow, tape.append, events=tape.told)
     drive(scheduler)
     rates = [trial.configuration["learning_rate"] for trial in scheduler.state.trials.values()]
     assert any(not 1e-4 <= rate <= 1e-3 for rate in rates[:6])
@@ -92,7 +92,7 @@ def test_narrowed_ranges_hold_for_new_trials_only() -> None:
 def test_a_pinned_trial_trains_to_its_end_and_holds_nobody_up() -> None:
     plan = sweep("search.samples=9", "halving.min_epochs=2")
     _, tape = run_through(plan)
-    scheduler = Scheduler(plan, tape.append, events=tape.events)
+    scheduler = Scheduler(plan, tape.append, events=tape.told)
     loser = max(scheduler.state.trials.values(), key=lambda trial: (trial.waits, trial.score)).number
     scheduler.pin(loser)
     assert not scheduler.done

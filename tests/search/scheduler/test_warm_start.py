@@ -14,7 +14,7 @@ def _earlier(folder: Path, plan: Sweep) -> Scheduler:
     """Run a sweep whose record lies in a folder."""
     folder.mkdir()
     record = Record(folder / "record.jsonl")
-    record.append("sweep", id="1", samples=1, epochs=18, metric="wer", target=0.3)
+    record.append("sweep", format=1, id="1", samples=1, epochs=18, metric="wer", target=0.3)
     scheduler = Scheduler(plan, record.append)
     drive(scheduler)
     return scheduler

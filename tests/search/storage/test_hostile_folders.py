@@ -14,8 +14,8 @@ import pytest
 from s3_server import S3Server
 
 from glosstune.results.reading import remote
+from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.remote import find_file, origin
-from glosstune.search.storage.sweep_folder import SWEEP
 
 Run = Callable[..., int]
 REQUESTS = [

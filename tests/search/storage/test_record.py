@@ -13,7 +13,7 @@ from glosstune.spaces import FolderError
 def test_record_appends_one_json_object_a_line_and_returns_it_as_read(tmp_path: Path) -> None:
     record = Record(tmp_path / "record.jsonl")
     written = [
-        record.append("sweep", samples=2, target=0.3),
+        record.append("sweep", format=1, id="1", samples=2, target=0.3),
         record.append("trial", trial=0, configuration={"learning_rate": 1e-3, "tuple": (1, 2)}),
         record.append("end", trial=0, status="failed", reason="error", error="boom"),
     ]
@@ -35,11 +35,11 @@ def test_a_record_that_is_torn_anywhere_in_its_last_line_goes_on_whole(tmp_path:
     path = tmp_path / "record.jsonl"
     path.unlink(missing_ok=True)
     record = Record(path)
-    record.append("sweep", samples=1, epochs=2, metric="wer", target=0.3)
+    record.append("sweep", format=1, id="1", samples=1, epochs=2, metric="wer", target=0.3)
     first = path.read_bytes()
-    record.append("trial", trial=0, configuration={"text": "ü" * 20})
+    record.append("trial", trial=0, configuration={"text": "ü" * 20}, source="tpe")
     path.write_bytes(path.read_bytes()[: max(len(first), len(first) + keep)])
     whole = path.read_bytes().endswith(b"\n")
     record.repair()
-    record.append("trial", trial=1, configuration={})
+    record.append("trial", trial=1, configuration={}, source="tpe")
     assert sorted(read_record(tmp_path).trials) == ([0, 1] if whole and keep else [1])

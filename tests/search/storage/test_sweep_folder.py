@@ -19,6 +19,7 @@ from victim import Victim, read_reports
 
 from glosstune.results import load_results
 from glosstune.results.reading import remote
+from glosstune.results.reading.events import parse_event
 from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
@@ -37,7 +38,7 @@ PLAN = crash_plan(4, "resources.concurrent=2")
 
 def _begin(work: SweepFolder) -> Events:
     write_sweep(PLAN, work)
-    return [work.record.append("sweep", id="s3", samples=4, epochs=18, metric="wer", target=0.3)]
+    return [parse_event(work.record.append("sweep", format=1, id="s3", samples=4, epochs=18, metric="wer", target=0.3))]
 
 
 def _drive(work: SweepFolder, events: Events, kind: type[Player] = Player) -> None:
@@ -99,7 +100,7 @@ def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.M
     work = SweepFolder.at(s3.uri("compact"))
     with work.owned():
         tape = Tape(_begin(work))
-        drive(Scheduler(PLAN, work.record.append, events=tape.events))
+        drive(Scheduler(PLAN, work.record.append, events=tape.told))
         count = len((work.folder / "record.jsonl").read_bytes().splitlines())
     assert len(s3.names("compact/thousands/")) == count // 7
     assert len(s3.names("compact/record/")) == count

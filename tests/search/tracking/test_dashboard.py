@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     plan = sweep("search.samples=3", "halving.min_epochs=2")
     write_sweep(plan, SweepFolder(tmp_path))
     record = Record(tmp_path / "record.jsonl")
-    record.append("sweep", id="abc", samples=3, epochs=18, metric="wer", target=0.3)
+    record.append("sweep", format=1, id="abc", samples=3, epochs=18, metric="wer", target=0.3)
     drive(Scheduler(plan, record.append))
     return tmp_path
 

@@ -9,8 +9,10 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
 from replay import Tape, drive, sweep
 
+from glosstune.results.reading.events import Event, TrialEvent
+from glosstune.results.reading.names import STUDY
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.tracking.optuna_study import STUDY, URL, OptunaStudy
+from glosstune.search.tracking.optuna_study import URL, OptunaStudy
 from glosstune.spaces import SettingError
 
 PLAN = sweep("search.samples=5", "halving.min_epochs=2")
@@ -59,10 +61,10 @@ def test_it_follows_a_running_sweep_and_leaves_nothing_running(tmp_path: Path) -
     mirror = _mirrored(scheduler, tmp_path)
     original = scheduler._emit
 
-    def emit(event: str, **fields: object) -> None:
-        original(event, **fields)
-        if "trial" in fields:
-            mirror.show(scheduler.state.trials[fields["trial"]])  # type: ignore[index]  # a number
+    def emit(event: Event) -> None:
+        original(event)
+        if isinstance(event, TrialEvent):
+            mirror.show(scheduler.state.trials[event.trial])
 
     scheduler._emit = emit  # type: ignore[method-assign]  # to see each event
     drive(scheduler)
@@ -75,7 +77,7 @@ def test_trials_that_were_over_and_go_on_are_shown_going_on(tmp_path: Path) -> N
     tape = Tape()
     drive(Scheduler(PLAN, tape.append))
     more = sweep("search.samples=15", "halving.min_epochs=2")
-    scheduler = Scheduler(more, tape.append, events=tape.events)
+    scheduler = Scheduler(more, tape.append, events=tape.told)
     before = {number: trial.epoch for number, trial in scheduler.state.trials.items()}
     mirror = _mirrored(scheduler, tmp_path)
     drive(scheduler)
@@ -121,7 +123,7 @@ def test_an_interrupted_sweep_leaves_nothing_running_and_goes_on(tmp_path: Path)
         mirror.show(trial, final=True)
     assert [trial.state for trial in _trials(tmp_path)] == [OptunaState.PRUNED]
     tape.append("resume", changes={})
-    again = Scheduler(PLAN, tape.append, events=tape.events)
+    again = Scheduler(PLAN, tape.append, events=tape.told)
     drive(again)
     _mirrored(again, tmp_path)
     assert _agrees(again, tmp_path)

@@ -18,7 +18,7 @@ class Sweep:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = Record(folder / "record.jsonl")
-        self.record.append("sweep", id="1", samples=4, epochs=12, metric="wer", target=0.3)
+        self.record.append("sweep", format=1, id="1", samples=4, epochs=12, metric="wer", target=0.3)
         self.trials = 0
 
     def add(self, configuration: dict[str, Any], wers: list[float], status: str = "finished") -> None:

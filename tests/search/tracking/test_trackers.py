@@ -10,6 +10,7 @@ import pytest
 from replay import Tape, crash_plan, drive, sweep
 from rich.console import Console
 
+from glosstune.results.reading.events import Event, SweepBegun, TrialEvent, write_event
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking import trackers as tracking
@@ -53,10 +54,10 @@ def _watched(scheduler: Scheduler, tracker: MLflowTracker | WandbTracker) -> Non
     """Run a sweep; the tracker hears of every event as it does in a driver."""
     emit = scheduler._emit
 
-    def shown(event: str, **fields: Any) -> None:
-        emit(event, **fields)
-        if "trial" in fields:
-            tracker.show(scheduler.state.trials[fields["trial"]])
+    def shown(event: Event) -> None:
+        emit(event)
+        if isinstance(event, TrialEvent):
+            tracker.show(scheduler.state.trials[event.trial])
 
     scheduler._emit = shown  # type: ignore[method-assign]  # to look over its shoulder
     drive(scheduler)
@@ -227,7 +228,8 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
     closed: list[Lost] = []
     monkeypatch.setattr(views, "open_tracker", lambda *arguments: Lost())
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
-    begun = Record(tmp_path / "record.jsonl").append("sweep", id="1", samples=2, epochs=3, metric="wer", target=0.3)
+    begun = SweepBegun(format=1, id="1", samples=2, epochs=3, metric="wer", target=0.3)
+    begun = write_event(Record(tmp_path / "record.jsonl").append, begun)
     driving.drive(plan, SweepFolder(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
     told = capsys.readouterr().out
     assert told.count("what mlflow shows is not kept any more (ConnectionError)") == 1

@@ -5,12 +5,12 @@ import math
 import pandas as pd
 import pytest
 
+from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.checks.overfitting import PRESETS, OverfitSettings, _warnings, choose_samples, overfit
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.settings import CorpusSettings, Gains, ModelSettings
-from glosstune.trainables.training.session import METRICS
 
 STUDENT = ModelSettings(width=0.25)
 QUICK = OverfitSettings(samples=2, epochs=400, learning_rate=5e-3, warmup_epochs=5, dropout=0.0)

@@ -12,13 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from glosstune.models import build_model
 from glosstune.models.recogniser import State
 from glosstune.models.weights.weights_file import read_weights, write_weights
+from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.batches.batching import collate
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.ctc.losses import frames_needed
 from glosstune.trainables.settings import CorpusSettings
-from glosstune.trainables.training.session import METRICS
 
 
 def _settings(pretrained: Path | None = None, **sections: dict[str, object]) -> TrialSettings:

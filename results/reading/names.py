@@ -1,0 +1,41 @@
+"""Names in the folder of a sweep, here or on object storage, each written down once."""
+
+# Of the sweep.
+RECORD = "record.jsonl"
+SWEEP = "sweep.yaml"  # as it was resolved, and as it was changed since
+MANIFEST = "manifest.json"
+LOCK = "driver.lock"
+OWNER = "driver.json"  # who holds the lock
+REQUESTS = "requests"  # to a running driver, a file each
+CURVES = "curves.png"
+REPORT = "report.html"
+TENSORBOARD = "tensorboard"
+STUDY = "study.journal"
+WANDB = "wandb"  # W&B's own files
+RAY = "ray"  # Ray's logs
+
+# Of a trial, in ``trials/0003``.
+TRIALS = "trials"
+BEST = "best.pt"
+LAST = "last.pt"
+HYPOTHESES = "hypotheses.parquet"  # on dev, of the epoch with the best WER
+TRIAL_LOG = "trial.log"
+LOADED = "pretrained.json"  # what arrived from pretrained weights
+
+# Of a confirmation, whose sweeps lie in folders of their own below.
+CONFIRM = "confirm"
+PLAN = "plan.json"
+UTTERANCES = "utterances.parquet"
+SUMMARY = "confirmation.json"
+
+# On object storage alone. Each event is an object, ``record/00000012.json``, and stays one: that it is there keeps a
+# second driver out. For readers a thousand are copied into one, ``thousands/00000000-00000999.json``.
+EVENTS = "record"
+THOUSANDS = "thousands"
+INPUTS = "inputs"  # weights and teacher, by their hash
+ORIGIN = "origin.json"  # in a copy on this machine: where it is from
+
+
+def trial_name(number: int) -> str:
+    """Folder of a trial below ``trials``."""
+    return f"{number:04d}"
