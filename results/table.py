@@ -17,8 +17,9 @@ from rich.text import Text
 from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
-from glosstune.results.writing import write_beside
+from glosstune.results.text import printable
 from glosstune.spaces.errors import SettingError
+from glosstune.spaces.files.atomic import write_whole
 
 TEXT_FORMATS = ("table", "csv", "json", "markdown", "latex")
 FILE_FORMATS = (*TEXT_FORMATS, "parquet")
@@ -91,11 +92,11 @@ def format_table(frame: pd.DataFrame) -> str:
 def write_results(trials: pd.DataFrame, format: str, path: Path | str) -> None:
     """Write the trials to ``path``; it is written beside and renamed, and a FolderError if that fails."""
     _check_format(format, FILE_FORMATS)
-    with write_beside(Path(path)) as partial:
-        if format == "parquet":
-            trials.to_parquet(partial, engine="pyarrow", index=False)
-        else:
-            partial.write_text(_format_text(trials, format, Console(file=io.StringIO())), encoding="utf-8")
+    if format == "parquet":
+        write_whole(path, lambda partial: trials.to_parquet(partial, engine="pyarrow", index=False))
+    else:
+        text = _format_text(trials, format, Console(file=io.StringIO()))
+        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _check_format(format: str, known: tuple[str, ...]) -> None:
@@ -213,6 +214,4 @@ def _format_group(row: dict[Any, Any], group: list[str]) -> Any:
 def _format_cell(value: Any) -> Text:
     if pd.isna(value):
         return Text(MISSING)
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    # A record may come from elsewhere: no control sequence of its texts reaches the terminal.
-    return Text("".join(character if character.isprintable() else " " for character in text))
+    return Text(printable(f"{value:.3g}" if isinstance(value, float) else str(value)))

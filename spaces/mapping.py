@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glosstune.spaces.errors import SettingError, shown, unknown_key
-from glosstune.spaces.parameters import SCIENTIFIC, Choice, Constant, Definition, Float, Int, Scalar, conditions
+from glosstune.spaces.parameters import Choice, Constant, Definition, Float, Int, Scalar, conditions
 
 _OPTIONS = {
     "float": ("float", "log", "step", "when"),
@@ -12,14 +12,6 @@ _OPTIONS = {
     "choice": ("choice", "when"),
     "constant": ("constant", "when"),
 }
-
-
-def as_number(value: object) -> object:
-    """Text such as 1e-5, which PyYAML does not read as a number, as that number; anything else as it is."""
-    if not isinstance(value, str) or not SCIENTIFIC.fullmatch(value):
-        return value
-    number = float(value)
-    return int(number) if number.is_integer() else number
 
 
 def read_definitions(name: str, value: object) -> tuple[Definition, ...]:
@@ -53,7 +45,7 @@ def _read(key: str, entry: Mapping[object, object]) -> Definition:
     for option in entry:
         if option not in _OPTIONS[kind]:
             raise SettingError(unknown_key(option, _OPTIONS[kind]), key=f"{key}.{option}")
-    arguments = {str(option): _with_numbers(value) for option, value in entry.items()}
+    arguments = {str(option): value for option, value in entry.items()}
     try:
         return _build(kind, arguments.pop(kind), arguments)
     except SettingError as error:
@@ -69,14 +61,6 @@ def _build(kind: str, main: Any, arguments: dict[str, Any]) -> Definition:
     if not isinstance(main, list | tuple) or len(main) != 2:
         raise SettingError(f"{kind} must be a pair [low, high]; got {shown(main)}")
     return Float(*main, **arguments) if kind == "float" else Int(*main, **arguments)
-
-
-def _with_numbers(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _with_numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_numbers(item) for item in value]
-    return as_number(value)
 
 
 def _write(definition: Definition) -> object:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from glosstune.models.weights.weights_record import differences, plain
+from glosstune.results.text import align
 
 Status = Literal["taken", "adapted", "skipped", "missing"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -63,12 +64,8 @@ class LoadReport:
         counts = ", ".join(f"{count} {status}" for status, count in self.counts.items())
         rows = [("layer", *map(str, STATUSES[:2]), STATUSES[3], "")]
         rows += _layer_rows([entry for entry in self.entries if entry.status != "skipped"])
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [f"{self.path.name}: {self.source}: {counts}"]
-        for name, *figures, why in rows:
-            cells = [figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True)]
-            lines.append("  ".join([name.ljust(widths[0]), *cells, why]).rstrip())
-        return "\n".join([*lines, *self._skipped_lines()])
+        lines = [f"{self.path.name}: {self.source}: {counts}", *align(rows, left=[0, 4]), *self._skipped_lines()]
+        return "\n".join(lines)
 
     def to_mapping(self) -> dict[str, Any]:
         """Everything but the hashes of recordings, as JSON can hold it."""

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import pickle
 import re
 import warnings
@@ -19,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glosstune.models.weights.weights_record import plain, recorded_by
-from glosstune.spaces.errors import CheckpointError, FolderError, shown
+from glosstune.spaces.errors import CheckpointError, shown
+from glosstune.spaces.files.atomic import write_whole
 
 TORCH_ENDINGS = (".pt", ".pth", ".pth.tar")
 
@@ -90,22 +90,13 @@ def write_weights(path: Path | str, tensors: Mapping[str, Tensor], recorded: Map
     Raises:
         FolderError: the disk is full or the folder cannot be written; the file is as it was.
     """
-    path = Path(path)
     metadata = {METADATA: json.dumps(plain(recorded), ensure_ascii=False, allow_nan=False)}
     # Safetensors refuses tensors that share memory, and strides.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     data = safetensors.torch.save(copies, metadata)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        rule = "no space left on the disk; free some" if error.errno == errno.ENOSPC else str(error)
-        raise FolderError(f"{path}: cannot be written: {rule}") from error
+    write_whole(path, lambda partial: partial.write_bytes(data))
 
 
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

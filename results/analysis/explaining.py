@@ -8,6 +8,7 @@ import pandas as pd
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
+from glosstune.results.text import align, printable
 
 # Heading, column, and how a value is written.
 _CURVE = (
@@ -46,9 +47,17 @@ def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str
         _rungs(results.decisions[results.decisions["sweep"] == name], decisions),
         _life(decisions),
     ]
-    page = "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
-    # A record may come from elsewhere: no control sequence of its texts reaches the terminal.
-    return "".join(character if character.isprintable() or character == "\n" else " " for character in page)
+    return "\n\n".join("\n".join(map(printable, lines)) for part in parts if (lines := list(part)))
+
+
+def describe_parameters(trial: pd.Series, parameters: Sequence[str]) -> str:
+    """What a trial was given, on one line."""
+    return " ".join(f"{name}={short(trial[name])}" for name in parameters if not pd.isna(trial[name]))
+
+
+def short(value: object) -> str:
+    """A value as it is shown to people, numbers in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _of(frame: pd.DataFrame, sweep: str, trial: int) -> pd.DataFrame:
@@ -58,7 +67,7 @@ def _of(frame: pd.DataFrame, sweep: str, trial: int) -> pd.DataFrame:
 def _head(row: pd.Series, parameters: Sequence[str]) -> Iterator[str]:
     source = "" if pd.isna(row["source"]) else f", suggested by: {row['source']}"
     yield f"trial {row['trial']} of {row['sweep']}: {row['status']} after {row['epochs']} epochs{source}"
-    yield "given     " + " ".join(f"{name}={_short(row[name])}" for name in parameters if not pd.isna(row[name]))
+    yield f"given     {describe_parameters(row, parameters)}"
     if not pd.isna(row["wer_best"]):
         yield f"best      WER {row['wer_best']:.1%} at epoch {row['epoch_of_best']}, last {_percent(row['wer_last'])}"
         verdicts = (f"{words}: {_verdict(row[name])}" for name, words in INDICATORS.items())
@@ -72,16 +81,12 @@ def _head(row: pd.Series, parameters: Sequence[str]) -> Iterator[str]:
             yield f"{words:10}{row[column]}"
 
 
-def _table(epochs: pd.DataFrame) -> Iterator[str]:
+def _table(epochs: pd.DataFrame) -> list[str]:
     shown = [part for part in _CURVE if epochs[part[1]].notna().any()]
-    if not shown:
-        return
     rows = [[heading for heading, *_ in shown]]
     for row in epochs.to_dict("records"):
         rows.append(["-" if pd.isna(row[column]) else form.format(row[column]) for _, column, form in shown])
-    widths = [max(len(row[place]) for row in rows) for place in range(len(shown))]
-    for cells in rows:
-        yield "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return align(rows) if shown else []
 
 
 def _rungs(everybody: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
@@ -105,10 +110,6 @@ def _life(decisions: pd.DataFrame) -> Iterator[str]:
         when = "-" if pd.isna(row["time"]) else f"{row['time']:%Y-%m-%d %H:%M:%S}"
         reason = "" if pd.isna(row["reason"]) else f": {row['reason']}"
         yield f"{when}  after epoch {row['epoch']}, {row['decision']}{reason}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _percent(value: float) -> str:

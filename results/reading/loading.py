@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
@@ -17,6 +16,7 @@ from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]
 
@@ -155,10 +155,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        return read_yaml(path)
+    except SettingError as error:
         raise FolderError(f"{path}: cannot be read: {error}") from error
-    return settings if isinstance(settings, dict) else {}
 
 
 def _resource(settings: Mapping[str, Any], name: str) -> float | None:

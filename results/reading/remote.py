@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results.reading.names import CONFIRM, EVENTS, INPUTS, LOCK, ORIGIN, OWNER, RECORD, REQUESTS, THOUSANDS
-from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import (
     CONNECTIONS,
     PROBE,
@@ -61,10 +61,9 @@ def mirror(storage: ObjectFolder, folder: Path) -> None:
     stale = [name for name in wanted if had.get(name) != names[name] or not (folder / name).exists()]
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda name: storage.download(name, folder / name), stale))
-    with write_beside(folder / RECORD) as partial:
-        partial.write_bytes(record)
-    with write_beside(folder / ORIGIN) as partial:
-        partial.write_text(json.dumps({"uri": storage.uri, "objects": names}), encoding="utf-8")
+    write_whole(folder / RECORD, lambda partial: partial.write_bytes(record))
+    origin = json.dumps({"uri": storage.uri, "objects": names})
+    write_whole(folder / ORIGIN, lambda partial: partial.write_text(origin, encoding="utf-8"))
 
 
 def origin(folder: Path) -> str:

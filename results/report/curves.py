@@ -8,8 +8,8 @@ import pandas as pd
 from glosstune.results.analysis.strategies import list_strategies
 from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.loading import Results
-from glosstune.results.writing import write_beside
 from glosstune.spaces.errors import SettingError
+from glosstune.spaces.files.atomic import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,30 +43,28 @@ def draw_curves(results: Results, path: Path | str) -> None:
     colours = _choose_colours(results.trials)
     figure = Figure(figsize=(8, 4), dpi=150, facecolor="white", layout="constrained")
     wer_axes, loss_axes = figure.subplots(1, 2, width_ratios=(3, 2))
-    for axes, metric in ((wer_axes, "wer"), (loss_axes, "loss_below_floor")):
-        style_axes(axes, last_epoch=int(results.epochs["epoch"].max()))
+    wer, loss = "WER on the dev set", "Training loss below the CTC floor"
+    for axes, metric, heading in ((wer_axes, "wer", wer), (loss_axes, "loss_below_floor", loss)):
+        style_epochs(axes, heading, last_epoch=int(results.epochs["epoch"].max()))
         for _, trial in results.trials.iterrows():
             is_best = (trial["sweep"], trial["trial"]) == (best["sweep"], best["trial"])
             _draw_trial(axes, results.epochs, trial, metric, colours, is_best)
 
     # WER may exceed 1; far beyond it there is nothing to see.
     wer_axes.set_ylim(0, min(1.6, max(1.05, 1.05 * results.epochs["wer"].max())))
-    wer_axes.set_title("WER on the dev set", loc="left", fontsize=9, color=INK)
     if results.target is not None:
         draw_level(wer_axes, results.target, f"target {results.target:.0%}", TARGET, side="left")
     _mark_best(wer_axes, best)
     # Every trial shows its best; the first epochs lie so far below that they would flatten the rest.
     lowest = results.epochs.groupby(["sweep", "trial"])["loss_below_floor"].max().min()
     loss_axes.set_ylim(min(-0.3, 1.1 * lowest), 1.02)
-    loss_axes.set_title("Training loss below the CTC floor", loc="left", fontsize=9, color=INK)
     draw_level(loss_axes, 0.0, "floor: ignores its input", MUTED, side="right")
 
     _explain_colours_and_ends(wer_axes, results.trials, colours)
     if wer_axes.get_legend_handles_labels()[0]:
         spacing = {"columnspacing": 1.3, "handlelength": 1.3, "handletextpad": 0.5}
         figure.legend(loc="outside lower center", ncols=9, fontsize=7.5, frameon=False, labelcolor=INK, **spacing)
-    with write_beside(Path(path)) as partial:
-        figure.savefig(partial, format=form)
+    write_whole(path, lambda partial: figure.savefig(partial, format=form))
 
 
 def picture_format(path: Path | str) -> str:
@@ -83,13 +81,19 @@ def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
     return dict(zip(strategies, PALETTE, strict=False)) if 1 < len(strategies) <= len(PALETTE) else {}
 
 
-def style_axes(axes: "Axes", last_epoch: int) -> None:
-    """Axes over epochs, with fractions as percentages."""
+def style_axes(axes: "Axes", heading: str, grid: Literal["x", "y"] = "y") -> None:
+    """Axes without a frame, under a heading, with faint lines to read values by."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
     axes.tick_params(labelsize=8, colors=MUTED, length=0)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
+    axes.set_title(heading, loc="left", fontsize=9, color=INK)
+
+
+def style_epochs(axes: "Axes", heading: str, last_epoch: int) -> None:
+    """The same over epochs, with fractions as percentages."""
+    style_axes(axes, heading)
     axes.set_xlim(0.8, last_epoch + max(0.4, 0.015 * last_epoch))  # room for the markers of the ends
     axes.set_xlabel("epoch", fontsize=8, color=MUTED)
     axes.locator_params(axis="x", integer=True)

@@ -16,10 +16,9 @@ from glosstune.results.analysis.strategies import compare_strategies, list_strat
 from glosstune.results.reading.events import FAILED, STOPPED
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.loading import Results
-from glosstune.results.report.curves import PALETTE
+from glosstune.results.report.curves import PALETTE, TARGET
 from glosstune.results.report.timeline import list_segments
 
-_TARGET = "#b42318"
 _PERCENT = ".0%"
 _MOST_SLICES = 12
 # fANOVA of a thousand trials takes half a minute.
@@ -214,7 +213,7 @@ def draw_best(results: Results) -> go.Figure | None:
         x=rows["epoch"], y=rows["wer"], name="WER", line_color=PALETTE[2], showlegend=False, row=1, col=2
     )
     if results.target is not None:
-        figure.add_hline(y=results.target, line_dash="dash", line_color=_TARGET, row=1, col=2)
+        figure.add_hline(y=results.target, line_dash="dash", line_color=TARGET, row=1, col=2)
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(tickformat=_PERCENT, rangemode="tozero", row=1, col=2)
     return figure
@@ -223,7 +222,7 @@ def draw_best(results: Results) -> go.Figure | None:
 def _add_target(figure: go.Figure, results: Results) -> None:
     if results.target is not None:
         words = f"target {results.target:.0%}"
-        figure.add_hline(y=results.target, line_dash="dash", line_color=_TARGET, annotation_text=words)
+        figure.add_hline(y=results.target, line_dash="dash", line_color=TARGET, annotation_text=words)
 
 
 def _groups(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from glosstune.results.report.curves import GRID, INK, MUTED, OTHERS, PALETTE, picture_format
-from glosstune.results.writing import write_beside
+from glosstune.results.report.curves import INK, MUTED, OTHERS, PALETTE, picture_format, style_axes
 from glosstune.spaces.errors import SettingError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from glosstune.spaces.files.atomic import write_whole
 
 
 def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
@@ -31,13 +28,13 @@ def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
     figure = Figure(figsize=(8, 6), dpi=150, facecolor="white", layout="constrained")
     lengths, strides, told, loud = figure.subplots(2, 2).flat
     lengths.hist(seen["lengths"], bins=min(30, max(5, len(seen["lengths"]) // 5)), color=PALETTE[0])
-    _style(lengths, f"Frames of {len(seen['lengths'])} utterances", "y")
+    style_axes(lengths, f"Frames of {len(seen['lengths'])} utterances", "y")
     names = [str(stride) for stride in seen["ctc"]]
     bars = strides.bar(names, [100 * each["infeasible"] for each in seen["ctc"].values()], color=PALETTE[1])
     strides.bar_label(bars, fmt="%.0f %%", fontsize=7.5, color=INK)
     strides.set_ylim(0, 110)
     strides.set_xlabel("total time stride of the model", fontsize=8, color=MUTED)
-    _style(strides, "Utterances that CTC cannot align, %", "y")
+    style_axes(strides, "Utterances that CTC cannot align, %", "y")
     labels = [f"{block['part']} {block['channel']}" for block in seen["blocks"]]
     places = range(len(labels))
     told.barh(places, [100 * block["explained"] for block in seen["blocks"]], color=PALETTE[2], label="by glosses")
@@ -49,15 +46,5 @@ def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
     for axes, heading in ((told, "Variance explained, %"), (loud, "Share of what enters the model, %")):
         axes.set_yticks(list(places), labels)
         axes.invert_yaxis()
-        _style(axes, heading, "x")
-    with write_beside(Path(path)) as partial:
-        figure.savefig(partial, format=form)
-
-
-def _style(axes: "Axes", heading: str, grid: str) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(MUTED)
-    axes.tick_params(labelsize=7.5, colors=MUTED, length=0)
-    axes.grid(axis="y" if grid == "y" else "x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_title(heading, loc="left", fontsize=9, color=INK)
+        style_axes(axes, heading, "x")
+    write_whole(path, lambda partial: figure.savefig(partial, format=form))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from glosstune.results.reading.loading import Results
-from glosstune.results.report.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_axes
-from glosstune.results.writing import write_beside
+from glosstune.results.report.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_epochs
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.atomic import write_whole
 
 
 def draw_trial(results: Results, trial: int, path: Path | str, sweep: str | None = None) -> None:
@@ -69,8 +69,7 @@ def draw_learning(
         (rate, "Learning rate"),
         (norm, "Gradient norm before clipping"),
     ):
-        style_axes(axes, last_epoch=int(epochs["epoch"].max()))
-        axes.set_title(heading, loc="left", fontsize=9, color=INK)
+        style_epochs(axes, heading, last_epoch=int(epochs["epoch"].max()))
         if axes is not wer:
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     second = scored if scored == "dev" else "the same, without dropout"
@@ -92,5 +91,4 @@ def draw_learning(
     for axes in (rate, norm):
         axes.set_ylim(bottom=0)
     figure.suptitle(title, fontsize=10, color=INK)
-    with write_beside(Path(path)) as partial:
-        figure.savefig(partial, format=form)
+    write_whole(path, lambda partial: figure.savefig(partial, format=form))

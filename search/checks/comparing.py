@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from glosstune.results.table import format_table
+from glosstune.results.text import align
 from glosstune.search.config.loading import load_sweep
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.export.comparing import MeasuredModel, ModelComparison
@@ -40,10 +38,8 @@ def describe_comparison(comparison: ModelComparison) -> str:
     files = [model.file for model in comparison.models]
     names = [Path(file).name for file in files]
     figures = [dict(_figures(model)) for model in comparison.models]
-    columns = [list(figures[0]), *(_aligned(list(column.values())) for column in figures)]
-    headings = ["", *(names if len(set(names)) == len(names) else files)]
-    table = pd.DataFrame(dict(enumerate(columns)))
-    table.columns = pd.Index([name.rjust(len(cells[0])) for name, cells in zip(headings, columns, strict=True)])
+    rows = [["", *(names if len(set(names)) == len(names) else files)]]
+    rows += [[name, *(figure[name] for figure in figures)] for name in figures[0]]
     notes = (
         f"errors: {comparison.dev_utterances} utterances of dev, {comparison.dev_glosses} glosses; {comparison.corpus}",
         f"speed: {comparison.device}, {comparison.threads} CPU threads; {comparison.timed_utterances} utterances of "
@@ -52,11 +48,7 @@ def describe_comparison(comparison: ModelComparison) -> str:
         "so each model's own conditioning of its input counts",
     )
     warnings = (f"warning: {warning}" for warning in comparison.warnings)
-    return "\n".join([format_table(table), *notes, *warnings])
-
-
-def _aligned(cells: list[str]) -> list[str]:
-    return [cell.rjust(max(map(len, cells))) for cell in cells]
+    return "\n".join([*align(rows, left=[0]), "", *notes, *warnings])
 
 
 def _figures(model: MeasuredModel) -> Iterator[tuple[str, str]]:

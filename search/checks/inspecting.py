@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from glosstune.results.text import align
 from glosstune.search.config.sweep import Sweep
 from glosstune.trainables.checks.findings import Finding, Inspection
+
+_SHARES = ("explained", "by chance", "share of input")
 
 
 def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
@@ -38,14 +41,12 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
         lines.append(("CTC", f"cannot be aligned: {shares}; floor {floor:.2f} nats a gloss"))
         cost = ", ".join(f"{name} {amount:.3g}" for name, amount in seen.cost.items())
         lines.append(("cost", f"{cost}; memory: what the system can spare for its page cache"))
-    page = [f"{name:<9} {told}" for name, told in lines]
+    page = align(lines, left=[0, 1])
     if seen.blocks:
-        page += ["", f"{'block':<22}{'explained':>10}{'by chance':>11}{'of input':>10}"]
-        page += [
-            f"{block['part'] + ' ' + block['channel']:<22}{block['explained']:>10.1%}{block['by chance']:>11.1%}"
-            f"{block['share of input']:>10.1%}"
-            for block in seen.blocks
-        ]
+        table = [["block", *_SHARES]]
+        for block in seen.blocks:
+            table.append([f"{block['part']} {block['channel']}", *(f"{block[share]:.1%}" for share in _SHARES)])
+        page += ["", *align(table, left=[0])]
     return "\n".join([*page, "", *describe_findings(seen.findings)])
 
 

@@ -200,11 +200,11 @@ def _submit_to_slurm(
 ) -> None:
     from glosstune.search.jobs.known_jobs import Job, remember
     from glosstune.search.jobs.kuberay import KubeOptions
-    from glosstune.search.jobs.options import find_place, list_overrides, read_options
+    from glosstune.search.jobs.options import dated_name, find_place, list_overrides, read_options
     from glosstune.search.jobs.slurm_jobs import submit_slurm
     from glosstune.search.jobs.slurm_script import SlurmOptions, job_files
 
-    name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    name = name or dated_name(sweep)
     place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
     _refuse("slurm", {key: value for key, value in options.items() if key in _only(KubeOptions, SlurmOptions)})
     read = read_options(SlurmOptions, options)
@@ -247,7 +247,7 @@ def _only(kind: "type[Section]", other: "type[Section]") -> set[str]:
 
 
 def _parse_option(text: str) -> tuple[str, object]:
-    from glosstune.search.config.yaml_data import parse_yaml
+    from glosstune.spaces.files.yaml_data import parse_yaml
 
     key, equals, value = text.partition("=")
     if not equals:
@@ -272,10 +272,10 @@ def _follow(name: str, address: str) -> None:
 
 def _describe(plan: "Plan") -> None:
     """Print what would be sent."""
-    import yaml
     from rich.console import Console
 
     from glosstune.search.jobs.submission import staged
+    from glosstune.spaces.files.yaml_data import write_yaml
 
     say = partial(Console().print, soft_wrap=True, highlight=False, markup=False)
     say(f"name: {plan.name}\nplace: {plan.place}\nentrypoint: {plan.entrypoint}")
@@ -285,4 +285,4 @@ def _describe(plan: "Plan") -> None:
         say(f"sent: {len(files.files())} files, {files.size_bytes / 1e6:.1f} MB")
         for file in files.files():
             say(f"  {file.relative_to(files.package.parent)}")
-    say(yaml.safe_dump(plan.sweep.resolved(), sort_keys=False, allow_unicode=True))
+    say(write_yaml(plan.sweep.resolved()))

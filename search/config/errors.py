@@ -4,8 +4,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
 from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +11,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from glosstune.spaces.errors import SettingError, shown, unknown_key
-from glosstune.spaces.mapping import as_number
 from glosstune.trainables.settings import TunedSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,21 +81,13 @@ def problems(error: ValidationError, model: type[BaseModel], *, with_defaults: b
 
 
 def validated(model: type[Model], data: Mapping[str, object]) -> Model:
-    """The model that plain data describes; text such as 1e-5 counts as a number where a number is expected.
+    """The model that plain data describes.
 
     Raises:
         ValidationError: what pydantic found; see problems.
     """
-    try:
-        return _strictly(model, data)
-    except ValidationError as error:
-        repaired = json.loads(json.dumps(data))
-        found = [details for details in error.errors() if as_number(details["input"]) != details["input"]]
-        for details in found:
-            if details["type"] in ("float_type", "int_type"):
-                *parents, last = details["loc"]
-                reduce(getitem, parents, repaired)[last] = as_number(details["input"])
-        return _strictly(model, repaired)
+    # As JSON, because in Python strictness would also refuse a path or tuple that YAML cannot write.
+    return model.model_validate_json(json.dumps(data), strict=True)
 
 
 def nested(path: tuple[str, ...], value: object) -> dict[str, object]:
@@ -106,11 +95,6 @@ def nested(path: tuple[str, ...], value: object) -> dict[str, object]:
     for name in reversed(path):
         value = {name: value}
     return cast(dict[str, object], value)
-
-
-def _strictly(model: type[Model], data: Mapping[str, object]) -> Model:
-    # As JSON, because in Python strictness would also refuse a path or tuple that YAML cannot write.
-    return model.model_validate_json(json.dumps(data), strict=True)
 
 
 def locate(

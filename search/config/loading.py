@@ -13,10 +13,10 @@ from glosstune.models.kinds import KINDS
 from glosstune.search.config.errors import Sources, problems, validated
 from glosstune.search.config.sections import AUTO, DEFAULT_SPACE
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.config.yaml_data import parse_yaml, read_yaml
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
 from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.yaml_data import parse_yaml, read_yaml
 from glosstune.trainables.settings import SETTINGS_PATHS
 
 _PACKAGED = Path(__file__).with_name("sweeps")

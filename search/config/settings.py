@@ -1,7 +1,7 @@
 """The sections of a sweep about the search itself: suggestions, rungs, stopping, resources."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -12,16 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from glosstune.spaces.mapping import as_number
 from glosstune.spaces.parameters import Scalar
 from glosstune.trainables.settings import Section
-
-
-def _with_numbers(point: dict[str, Scalar]) -> dict[str, Scalar]:
-    return {name: cast(Scalar, as_number(value)) for name, value in point.items()}
-
-
-StartPoint = Annotated[dict[str, Scalar], AfterValidator(_with_numbers)]
 
 
 def _share(amount: float) -> float:
@@ -43,7 +35,7 @@ class SearchSettings(Section):
     samples: PositiveInt = 8
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0, lt=2**32)
-    start_points: Literal["strategies"] | tuple[StartPoint, ...] = "strategies"
+    start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
     metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
     target: NonNegativeFloat = 0.30

@@ -16,7 +16,6 @@ from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.config.yaml_data import read_yaml
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
@@ -24,7 +23,7 @@ from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
-from glosstune.spaces.mapping import as_number
+from glosstune.spaces.files.yaml_data import read_yaml
 
 
 def resume(
@@ -129,7 +128,7 @@ def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared) -> 
 
 
 def _configuration(path: Path, sweep: Sweep) -> dict[str, Any]:
-    configuration = {name: as_number(value) for name, value in read_yaml(path).items()}
+    configuration = read_yaml(path)
     try:
         sweep.space.check(configuration)
     except SettingError as error:

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from glosstune.results.reading.names import SWEEP
@@ -21,6 +20,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, sweep_text
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.yaml_data import write_yaml
 from glosstune.trainables.settings import Section
 
 # KubeRay appends to the name, and Kubernetes ends labels at 63 letters.
@@ -126,19 +126,8 @@ def rayjob_manifest(
         },
     }
     job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": _job(name, cpus, options)}
-    texts = [yaml.dump(part, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120) for part in (files, job)]
-    return f"{command_comment(command)}\n" + "---\n".join(texts)
+    return f"{command_comment(command)}\n{write_yaml(files)}---\n{write_yaml(job)}"
 
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such, for people to read."""
-
-
-def _dump_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _dump_text)
 
 _SAVE = f"""# Kubernetes runs this before it ends the head.
 pid=$(cat {_PID} 2> /dev/null) && kill -TERM "$pid" 2> /dev/null || exit 0
@@ -177,7 +166,7 @@ def _job(name: str, cpus: int, options: KubeOptions) -> dict[str, Any]:
     return {
         "entrypoint": f"bash {_FOLDER}/sweep.sh",
         # ``ray job stop`` would kill after three seconds.
-        "runtimeEnvYAML": yaml.safe_dump({"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(options.save_within_s)}}),
+        "runtimeEnvYAML": write_yaml({"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(options.save_within_s)}}),
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": options.keep_s,
         "backoffLimit": options.retries,

@@ -5,9 +5,9 @@ import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from glosstune.search.config.changes import is_changeable
@@ -16,6 +16,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import check_uri, is_uri, join
+from glosstune.spaces.files.yaml_data import write_yaml
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -61,6 +62,11 @@ def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> i
     return cpus_per_node
 
 
+def dated_name(sweep: Sweep) -> str:
+    """The name of a job that was given none."""
+    return f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+
+
 def find_place(sweep: Sweep, name: str, out: str | None) -> str:
     """Where a sweep is kept, absolute: ``out``, else below its storage by the name of its job."""
     if out is None:
@@ -101,5 +107,4 @@ def command_comment(command: Sequence[str]) -> str:
 
 def sweep_text(sweep: Sweep, command: Sequence[str]) -> str:
     """The resolved sweep as YAML that opens with the command that wrote it."""
-    resolved = yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True)
-    return f"{command_comment(command)}\n{resolved}"
+    return f"{command_comment(command)}\n{write_yaml(sweep.resolved())}"

@@ -18,7 +18,7 @@ from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
-from glosstune.search.nodes.tokens import OPEN_CLUSTER
+from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 PLACE = "glosstune_place"
@@ -105,8 +105,7 @@ def plain_errors(address: str) -> Iterator[None]:
         yield
     except AuthenticationError as error:
         what = "refuses the token" if "Invalid" in str(error) else "asks for a token"
-        rule = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
-        raise SettingError(f"{address}: {what}; {rule}") from error
+        raise SettingError(f"{address}: {what}; {GIVE_TOKEN}") from error
     except OSError as error:  # which those of requests are
         raise _no_answer(address, error) from error
     except RuntimeError as error:

@@ -19,7 +19,7 @@ from rich.console import Console
 from glosstune.results.reading.names import SWEEP
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.known_jobs import Job, remember
-from glosstune.search.jobs.options import find_place, list_overrides
+from glosstune.search.jobs.options import dated_name, find_place, list_overrides
 from glosstune.search.jobs.ray_jobs import (
     PLACE,
     asks_for_token,
@@ -82,7 +82,7 @@ def plan_submission(
     Raises:
         SettingError: a name that is none for a folder.
     """
-    name = name or f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    name = name or dated_name(sweep)
     if name.startswith((".", "-")) or not all(letter.isalnum() or letter in "._-" for letter in name):
         raise SettingError(f"--name {name}: must be letters, digits, '.', '_' and '-', because a folder is called so")
     place = find_place(sweep, name, out)

@@ -34,12 +34,17 @@ def watch_head(head: str, lose: Callable[[str], object]) -> Iterator[None]:
 
 def listens(head: str) -> bool:
     """Whether anything takes connections at ``HOST:PORT``."""
-    host, _, port = head.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_S).close()
+        reach(head, LOOK_S)
     except OSError:
         return False
     return True
+
+
+def reach(head: str, within_s: float) -> None:
+    """Connect to ``HOST:PORT`` for a moment; OSError where nothing answers there."""
+    host, _, port = head.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=within_s).close()
 
 
 def _watch(head: str, lose: Callable[[str], object], over: threading.Event) -> None:

@@ -5,12 +5,12 @@ public counterpart: the channel that carries the token and TLS as Ray's own do, 
 """
 
 import os
-import socket
 from importlib.util import find_spec
 from typing import Any
 
 from glosstune.search.config.errors import Say
-from glosstune.search.nodes.tokens import OPEN_CLUSTER
+from glosstune.search.nodes.head_watch import reach
+from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 from glosstune.spaces.errors import SettingError
 
 ANSWER_WITHIN_S = 5.0
@@ -45,8 +45,7 @@ def check_head(address: str, say: Say, key: str = "--address") -> None:
         return
     try:
         head = str(canonicalize_bootstrap_address(address)) if address == "auto" else address
-        host, _, port = head.rpartition(":")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_WITHIN_S).close()
+        reach(head, ANSWER_WITHIN_S)
     except (OSError, ValueError) as error:
         rule = f"no Ray cluster answers at {address} ({error})"
         raise SettingError(f"{rule}; start one with ray start, or correct the address", key=key) from None
@@ -74,8 +73,7 @@ def _ask(head: str) -> str | None:
         if error.code() != grpc.StatusCode.UNAUTHENTICATED:
             return f"{head}: is no head of a Ray cluster, whose port is 6379 unless ray start was told another"
     what = "refuses the token" if os.environ.get("RAY_AUTH_MODE") == "token" else "asks for a token"
-    rule = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
-    return f"{head}: {what}; {rule}"
+    return f"{head}: {what}; {GIVE_TOKEN}"
 
 
 def _is_open(head: str) -> bool:

@@ -12,6 +12,7 @@ OPEN_CLUSTER = (
     "asks for no token: whoever reaches this port runs any code there as the user of the cluster (CVE-2023-48022); "
     "start all its nodes with RAY_AUTH_MODE=token and a token (docs/cluster.md)"
 )
+GIVE_TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the token of the cluster"
 _MODE = "RAY_AUTH_MODE"
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from glosstune.results.reading.names import (
     CONFIRM,
     EVENTS,
@@ -27,6 +25,7 @@ from glosstune.search.storage.lock import Driven, leased, owned
 from glosstune.search.storage.record import Record
 from glosstune.spaces.files.atomic import file_hash, write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
+from glosstune.spaces.files.yaml_data import write_yaml
 
 _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
@@ -153,4 +152,4 @@ def _has(path: Path, sha256: str) -> bool:
 
 def write_sweep(sweep: Sweep, work: SweepFolder) -> None:
     """Write the resolved sweep into its folder."""
-    work.write(SWEEP, yaml.safe_dump(sweep.resolved(), sort_keys=False, allow_unicode=True))
+    work.write(SWEEP, write_yaml(sweep.resolved()))

@@ -9,6 +9,7 @@ from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.results.reading.events import FAILED
 from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
+from glosstune.results.text import align
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
@@ -105,10 +106,8 @@ def _compare(trials: pd.DataFrame) -> Iterator[str]:
     if len(strategies) < 2:
         return
     rows = [_HEADINGS, *(_describe_strategy(row) for _, row in strategies.iterrows())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    for place, (name, *figures) in enumerate(rows):
-        cells = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
-        yield f"{'' if place else 'strategy':10}{name:{widths[0]}}  {'  '.join(cells)}"
+    for place, line in enumerate(align(rows, left=[0])):
+        yield f"{'' if place else 'strategy':10}{line}"
 
 
 def _describe_strategy(row: pd.Series) -> Sequence[str]:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,22 +15,25 @@ from glosstune.spaces.errors import CheckpointError, FolderError
 _BLOCK = 1 << 24
 
 
-def write_whole(target: Path, write: Callable[[Path], object]) -> None:
+def write_whole(target: Path | str, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``target``, then put it in place; a reader sees the old file or the new one.
 
     Raises:
         FolderError: the disk is full or the folder cannot be written; ``target`` is as it was.
     """
+    target = Path(target)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         full = error.errno == errno.ENOSPC
-        rule = "no space left on the disk; free some or choose another folder with --out" if full else str(error)
-        raise FolderError(f"{target}: cannot be written: {rule}") from error
+        rule = "no space left on the disk; free some or choose another folder with --out" if full else error.strerror
+        raise FolderError(f"{target}: cannot be written: {rule or error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def reserve(path: Path, size: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from glosstune.spaces.errors import FolderError, SettingError, unknown_key
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.cache import cache_folder
 
 # As Arrow's URIs have them, which Ray takes too.
@@ -153,23 +154,18 @@ class ObjectFolder:
 
     def download(self, name: str, path: Path) -> bool:
         """Write a file from an object, whole or not at all; False if there is none."""
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
 
         def get() -> bool:
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"]
-            try:
-                with unfinished.open("wb") as file:
+
+            def save(partial: Path) -> None:
+                with partial.open("wb") as file:
                     shutil.copyfileobj(body, file)
-                unfinished.replace(path)
-            except OSError as error:
-                raise FolderError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+            write_whole(path, save)
             return True
 
-        try:
-            return self._if_there(get, name) is not None
-        finally:
-            unfinished.unlink(missing_ok=True)
+        return self._if_there(get, name) is not None
 
     def names(self, prefix: str = "", *, after: str = "") -> dict[str, str]:
         """Every object below a prefix, with its tag; of a sorted list what comes after a name."""

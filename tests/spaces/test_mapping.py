@@ -1,9 +1,9 @@
 """A space is written in YAML and comes back as it was."""
 
 import pytest
-import yaml
 
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
+from glosstune.spaces.files.yaml_data import parse_yaml
 from glosstune.spaces.parameters import Constant
 
 DESIGN = """
@@ -21,8 +21,8 @@ augment: {constant: mirror, when: {strategy: baseline}}
 
 
 def test_every_form_is_read():
-    space = Space.from_mapping(yaml.safe_load(DESIGN))
-    assert list(space) == list(yaml.safe_load(DESIGN))
+    space = Space.from_mapping(parse_yaml(DESIGN, "design"))
+    assert list(space) == list(parse_yaml(DESIGN, "design"))
     assert space["freeze_until"] == (
         Choice(["mixed_5c", "lstm"], when={"strategy": "feature-extraction"}),
         Choice(["mixed_3b", "mixed_4b", "mixed_4f", "mixed_5b"], when={"strategy": ["fine-tune", "full-finetune"]}),
@@ -36,7 +36,7 @@ def test_every_form_is_read():
 
 
 def test_every_form_is_written_as_it_was_read():
-    mapping = yaml.safe_load(DESIGN)
+    mapping = parse_yaml(DESIGN, "design")
     written = Space.from_mapping(mapping).to_mapping()
     assert Space.from_mapping(written) == Space.from_mapping(mapping)
     assert written["freeze_until"] == mapping["freeze_until"]
@@ -47,23 +47,24 @@ def test_every_form_is_written_as_it_was_read():
 @pytest.mark.parametrize(
     ("value", "definition"),
     [
-        ({"float": ["1e-5", "5E-3"]}, Float(1e-5, 5e-3)),
-        ({"float": [0, "2.5e+1"], "step": "5e-1"}, Float(0, 25, step=0.5)),
-        ({"int": ["1e1", "1e2"]}, Int(10, 100)),
-        ({"choice": ["1e-5", 0.1, "-.5e-1", "1e2", "adam"]}, Choice([1e-5, 0.1, -0.05, 100, "adam"])),
+        ("{float: [1e-5, 5E-3]}", Float(1e-5, 5e-3)),
+        ("{float: [0, 2.5e+1], step: 5e-1}", Float(0, 25, step=0.5)),
+        ("{int: [1e1, 1e2]}", Int(10, 100)),
+        ("{choice: [1e-5, 0.1, -.5e-1, 1e2, adam]}", Choice([1e-5, 0.1, -0.05, 100, "adam"])),
+        ("{choice: [on, off]}", Choice(["on", "off"])),
         ("1e-5", Constant(1e-5)),
-        ({"constant": "1e-5"}, Constant(1e-5)),
+        ("{constant: 1e-5}", Constant(1e-5)),
         ("e-5", Constant("e-5")),
-        (None, Constant(None)),
+        ("null", Constant(None)),
     ],
 )
-def test_numbers_that_yaml_reads_as_text_are_numbers(value, definition):
-    assert Space.from_mapping({"a": value})["a"] == (definition,)
+def test_numbers_and_words_of_a_file_are_taken_as_they_are_written(value, definition):
+    assert Space.from_mapping(parse_yaml(f"a: {value}", "design"))["a"] == (definition,)
 
 
-def test_numbers_in_conditions_are_numbers():
-    space = Space.from_mapping({"a": {"choice": ["1e-5", 1]}, "b": {"int": [0, 1], "when": {"a": ["1e-5"]}}})
-    assert space["b"] == (Int(0, 1, when={"a": 1e-5}),)
+def test_number_in_quotes_is_refused_with_the_way_out():
+    with pytest.raises(SettingError, match="must be written as a number, not as the text '1e-5'"):
+        Space.from_mapping({"a": {"choice": ["1e-5", 1]}})
 
 
 @pytest.mark.parametrize(

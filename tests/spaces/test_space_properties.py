@@ -3,12 +3,12 @@
 import itertools
 import random
 
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
 from glosstune.spaces.conditions import holding
+from glosstune.spaces.files.yaml_data import parse_yaml, write_yaml
 from glosstune.spaces.parameters import Constant, conditions, same
 
 NAMES = ["a", "b.c", "d-e", "f", "G"]
@@ -110,8 +110,8 @@ def test_labels_are_unique_and_begin_with_the_name(space):
 @given(spaces(), st.integers())
 @settings(deadline=None, max_examples=60)
 def test_space_comes_back_from_yaml(space, seed):
-    text = yaml.safe_dump(space.to_mapping(), sort_keys=False)
-    copy = Space.from_mapping(yaml.safe_load(text))
+    text = write_yaml(space.to_mapping())
+    copy = Space.from_mapping(parse_yaml(text, "space"))
     assert copy == space
     assert list(copy) == list(space)
     assert copy.sample(random.Random(seed)) == space.sample(random.Random(seed))

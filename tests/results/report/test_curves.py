@@ -70,8 +70,9 @@ def test_sweep_without_reports_is_an_error(sweep, tmp_path):
 
 
 def test_path_that_cannot_be_written_is_an_error(four_trials, tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match="cannot be written"):
-        draw_curves(load_results(four_trials.path), tmp_path / "nowhere" / "curves.png")
+        draw_curves(load_results(four_trials.path), tmp_path / "file" / "curves.png")
 
 
 def test_the_picture_of_a_trial_has_four_panels_with_floor_and_target(sweep, tmp_path, figures):

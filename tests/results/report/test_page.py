@@ -117,7 +117,16 @@ def test_headline_and_confusions_are_those_of_the_frames(page):
     assert "<b>30%</b><span>target, reached</span>" in text
     assert "<b>0.0</b><span>GPU hours</span>" in text
     assert "<b>45%</b><span>of a full search saved" in text  # 15 of 33 epochs
-    assert "<td>B</td><td class='number'>1</td>" in text
+    assert '<td>B</td><td class="number">1</td>' in text
+
+
+def test_no_text_of_a_sweep_becomes_a_part_of_the_page(searched, tmp_path):
+    told = {"key": ["a"], "reference": ["<i>A</i> & 'B'"], "hypothesis": ["</table>"]}
+    pd.DataFrame(told).to_parquet(searched.path / "trials" / "0004" / "hypotheses.parquet")
+    write_report(load_results(searched.path), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<td>&lt;i&gt;A&lt;/i&gt;</td>" in text and "<td>&lt;/table&gt;</td>" in text
+    assert text.count("</table>") == 3
 
 
 def test_a_confirmation_is_told_first(searched, tmp_path):
@@ -137,7 +146,7 @@ def test_a_sweep_that_has_only_begun_shows_what_there_is(sweep, tmp_path):
     sweep.report(0, 1, wer=1.2)
     write_report(load_results(sweep.path), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<b>120.0%</b><span>best WER on dev</span>" in text and "id='parallel'" not in text
+    assert "<b>120.0%</b><span>best WER on dev</span>" in text and 'id="parallel"' not in text
 
 
 def test_hypotheses_of_another_kind_are_named(searched, tmp_path):

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from glosstune.search.config.loading import load_sweep, packaged_sweeps
 from glosstune.search.config.sections import DEFAULT_SPACE
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Float, Int, SettingError, Space
+from glosstune.spaces.files.yaml_data import parse_yaml, write_yaml
 from glosstune.spaces.start_points import labelled
 from glosstune.trainables.settings import AUGMENTATIONS, SETTINGS_PATHS, TrialSettings
 
@@ -211,7 +211,7 @@ def test_resolved_sweep_is_plain_explicit_and_loads_equal(load, tmp_path, text):
         fields = getattr(Sweep.model_fields[section].annotation, "model_fields", None)
         assert fields is None or set(keys) == set(fields)
     file = tmp_path / "resolved.yaml"
-    file.write_text(yaml.safe_dump(resolved, sort_keys=False))
+    file.write_text(write_yaml(resolved))
     os.chdir("/")
     again = load_sweep(file)
     assert again == sweep
@@ -287,7 +287,7 @@ def test_path_of_the_file_may_be_relative(load, tmp_path):
     assert load_sweep(Path("../conf/teacher.yaml")).storage == str(tmp_path / "conf" / "runs")
 
 
-@pytest.mark.parametrize("number", ["1e-5", "'1e-5'", "1.0e-5", "0.00001"])
+@pytest.mark.parametrize("number", ["1e-5", "1E-05", "1.0e-5", "0.00001"])
 def test_scientific_numbers_are_numbers_wherever_one_is_expected(load, number):
     text = f"training: {{weight_decay: {number}}}\nspace: {{learning_rate: {number}}}"
     sweep = load(text, f"training.clip_norm={number}")
@@ -300,8 +300,10 @@ def test_whole_numbers_may_be_written_scientifically_too(load):
     assert (sweep.training.batch_size, sweep.training.epochs) == (10, 100)
 
 
-def test_text_that_looks_like_a_number_stays_text(load):
-    assert load("name: 1e5").name == "1e5"
+def test_text_that_looks_like_a_number_needs_quotes(load, refusal):
+    assert load("name: '1e5'").name == "1e5"
+    assert refusal("name: 1e5").startswith("teacher.yaml: name: must be text; got 100000")
+    assert refusal("training: {clip_norm: '1e5'}").startswith("teacher.yaml: training.clip_norm: must be a number; got")
 
 
 def test_every_tunable_setting_has_one_name():
@@ -358,7 +360,7 @@ def test_configuration_outside_the_space_gives_no_settings(change, message):
 @given(st.integers(), st.sampled_from(["{}", FULL]))
 @settings(deadline=None, max_examples=50)
 def test_every_sample_gives_settings(seed, text):
-    sweep = Sweep() if text == "{}" else Sweep.model_validate(yaml.safe_load(text))
+    sweep = Sweep() if text == "{}" else Sweep.model_validate(parse_yaml(text, "sweep"))
     configuration = sweep.space.sample(random.Random(seed))
     trial = sweep.trial_settings(configuration)
     assert {name: trial.tuned.model_dump()[name] for name in configuration if SETTINGS_PATHS[name][0] == "tuned"} == {

@@ -22,11 +22,12 @@ def test_all_packages_and_their_data_are_sent_and_nothing_else(tmp_path: Path) -
     wanted = set()
     for package in packages:
         name = package.removeprefix("glosstune.").replace(".", "/")
-        for pattern in ("*.py", *parser["options.package_data"][package].split(", ")):
+        data = parser["options.package_data"].get(package)
+        for pattern in ("*.py", *(data.split(", ") if data else ())):
             wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / name).glob(pattern)}
     sent = {path.relative_to(staged.package).as_posix() for path in staged.package.rglob("*") if path.is_file()}
     assert sent == wanted
-    assert (staged.package / "search" / "sweeps" / "student.yaml").is_file()
+    assert (staged.package / "search" / "config" / "sweeps" / "student.yaml").is_file()
 
 
 def test_what_is_sent_runs_without_the_checkout(tmp_path: Path) -> None:

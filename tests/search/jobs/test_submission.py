@@ -106,7 +106,7 @@ def test_a_dry_run_prints_what_would_be_sent_and_remembers_nothing(
     told = capsys.readouterr().out
     for part in (
         "entrypoint: python -m glosstune.search sweep",
-        "  glosstune/search/cluster/probe.py",
+        "  glosstune/search/nodes/probe.py",
         "  work/probe.py",
     ):
         assert part in told

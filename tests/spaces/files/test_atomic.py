@@ -29,9 +29,17 @@ def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
-def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
+def test_other_errors_pass_unchanged_and_leave_nothing(tmp_path: Path) -> None:
     def fail(partial: Path) -> None:
+        partial.write_text("half")
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
         write_whole(tmp_path / "file", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError, match=r"/file/new: cannot be written: (File exists|Not a directory)$"):
+        write_whole(tmp_path / "file" / "new", lambda partial: partial.write_text(""))
