@@ -51,10 +51,15 @@ Epochs = Sequence[dict[str, Any]]  # trial, wer, epoch_s and time, in the order 
 class StockTrial(CTCTrainable):
     """A trial of Ray's own search, which knows it by its configuration only."""
 
+    def setup(self, config: Any, context: TrialContext | None = None, sweep: Sweep | None = None) -> None:
+        self._sweep = sweep
+        super().setup(config, context)
+
     def _begin(self, config: Any) -> None:
         drawn = config["configuration"]
         number = zlib.crc32(json.dumps(drawn, sort_keys=True).encode())
-        super()._begin({"trial": number, "from_epoch": 0, **drawn})
+        settings = self._sweep.settings_of(drawn).model_dump(mode="json")
+        super()._begin({"trial": number, "from_epoch": 0, "settings": settings})
 
     def step(self) -> dict[str, Any]:
         metrics = super().step()
@@ -104,10 +109,10 @@ def run_stock(sweep: Sweep, folder: Path) -> tuple[float, Epochs]:
     """The same for Ray's own pair, whose trials train by the same code."""
     stock = Stock(sweep)
     ending = Ending(sweep.search.target, sweep.search.epoch_budget or 0)
-    context = TrialContext(build=sweep.settings_of, folder=folder, threads=1)
+    context = TrialContext(str(folder), threads=1)
     begun = datetime.now().timestamp()
     tune.Tuner(
-        tune.with_resources(tune.with_parameters(StockTrial, context=context), {"cpu": 1}),
+        tune.with_resources(tune.with_parameters(StockTrial, context=context, sweep=sweep), {"cpu": 1}),
         tune_config=tune.TuneConfig(
             num_samples=sweep.search.samples,
             max_concurrent_trials=WORKERS,

@@ -209,6 +209,27 @@ class TrialSettings(Section):
         }
 
 
+def read_settings(configuration: Mapping[str, object]) -> TrialSettings:
+    """The settings that plain data stands for, nested as they are or by dotted names (``tuned.dropout``).
+
+    Raises:
+        ValidationError: a name or a value that the settings do not have.
+    """
+    return TrialSettings.model_validate(_nested(configuration))
+
+
+def _nested(configuration: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for name, value in configuration.items():
+        key, _, rest = name.partition(".")
+        inner = {rest: value} if rest else value
+        if isinstance(inner, Mapping):
+            known = tree.get(key, {})
+            inner = _nested({**known, **inner} if isinstance(known, Mapping) else inner)
+        tree[key] = inner
+    return tree
+
+
 # Where in TrialSettings each parameter of a space belongs. One network makes trials comparable; epochs is here because
 # a space may fix it, seed because a confirmation repeats trials under several.
 SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from ray import tune
 from glosstune.results.reading.names import BEST, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.object_storage import ObjectFolder, join, local_folder
+from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
+from glosstune.spaces.files.object_storage import join
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import TrialSettings, read_settings
 from glosstune.trainables.training.input_files import InputFile, with_inputs
 from glosstune.trainables.training.session import TrainingSession
 
@@ -30,45 +31,41 @@ class TrialContext:
     """What all trials of a sweep share.
 
     Attributes:
-        build: turns a configuration into the settings of a trial.
-        folder: the sweep's folder, absolute, on storage that all machines share.
+        place: of the sweep, a URI, or an absolute path on storage that all machines share.
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
-        uri: of the sweep where it is on object storage; ``folder`` is then one that every machine makes for itself.
         inputs: the files that trials begin from, by key of their settings.
     """
 
-    build: Callable[[Mapping[str, object]], TrialSettings]
-    folder: Path
+    place: str
     threads: int
-    uri: str | None = None
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
 
 
 class CTCTrainable(tune.Trainable):
-    """One trial, or a part of one: a thin shell around ``TrainingSession`` that writes into the sweep's folder.
+    """One trial, or a part of one: a thin shell around ``TrainingSession``.
 
-    ``<folder>/trials/0003`` receives ``last.pt`` after every epoch, before the epoch is reported, ``best.pt`` and
-    ``hypotheses.parquet`` after every improvement, and ``trial.log``. A trial that has a ``last.pt`` goes on from
-    it; an epoch in there that was never reported (``from_epoch`` of the configuration is the last that was) is
-    reported first, untrained. Ray's own checkpoints are not used.
+    In a Tuner of one's own, with Ray's schedulers, its configuration holds settings (see ``read_settings``). It
+    reports the metrics of every epoch, and ``done`` after the last one; ``best.pt``, ``hypotheses.parquet`` and
+    ``trial.log`` lie in Ray's folder of the trial, and Ray's checkpoints hold ``last.pt``.
 
-    On object storage all of these are sent before the epoch is reported, and fetched by whatever machine goes on.
+    In a sweep, ``tune.with_parameters(CTCTrainable, context=...)`` gives it a ``TrialContext``, and its configuration
+    has ``trial``, ``from_epoch`` and ``settings``. ``<place>/trials/0003`` receives ``last.pt`` after every epoch,
+    before the epoch is reported, ``best.pt`` and ``hypotheses.parquet`` after every improvement, and ``trial.log``.
+    On object storage all of these are sent before the epoch is reported, and fetched by whatever machine goes on. A
+    trial that has a ``last.pt`` goes on from it; an epoch in there that was never reported (``from_epoch`` is the
+    last that was) is reported first, untrained. Ray's own checkpoints are not used.
 
-    An error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again. A folder
-    or storage that cannot be written ends the process, for elsewhere, or a minute later, it may be possible.
-
-    ``tune.with_parameters(CTCTrainable, context=...)`` gives it a ``TrialContext``.
+    There an error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again. A
+    folder or storage that cannot be written ends the process, for elsewhere, or a minute later, it may be possible.
     """
 
     _session: TrainingSession
-    _objects: ObjectFolder | None
-    _tags: dict[str, str]
     _reported: int
 
     def setup(self, config: dict[str, Any], context: TrialContext | None = None) -> None:
-        assert context is not None, "use tune.with_parameters(CTCTrainable, context=TrialContext(...))"
         self._context = context
-        torch.set_num_threads(context.threads)
+        if context is not None:
+            torch.set_num_threads(context.threads)
         self._corpus: tuple[dict[str, Any], PackedCorpus] | None = None
         self._begin(config)
 
@@ -82,8 +79,7 @@ class CTCTrainable(tune.Trainable):
         if self._failure is not None:
             return self._failure
         if self._session.epoch > self._reported:
-            self._reported = self._session.epoch
-            return dict(self._session.metrics)
+            return self._report()
         try:
             return self._train_in_memory()
         except FolderError:
@@ -97,10 +93,16 @@ class CTCTrainable(tune.Trainable):
         return failure
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: ``last.pt`` is there already, and where it lies the trial's number says."""
+        """In a sweep nothing: ``last.pt`` is there already, and where it lies the trial's number says."""
+        if self._context is None:
+            self._session.save(Path(checkpoint_dir, LAST))
 
     def load_checkpoint(self, checkpoint_dir: Any) -> None:  # a folder, though Ray declares a dict
-        """Nothing: ``setup`` has loaded ``last.pt``."""
+        """In a sweep nothing: ``setup`` has loaded ``last.pt``."""
+        if self._context is None:
+            shutil.copyfile(Path(checkpoint_dir, LAST), self._folder / LAST)
+            self._session.load(self._folder / LAST)
+            self._reported = self._session.epoch
 
     def cleanup(self) -> None:
         self._end()
@@ -134,33 +136,42 @@ class CTCTrainable(tune.Trainable):
             write_whole(last, lambda partial: shutil.copyfile(best, partial))
         else:
             self._session.save(last)
-        self._reported = self._session.epoch
         self._log.info("%s", json.dumps(metrics))
         self._send(LAST, TRIAL_LOG)
-        return dict(metrics)
+        return self._report()
+
+    def _report(self) -> dict[str, Any]:
+        self._reported = self._session.epoch
+        if self._context is not None:  # the sweep's scheduler knows when a trial is done
+            return dict(self._session.metrics)
+        return {**self._session.metrics, "done": self._reported >= self._session.settings.training.epochs}
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        number, self._reported = config["trial"], config["from_epoch"]
         self._failure: dict[str, Any] | None = None
-        uri, self._objects, folder = self._context.uri, None, self._context.folder
-        if uri is not None:
-            # A home, and so a cache, may lie elsewhere on this machine.
-            folder = local_folder(uri, "sweeps")
-            self._objects = ObjectFolder(join(uri, TRIALS, trial_name(number)))
-            self._tags = dict(self._objects.names())
-        self._folder = folder / TRIALS / trial_name(number)
+        self._files: Folder
+        inputs: Mapping[str, InputFile] = {}
+        if self._context is None:
+            self._reported, plain = 0, config
+            self._files = LocalFolder(Path(self.logdir))
+            self._files.remove(LAST)  # Ray says where to go on
+        else:
+            self._reported, plain, inputs = config["from_epoch"], config["settings"], self._context.inputs
+            self._files = folder_at(self._context.place).below(TRIALS, trial_name(config["trial"]))
+        self._tags = dict(self._files.names())
+        self._folder = self._files.here
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._fetch(TRIAL_LOG)
-        parameters = {name: value for name, value in config.items() if name not in ("trial", "from_epoch")}
-        self._log = logging.getLogger(f"glosstune.trial.{number}")
+        self._files.fetch(TRIAL_LOG)
+        self._log = logging.getLogger(f"glosstune.trial.{self._folder.name}")
         self._log.setLevel(logging.INFO)
         self._log.propagate = False
         handler = logging.FileHandler(self._folder / TRIAL_LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.addHandler(handler)
-        self._log.info("configuration %s, from epoch %d", json.dumps(parameters), self._reported)
         try:
-            self._session = self._open(with_inputs(self._context.build(parameters), self._context.inputs))
+            settings = read_settings(plain)
+            known = settings.model_dump_json(exclude_defaults=True)
+            self._log.info("configuration %s, from epoch %d", known, self._reported)
+            self._session = self._open(with_inputs(settings, inputs))
         except FolderError:
             raise
         except Exception as error:
@@ -173,9 +184,8 @@ class CTCTrainable(tune.Trainable):
             described = json.dumps(report.to_mapping(), indent=1)
             write_whole(self._folder / LOADED, lambda partial: partial.write_text(described))
             self._send(LOADED)
-        last = self._folder / LAST
-        self._fetch(LAST)
-        if not last.exists():
+        last = self._files.fetch(LAST)
+        if last is None:
             return session
         try:
             session.load(last)
@@ -196,21 +206,18 @@ class CTCTrainable(tune.Trainable):
         FolderError where another process has sent one since: a node that was given up and lives on trains no more.
         """
         for name in names:
-            if self._objects is None or not (self._folder / name).exists():
+            if not (self._folder / name).exists():
                 continue
             try:
-                self._tags[name] = self._objects.replace(name, self._folder / name, self._tags.get(name))
+                self._tags[name] = self._files.replace(name, self._tags.get(name))
             except FileExistsError:
-                raise FolderError(f"{join(self._objects.uri, name)}: another process trains this trial now") from None
-
-    def _fetch(self, name: str) -> None:
-        """Have a file as it was left by whatever machine trained last, or not at all."""
-        if self._objects is not None and not self._objects.download(name, self._folder / name):
-            (self._folder / name).unlink(missing_ok=True)
+                raise FolderError(f"{join(self._files.place, name)}: another process trains this trial now") from None
 
     def _fail(self, what: str, error: Exception) -> dict[str, Any]:
         self._log.error("%s\n%s", what, traceback.format_exc())
         self._send(TRIAL_LOG)
+        if self._context is None:  # which is what Ray's schedulers and their users know
+            raise error
         rule = OUT_OF_MEMORY if is_out_of_memory(error) else "error"
         self._failure = {"failure": _first_line(error), "failure_rule": rule}
         return self._failure
@@ -227,8 +234,7 @@ class CTCTrainable(tune.Trainable):
             handler.close()
             self._log.removeHandler(handler)
         vars(self).pop("_session", None)  # before the next one: it holds memory, and a store that may have to make room
-        if self._objects is not None:  # all of it is there, and a cache is no place for every trial of a sweep
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._files.forget()  # all of it is there, and a cache is no place for every trial of a sweep
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -78,7 +78,7 @@ class Replay(CTCTrainable):
         return Session(settings, self._folder.parent, self._epoch_s, self._together)
 
 
-def replay_of(sweep: Sweep, folder: Path, epoch_s: float, together: int) -> Any:
+def replay_of(folder: Path, epoch_s: float, together: int) -> Any:
     """The trainable of a sweep."""
-    context = TrialContext(build=sweep.settings_of, folder=folder, threads=1)
+    context = TrialContext(str(folder), threads=1)
     return tune.with_parameters(Replay, context=context, epoch_s=epoch_s, together=together)

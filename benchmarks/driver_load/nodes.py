@@ -13,7 +13,7 @@ def trials_per_h(nodes: int, trials: int, epochs: int, epoch_s: float) -> float:
     """Trials an hour of a sweep whose nodes run one each."""
     sweep = sweep_of(trials * nodes, f"training.epochs={epochs}", "halving.kind=none")
     with tempfile.TemporaryDirectory() as folder, ray_of(nodes), marking() as marks:
-        run(Path(folder), sweep, replay_of(sweep, Path(folder), epoch_s, nodes))
+        run(Path(folder), sweep, replay_of(Path(folder), epoch_s, nodes))
     return rate(in_step(marks, nodes)) / epochs * 3600
 
 

@@ -21,7 +21,7 @@ def hundred(together: int, epochs: int, epoch_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, ray_of(1, cpus=2) as cluster:
         started = time.perf_counter()
         with marking(lambda: sizes.update(ray_memory_mb(cluster))) as marks, timing() as spent:
-            run(Path(folder), sweep, replay_of(sweep, Path(folder), epoch_s, together))
+            run(Path(folder), sweep, replay_of(Path(folder), epoch_s, together))
     spent["record"] = sum(mark.took_s for mark in marks)
     reports = in_step(marks, together)
     return {

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def _run_stock(plan: Sweep, surrogate: Surrogate, folder: Path) -> list[Step]:
 def _run_ours(plan: Sweep, surrogate: Surrogate, folder: Path) -> list[Step]:
     ours = Ours(plan, Clock(), workers=1)
     log = _Watcher(ours)
-    run_trials(ours.scheduler, tune.with_parameters(_Replay, surrogate=surrogate), folder, log)
+    replay = tune.with_parameters(_Replay, surrogate=surrogate, names=list(plan.space))
+    run_trials(ours.scheduler, replay, folder, log)
     return log.steps
 
 
@@ -90,15 +92,18 @@ def _step(configuration: Configuration, epoch: int) -> Step:
 class _Replay(tune.Trainable):
     """A trial that reports its curve instead of training."""
 
-    def setup(self, config: dict[str, Any], surrogate: Surrogate) -> None:
-        self._surrogate = surrogate
+    def setup(self, config: dict[str, Any], surrogate: Surrogate, names: Sequence[str] = ()) -> None:
+        self._surrogate, self._names = surrogate, names
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        ours = {name: value for name, value in new_config.items() if name not in ("trial", "from_epoch")}
-        self._curve = self._surrogate.curve(new_config.get("configuration", ours))
+        self._curve = self._surrogate.curve(new_config.get("configuration") or self._searched(new_config["settings"]))
         self._epoch = new_config.get("from_epoch", 0)
         return True
+
+    def _searched(self, settings: dict[str, Any]) -> Configuration:
+        """What a trial of ours was given from the space, all of which stands in one section of its settings."""
+        return {name: value for name in self._names if (value := settings["tuned"][name]) is not None}
 
     def step(self) -> dict[str, Any]:
         metrics = self._curve[self._epoch]

@@ -24,6 +24,7 @@ def load_pretrained(
     adapt: str = "sum",
     *,
     vocabulary: Sequence[str] | None = None,
+    file: WeightsFile | None = None,
 ) -> LoadReport:
     """Load what fits of a file into a model, in place.
 
@@ -47,7 +48,7 @@ def load_pretrained(
         rule = f"must be one of {', '.join(ADAPTATIONS)}; got {shown(adapt)}{likeliest(adapt, ADAPTATIONS)}"
         raise SettingError(rule, key="pretraining.adapt")
     path = Path(path)
-    file = read_weights(path)
+    file = file or read_weights(path)
     state = model.state_dict()
     translation = _recognised(path, file, model)
     plan = LoadPlan(state, translation.found, adapt)

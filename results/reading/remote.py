@@ -39,17 +39,18 @@ def as_local(place: Path | str) -> Path:
     if not is_uri(place):
         return Path(place).expanduser().absolute()
     uri = check_uri(str(place), "FOLDER")
-    folder = local_folder(uri, "copies")
-    mirror(ObjectFolder(uri, patience_s=_PATIENCE_S), folder)
-    return folder
+    storage = ObjectFolder(uri, local_folder(uri, "copies"), patience_s=_PATIENCE_S)
+    mirror(storage)
+    return storage.here
 
 
-def mirror(storage: ObjectFolder, folder: Path) -> None:
-    """Bring a folder in line with a sweep on object storage; checkpoints stay there.
+def mirror(storage: ObjectFolder) -> None:
+    """Bring what this machine has of a sweep on object storage in line with it; checkpoints stay there.
 
     Raises:
         FolderError: no sweep lies there, an event of it is missing, or the storage cannot be read.
     """
+    folder = storage.here
     folder.mkdir(parents=True, exist_ok=True)
     names, prefixes = storage.parts()
     for prefix in prefixes:
@@ -60,9 +61,9 @@ def mirror(storage: ObjectFolder, folder: Path) -> None:
     wanted = [name for name in names if not _LEFT_THERE.fullmatch(name) and _stays_below(name)]
     stale = [name for name in wanted if had.get(name) != names[name] or not (folder / name).exists()]
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(lambda name: storage.download(name, folder / name), stale))
+        list(pool.map(storage.fetch, stale))
     write_whole(folder / RECORD, lambda partial: partial.write_bytes(record))
-    origin = json.dumps({"uri": storage.uri, "objects": names})
+    origin = json.dumps({"uri": storage.place, "objects": names})
     write_whole(folder / ORIGIN, lambda partial: partial.write_text(origin, encoding="utf-8"))
 
 
@@ -85,8 +86,8 @@ def fetch_file(place: str) -> Path:
         return Path(place)
     address, mark, query = place.partition("?")
     parent, _, name = address.rpartition("/")
-    path = local_folder(place, "files") / name
-    if not ObjectFolder(f"{parent}{mark}{query}", patience_s=_PATIENCE_S).download(name, path):
+    path = ObjectFolder(f"{parent}{mark}{query}", local_folder(place, "files"), patience_s=_PATIENCE_S).fetch(name)
+    if path is None:
         raise FolderError(f"{place}: is not there any more")
     return path
 
@@ -127,9 +128,9 @@ def _read_record(storage: ObjectFolder) -> bytes:
     try:
         names = number_events(_event_names(storage))
     except FolderError as error:
-        raise FolderError(f"{storage.uri}: {error}") from None
+        raise FolderError(f"{storage.place}: {error}") from None
     if not names:
-        raise FolderError(f"{storage.uri}: not the folder of a sweep: there is no record")
+        raise FolderError(f"{storage.place}: not the folder of a sweep: there is no record")
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         return b"".join(content or b"" for content in pool.map(storage.read, names))
 

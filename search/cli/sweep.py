@@ -156,7 +156,7 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     scored = bool(results.trials["wer_best"].notna().any())
     if scored:
         draw_curves(results, results.folder / CURVES)
-        SweepFolder.at(results.place).share(CURVES, results.folder)
+        SweepFolder.at(results.place).files.send(CURVES, results.folder / CURVES)
     summarise(results, Console())
     if interrupted is not None:
         typer.echo(f"glosstune: {interrupted}", err=True)

@@ -8,7 +8,7 @@ as every sweep does.
 import json
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,11 @@ from glosstune.search.confirm.scoring import find_broadcast, score_parts
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
 from glosstune.search.storage.lock import refuse_links
-from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.object_storage import is_uri, join
+from glosstune.spaces.files.object_storage import join
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
 
@@ -78,9 +77,8 @@ def confirm(
     work = SweepFolder.at(
         out or join(str(place), CONFIRM), partial(console.print, soft_wrap=True, highlight=False, markup=False)
     )
-    results, sweep = load_results(folder), load_sweep(folder / SWEEP)
-    if is_uri(place):  # whose weights and teacher this machine may lack
-        sweep = SweepFolder.at(place).with_inputs(sweep, read_manifest(folder))
+    results = load_results(folder)
+    sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP))  # whose files this machine may lack
     if folds and sweep.corpus.kind != "fingerspelling":
         raise SettingError("only the fingerspelling corpus has folds of signers; leave it out", key="--folds")
     used = {sweep.training.seed, *_searched_seeds(results)}
@@ -96,7 +94,7 @@ def confirm(
     if numbers[0] != numbers[1]:
         told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
         console.print(told.format(*numbers), soft_wrap=True, highlight=False, markup=False)
-    scored = work.fetch(UTTERANCES)
+    scored = work.files.fetch(UTTERANCES)
     if scored is None:
         scored = _score(work, plan, plan.parts(sweep), console)
     clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
@@ -119,10 +117,11 @@ def _searched_seeds(results: Results) -> set[int]:
 
 def _check_weights(parts: Mapping[str, Sweep]) -> None:
     """Require that weights and teacher have seen nothing that any fold holds out, before hours go into the first."""
+    recorded = cache(lambda path: read_weights(path).recorded)
     for part in parts.values():
         for path in (None if part.pretrained == AUTO else part.pretrained, part.teacher):
             if path is not None:
-                check_unseen(Path(path), read_weights(path).recorded, pack_corpus(part.corpus))
+                check_unseen(Path(path), recorded(str(path)), pack_corpus(part.corpus))
 
 
 def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:
@@ -143,12 +142,11 @@ def _choose(results: Results, top: int, per: Per) -> list[dict[str, Any]]:
 
 def _agree(place: Path | str, work: SweepFolder, wanted: Confirmation) -> Confirmation:
     """The plan that lies in the place of the confirmation, or the one that is wanted, which is then written there."""
-    path = work.fetch(PLAN)
+    path = work.files.fetch(PLAN)
     if path is None:
         with SweepFolder.at(place).owned():  # refuses while trials may still overtake those that are chosen
             pass
-        if work.storage is not None:
-            work.storage.check_usable()
+        work.files.check_usable()
         work.write(PLAN, json.dumps(wanted.__dict__, indent=1))
         return wanted
     try:
@@ -171,7 +169,7 @@ def _score(work: SweepFolder, plan: Confirmation, parts: Mapping[str, Sweep], co
     console.print("scoring dev and test", highlight=False)
     table = score_parts(work.place, plan, parts)
     write_whole(work.folder / UTTERANCES, lambda partial: table.to_parquet(partial, index=False))
-    work.share(UTTERANCES, work.folder)
+    work.files.send(UTTERANCES)
     return work.folder / UTTERANCES
 
 

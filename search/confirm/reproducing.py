@@ -53,7 +53,7 @@ def reproduce(place: Path | str, trial: int, say: Callable[[str], None], epochs:
     corpus = pack_corpus(sweep.corpus)
     if manifest["corpus"]["key"] != corpus.key:
         raise CorpusError(f"{folder}: the corpus has changed since the sweep ran")
-    sweep = SweepFolder.at(place).with_inputs(sweep, manifest)
+    sweep = SweepFolder.at(place).with_inputs(sweep)
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
     weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
     if weights != (manifest["pretrained"] or {}).get("sha256"):

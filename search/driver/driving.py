@@ -14,16 +14,14 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.scheduler.warm_start import earlier_trials
+from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.views import Views
 from glosstune.spaces.errors import FolderError
-
-# Asking object storage costs a request.
-REMOTE_LOOK_S = 10.0
+from glosstune.trainables.training.input_files import InputFile
 
 
 def drive(
@@ -32,8 +30,11 @@ def drive(
     events: Iterable[Event],
     console: Console,
     say: Say,
+    *,
     trainable: Any = None,
     queue: Iterable[Mapping[str, Any]] = (),
+    inputs: Mapping[str, InputFile] | None = None,
+    earlier: Iterable[TrialState] = (),
 ) -> Signals | None:
     """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``SweepFolder.owned``).
 
@@ -42,6 +43,8 @@ def drive(
         events: of its record so far.
         trainable: default that of the sweep; a replay in tests and benchmarks.
         queue: configurations to try next.
+        inputs: the files that trials begin from, by key of their settings.
+        earlier: trials that the sampler learns from.
 
     Returns:
         the signal that interrupted it, if one did.
@@ -56,11 +59,12 @@ def drive(
         record.append,
         slots=lambda: count_slots(scheduler.state.sweep.resources),
         events=events,
-        earlier=earlier_trials(ready, say),
+        earlier=list(earlier),
         source=work.folder / RECORD,
     )
     for configuration in queue:
         scheduler.queue(configuration)
+    trainable = trainable or train_with(ready.resources, work.place, inputs or {})
     received = None
     with Display(SweepProgress(scheduler), console) as display:
         watcher = _Watcher(scheduler, work, display)
@@ -74,7 +78,7 @@ def drive(
         # What was asked for while the last trial ended is not lost either.
         while not scheduler.done and received is None:
             try:
-                received = run_trials(scheduler, trainable or train_with(ready, work), work.folder, watcher)
+                received = run_trials(scheduler, trainable, work.folder, watcher)
             except Exception as error:
                 if record.broken is not None:  # which Ray would show as its own, with a traceback
                     raise record.broken from error
@@ -126,7 +130,7 @@ class _Watcher:
         self._show(number)
 
     def tick(self) -> None:
-        if time.monotonic() - self._looked >= (1.0 if self._work.storage is None else REMOTE_LOOK_S):
+        if time.monotonic() - self._looked >= self._work.files.look_s:
             self._looked = time.monotonic()
             self.obey()
 

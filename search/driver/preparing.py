@@ -1,7 +1,9 @@
 """What a sweep needs before its first trial: the corpus, machines and weights, each checked and told."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from glosstune.models import read_weights
@@ -14,14 +16,17 @@ from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
+from glosstune.search.scheduler.trial import TrialState
+from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.tracking.trackers import check_tracking
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.ctc.floor import corpus_floor, infeasible_rows
-from glosstune.trainables.distillation.posteriors import open_teacher, teacher_posteriors
-from glosstune.trainables.export.exporting import load_recogniser
+from glosstune.trainables.distillation.posteriors import check_teacher, teacher_posteriors
+from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.input_files import InputFile
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Prepared:
         floors: nats a gloss, of train and dev.
         weights: what a manifest says of the weights.
         teacher: what it says of the teacher.
+        inputs: the files that trials begin from, by key of their settings.
+        earlier: trials of other sweeps, for the sampler.
     """
 
     sweep: Sweep
@@ -40,6 +47,8 @@ class Prepared:
     floors: dict[Split, float]
     weights: dict[str, Any] | None
     teacher: dict[str, Any] | None
+    inputs: Mapping[str, InputFile]
+    earlier: Sequence[TrialState]
 
 
 def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> Prepared:
@@ -58,10 +67,13 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
     check_depths(sweep)  # and so the model, where it is one's own
-    if sweep.pretrained not in (None, AUTO):
-        read_weights(str(sweep.pretrained))  # a wrong file shows at once, not after the corpus is packed
-    if sweep.teacher is not None:
-        load_recogniser(sweep.teacher, {sweep.model.kind, sweep.teacher_kind})
+    earlier = earlier_trials(sweep, say)
+    # A wrong file shows at once, not after the corpus is packed. Each is read here, and handed on to all who need it.
+    loaded = None if sweep.pretrained in (None, AUTO) else read_weights(str(sweep.pretrained))
+    kinds = {sweep.model.kind, sweep.teacher_kind}
+    teacher = None if sweep.teacher is None else load_recogniser(sweep.teacher, kinds)
+    paths = {"pretrained": None if loaded is None else sweep.pretrained, "teacher": sweep.teacher}
+    inputs = {key: InputFile.read(Path(path)) for key, path in paths.items() if path is not None}
     check_tracking(sweep)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
@@ -71,11 +83,11 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     say(_describe(corpus))
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
-    if sweep.teacher is not None:
-        open_teacher(_of_teacher(sweep), corpus)  # refuses what does not fit
+    if teacher is not None:
+        check_teacher(teacher, _of_teacher(sweep), corpus)
     weights = None
     if sweep.pretrained != AUTO:
-        weights = tell_start(sweep, corpus, say)
+        weights = tell_start(sweep, corpus, loaded, inputs.get("pretrained"), say)
 
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, start_ray
@@ -88,11 +100,14 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
         longest = max(map(corpus.length, corpus.rows("train")))
         sweep = _with_gpu(sweep, longest, gpu_memory_gb(), bool(cluster), say)
     check_resources(sweep, say if cluster else None)  # which other nodes may join
-    teacher = _tell_teacher(sweep, corpus, say)
+    taught = None
+    if teacher is not None:
+        taught = _tell_teacher(sweep, corpus, teacher, inputs["teacher"], say)
     if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
         sweep = with_weights(sweep, corpus, say)
-        weights = tell_start(sweep, corpus, say)
-    return Prepared(sweep, corpus, floors, weights, teacher)
+        inputs["pretrained"] = InputFile.read(Path(str(sweep.pretrained)))
+        weights = tell_start(sweep, corpus, read_weights(str(sweep.pretrained)), inputs["pretrained"], say)
+    return Prepared(sweep, corpus, floors, weights, taught, inputs, earlier)
 
 
 def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, attached: bool, say: Say) -> Sweep:
@@ -107,11 +122,11 @@ def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, attached: bool
     return sweep.model_copy(update={"resources": sweep.resources.model_copy(update={"gpu": share})})
 
 
-def _tell_teacher(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] | None:
+def _tell_teacher(
+    sweep: Sweep, corpus: PackedCorpus, teacher: TrainedRecogniser, file: InputFile, say: Say
+) -> dict[str, Any]:
     """Have the teacher's posteriors ready for all trials, and say what it is worth; what a manifest keeps of it."""
-    if sweep.teacher is None:
-        return None
-    found = teacher_posteriors(_of_teacher(sweep), corpus, say)
+    found = teacher_posteriors(_of_teacher(sweep), corpus, teacher, file.sha256, say)
     say(f"teacher: WER {found.wer:.1%} on dev; {found.size_mb:.0f} MB of posteriors in {found.folder}")
     if sweep.model.time_stride != found.time_stride:
         say(f"teacher: its time stride {found.time_stride} is aligned to model.time_stride {sweep.model.time_stride}")

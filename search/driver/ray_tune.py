@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +22,9 @@ from ray.tune.search import Searcher
 
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import RAY, trial_name
-from glosstune.search.config.sections import AUTO
-from glosstune.search.config.sweep import Sweep
+from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 from glosstune.trainables.training.input_files import InputFile
 
@@ -46,16 +44,9 @@ usage.tag_callbacks = lambda callbacks: False
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def train_with(sweep: Sweep, work: SweepFolder) -> Any:
+def train_with(resources: ResourceSettings, place: str, inputs: Mapping[str, InputFile]) -> Any:
     """The Trainable of a sweep's trials."""
-    files = {"pretrained": None if sweep.pretrained == AUTO else sweep.pretrained, "teacher": sweep.teacher}
-    context = TrialContext(
-        build=sweep.settings_of,
-        folder=work.folder,
-        threads=max(1, int(sweep.resources.cpu)),
-        uri=None if work.storage is None else work.storage.uri,
-        inputs={key: InputFile.read(Path(path)) for key, path in files.items() if path is not None},
-    )
+    context = TrialContext(place, threads=max(1, int(resources.cpu)), inputs=inputs)
     return tune.with_parameters(CTCTrainable, context=context)
 
 
@@ -68,7 +59,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
 
     Args:
         trainable: reports ``epoch`` and every one of ``METRICS``, or ``failure`` and ``failure_rule``; its
-            configuration has ``trial`` and ``from_epoch`` besides the trial's own.
+            configuration has ``trial``, ``from_epoch`` and ``settings``, those of the trial as plain data.
         folder: of the sweep; Ray's logs go below.
         watcher: hears of everything that happens.
     """
@@ -134,7 +125,9 @@ class _Search(_Stateless, Searcher):
         if number is None:
             return Searcher.FINISHED if self._scheduler.done else None
         trial = self._scheduler.state.trials[number]
-        return {"trial": number, "from_epoch": trial.epoch, **trial.configuration}
+        # As plain data: a trial's process needs nothing of this package but what trains.
+        settings = self._scheduler.state.sweep.settings_of(trial.configuration).model_dump(mode="json")
+        return {"trial": number, "from_epoch": trial.epoch, "settings": settings}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         pass

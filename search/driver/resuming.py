@@ -101,7 +101,7 @@ def _drive(
 ) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
-    prepared = prepare(work.with_inputs(new, manifest), say, work.place, address)
+    prepared = prepare(work.with_inputs(new), say, work.place, address)
     _check_same(work.place, manifest, prepared)
     record = work.record
     record.repair()
@@ -112,7 +112,9 @@ def _drive(
         write_sweep(new, work)
     events.append(write_event(record.append, SweepResumed(changes=changes, gpu=prepared.sweep.resources.gpu)))
     say(f"sweep folder: {work.place} (going on)")
-    return drive(prepared.sweep, work, events, console, say, queue=queue)
+    return drive(
+        prepared.sweep, work, events, console, say, queue=queue, inputs=prepared.inputs, earlier=prepared.earlier
+    )
 
 
 def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared) -> None:

@@ -4,20 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glosstune.models import LoadReport, trainable_parameters
+from glosstune.models import LoadReport, WeightsFile, trainable_parameters
 from glosstune.models.recogniser import Recogniser
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Int, SettingError
 from glosstune.spaces.errors import shown
-from glosstune.spaces.files.atomic import check_free, file_hash
+from glosstune.spaces.files.atomic import check_free
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.pretraining.pretraining import pretrained_weights, write_pretrained
 from glosstune.trainables.settings import SETTINGS_PATHS, TrialSettings
 from glosstune.trainables.training.initial_model import starting_model
+from glosstune.trainables.training.input_files import InputFile
 from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 
@@ -42,8 +43,14 @@ def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:
     say(f"{path}: {progress.accuracy:.1%} right at the end; next: give pretrained={path} to a sweep on this corpus")
 
 
-def tell_start(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] | None:
+def tell_start(
+    sweep: Sweep, corpus: PackedCorpus, weights: WeightsFile | None, file: InputFile | None, say: Say
+) -> dict[str, Any] | None:
     """Say what arrives from the pretrained weights and how many parameters train at each depth of the space.
+
+    Args:
+        weights: of the sweep, where it has some.
+        file: that they were read from.
 
     Returns:
         what a manifest keeps of the weights; None where the space starts from scratch alone.
@@ -53,7 +60,7 @@ def tell_start(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] |
     """
     plans = [(plan, sweep.trial_settings(plan)) for plan in list_plans(sweep)]
     deepest = plans[-1][1]  # the baseline, which loads nothing, comes first
-    model, report = starting_model(deepest, corpus)
+    model, report = starting_model(deepest, corpus, weights)
     fresh: frozenset[str] = frozenset()
     if report is not None:
         say(report.table())
@@ -74,7 +81,7 @@ def tell_start(sweep: Sweep, corpus: PackedCorpus, say: Say) -> dict[str, Any] |
     if len(points) > sweep.search.samples:
         left = len(points) - sweep.search.samples
         say(f"search.samples {sweep.search.samples} leaves out the last {left} of {len(points)} start points")
-    return None if report is None else {"sha256": file_hash(report.path), **report.to_mapping()}
+    return None if report is None or file is None else {"sha256": file.sha256, **report.to_mapping()}
 
 
 def _searched_away(sweep: Sweep, report: LoadReport) -> Iterator[str]:

@@ -40,7 +40,7 @@ def owned(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise Driven(f"{folder}: is being run by {_owner(folder)}; stop that first, or wait for its end") from None
+        raise _driven(folder, _owner(folder)) from None
     except OSError as error:
         raise FolderError(f"{folder}: cannot be locked: {error}") from error
     try:
@@ -63,6 +63,10 @@ def refuse_links(folder: Path) -> None:
         folders[:] = [name for name in folders if Path(parent, name) != folder / WANDB]
 
 
+def _driven(place: object, who: str) -> Driven:
+    return Driven(f"{place}: is being run by {who}; stop that first, or wait for its end")
+
+
 def _owner(folder: Path) -> str:
     try:
         owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
@@ -76,7 +80,7 @@ def leased(storage: ObjectFolder) -> Iterator[None]:
     """Hold a sweep on object storage; a driver that has gone silent is waited for, then replaced.
 
     Raises:
-        BlockingIOError: another driver lives; its argument says who.
+        Driven: another driver lives.
     """
     _wait_for_silence(storage)
     stop = threading.Event()
@@ -106,7 +110,7 @@ def _wait_for_silence(storage: ObjectFolder) -> None:
         if now is None:
             return
         if now != first:
-            raise BlockingIOError(who)
+            raise _driven(storage.place, who)
 
 
 def _has_died_here(owner: dict[str, Any]) -> bool:

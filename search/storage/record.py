@@ -17,32 +17,15 @@ from glosstune.spaces.files.object_storage import ObjectFolder
 
 
 class Record:
-    """Writes ``record.jsonl``; one driver at a time does.
+    """Writes ``record.jsonl``; one driver at a time does."""
 
-    Args:
-        storage: where a sweep on object storage is kept; ``path`` is then this machine's copy of its record.
-    """
-
-    def __init__(self, path: Path, storage: ObjectFolder | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._storage = storage
-        self._count = path.read_bytes().count(b"\n") if storage is not None and path.exists() else 0
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write an event and return it as a reader will see it."""
         line = json.dumps({"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
-        content = line.encode() + b"\n"
-        if self._storage is not None:
-            self._send(content)
-        try:
-            with self.path.open("ab") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise FolderError(f"{self.path}: cannot be written: {error}") from error
-        if self._storage is not None and self._count % COMPACTED == 0:
-            self._compact()
+        self._write(line.encode() + b"\n")
         return dict(json.loads(line))
 
     def repair(self) -> None:
@@ -62,18 +45,37 @@ class Record:
         except OSError as error:
             raise FolderError(f"{self.path}: cannot be written: {error}") from error
 
-    def _send(self, content: bytes) -> None:
-        assert self._storage is not None
+    def _write(self, line: bytes) -> None:
         try:
-            self._storage.write(f"{EVENTS}/{self._count:08d}.json", content, new=True)
+            with self.path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise FolderError(f"{self.path}: cannot be written: {error}") from error
+
+
+class StoredRecord(Record):
+    """That of a sweep on object storage; ``path`` is this machine's copy, as far as this driver has it."""
+
+    def __init__(self, path: Path, storage: ObjectFolder) -> None:
+        super().__init__(path)
+        self._storage = storage
+        self._count = path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._storage.write(f"{EVENTS}/{self._count:08d}.json", line, new=True)
         except FileExistsError:
             rule = "another driver has taken the sweep over; this one has ended, and nothing is lost"
-            raise FolderError(f"{self._storage.uri}: {rule}") from None
+            raise FolderError(f"{self._storage.place}: {rule}") from None
         self._count += 1
+        super()._write(line)
+        if self._count % COMPACTED == 0:
+            self._compact()
 
     def _compact(self) -> None:
         """Copy the newest thousand events into one object, which readers fetch in one request."""
-        assert self._storage is not None
         first = self._count - COMPACTED
         lines = self.path.read_bytes().splitlines(keepends=True)[first:]
         if len(lines) == COMPACTED:

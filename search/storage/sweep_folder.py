@@ -1,16 +1,16 @@
 """Where a driver works: the folder of its sweep, and the object storage that outlives this machine where it has one."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from glosstune.results.reading.names import (
     CONFIRM,
     EVENTS,
     INPUTS,
     LOCK,
+    MANIFEST,
     ORIGIN,
     OWNER,
     RAY,
@@ -21,11 +21,15 @@ from glosstune.results.reading.names import (
 )
 from glosstune.results.reading.remote import mirror
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.storage.lock import Driven, leased, owned
-from glosstune.search.storage.record import Record
-from glosstune.spaces.files.atomic import file_hash, write_whole
-from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, local_folder
+from glosstune.search.storage.lock import leased, owned
+from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.storage.record import Record, StoredRecord
+from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.atomic import check_free, file_hash, write_whole
+from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
+from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
+from glosstune.trainables.training.input_files import InputFile
 
 _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
@@ -33,117 +37,161 @@ _STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN}
 _STAYS_HERE_BELOW = {TRIALS, RAY, REQUESTS, INPUTS, CONFIRM}
 
 
-@dataclass(frozen=True)
 class SweepFolder:
-    """The place of a sweep as its driver has it.
+    """The place of a sweep as its driver has it: a folder that all machines share.
 
     Attributes:
-        folder: on this machine; all that counts of a sweep without object storage.
-        storage: where a sweep on object storage is kept; its folder here can be thrown away.
+        files: of the place.
+        folder: where this machine has them.
+        place: what users call it.
     """
 
-    folder: Path
-    storage: ObjectFolder | None = None
-    _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    files: Folder
 
-    @classmethod
-    def at(cls, place: Path | str, say: Callable[[str], object] = lambda line: None) -> "SweepFolder":
+    def __init__(self, folder: Path) -> None:
+        self.files = LocalFolder(folder)
+
+    @staticmethod
+    def at(place: Path | str, say: Callable[[str], object] = lambda line: None) -> "SweepFolder":
         """The sweep folder of a path or a URI; nothing is made or asked.
 
         Args:
             say: hears where object storage does not answer.
         """
-        if not is_uri(place):
-            return cls(Path(place).expanduser().absolute())
-        uri = check_uri(str(place), "--out")
-        return cls(local_folder(uri, "sweeps"), ObjectFolder(uri, say=say))
+        files = folder_at(place, key="--out", say=say)
+        return StoredSweepFolder(files) if isinstance(files, ObjectFolder) else SweepFolder(files.here)
+
+    @property
+    def folder(self) -> Path:
+        return self.files.here
 
     @property
     def place(self) -> str:
-        """What users call it."""
-        return str(self.folder) if self.storage is None else self.storage.uri
+        return self.files.place
 
     @property
     def begun(self) -> bool:
         """Whether a sweep lies there."""
-        if self.storage is None:
-            return (self.folder / RECORD).exists()
-        return bool(self.storage.names(f"{EVENTS}/"))
+        return (self.folder / RECORD).exists()
 
     @property
     def record(self) -> Record:
         """Its record, as far as this folder has it."""
-        return Record(self.folder / RECORD, self.storage)
+        return Record(self.folder / RECORD)
+
+    def check_free(self) -> None:
+        """Fail before the minutes that corpus and weights may take.
+
+        Raises:
+            FolderError: something lies there already, or it cannot be written.
+        """
+        check_free(self.folder)
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
-        """Keep other drivers off; the folder is then as the storage has it.
+    def owned(self, *, new: bool = False) -> Iterator[None]:
+        """Keep other drivers off; the folder is then as the place has it.
+
+        Args:
+            new: it is to be made.
 
         Raises:
             Driven: another driver lives.
+            FolderError: it should be new and is not, or cannot be made.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=not new)
+        except OSError as error:
+            raise FolderError(f"{self.folder}: cannot be made: {error}; choose another folder with --out") from error
         with owned(self.folder):
-            if self.storage is None:
-                yield
-                return
-            try:
-                with leased(self.storage):
-                    if self.begun:
-                        mirror(self.storage, self.folder)
-                    yield
-            except BlockingIOError as error:
-                raise Driven(f"{self.place}: is being run by {error}; stop that first, or wait for its end") from None
+            yield
 
     def write(self, name: str, text: str) -> None:
         """Write a file whole, here and there."""
         write_whole(self.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
-        if self.storage is not None:
-            self.storage.write(name, text.encode())
+        self.files.send(name)
 
-    def fetch(self, name: str) -> Path | None:
-        """A file as it lies in the place; None where there is none."""
-        path = self.folder / name
-        if self.storage is not None and not self.storage.download(name, path):
-            path.unlink(missing_ok=True)  # of a place of that address that was removed since
-        return path if path.exists() else None
-
-    def keep_inputs(self, sweep: Sweep, manifest: Mapping[str, Any]) -> None:
+    def keep_inputs(self, inputs: Iterable[InputFile]) -> None:
         """Have the files that trials begin from outlive this machine too."""
-        for key in _INPUT_KEYS:
-            path, known = getattr(sweep, key), manifest[key]
-            if self.storage is not None and path is not None and known is not None:
-                self.storage.upload(f"{INPUTS}/{known['sha256']}", Path(path))
 
-    def with_inputs(self, sweep: Sweep, manifest: Mapping[str, Any]) -> Sweep:
+    def with_inputs(self, sweep: Sweep) -> Sweep:
         """A sweep whose files are fetched where this machine does not have them."""
-        places = {}
-        for key in _INPUT_KEYS:
-            path, known = getattr(sweep, key), manifest[key]
-            if self.storage is None or path is None or known is None or _has(Path(path), known["sha256"]):
-                continue
-            copy = self.folder / INPUTS / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
-            if copy.is_file() or self.storage.download(f"{INPUTS}/{known['sha256']}", copy):
-                places[key] = str(copy) if key == "pretrained" else copy
-        return sweep.model_copy(update=places)
-
-    def share(self, name: str, folder: Path) -> None:
-        """Send a file of a folder there, if there is any other place."""
-        if self.storage is not None:
-            self.storage.upload(name, folder / name)
+        return sweep
 
     def publish(self) -> None:
         """Send what has changed in the folder and nobody has sent: boards, studies, pictures."""
-        if self.storage is None:
-            return
+
+
+class StoredSweepFolder(SweepFolder):
+    """A place on object storage, which outlives this machine; its folder here can be thrown away."""
+
+    files: ObjectFolder
+
+    def __init__(self, files: ObjectFolder) -> None:
+        self.files = files
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.files.names(f"{EVENTS}/"))
+
+    @property
+    def record(self) -> Record:
+        return StoredRecord(self.folder / RECORD, self.files)
+
+    def check_free(self) -> None:
+        self.files.check_usable()
+        self._check_unused()
+
+    @contextmanager
+    def owned(self, *, new: bool = False) -> Iterator[None]:
+        with super().owned(), leased(self.files):
+            if new:
+                self._clear()
+            elif self.begun:
+                mirror(self.files)
+            yield
+
+    def keep_inputs(self, inputs: Iterable[InputFile]) -> None:
+        for file in inputs:
+            self.files.write(f"{INPUTS}/{file.sha256}", file.content.tobytes())
+
+    def with_inputs(self, sweep: Sweep) -> Sweep:
+        self.files.fetch(MANIFEST)
+        manifest, places = read_manifest(self.folder), {}
+        for key in _INPUT_KEYS:
+            path, known = getattr(sweep, key), manifest[key]
+            if path is None or known is None or _has(Path(path), known["sha256"]):
+                continue
+            copy = self.folder / INPUTS / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
+            if copy.is_file() or self.files.download(f"{INPUTS}/{known['sha256']}", copy):
+                places[key] = str(copy) if key == "pretrained" else copy
+        return sweep.model_copy(update=places)
+
+    def publish(self) -> None:
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder)
             if not path.is_file() or name.name in _STAYS_HERE or name.parts[0] in _STAYS_HERE_BELOW:
                 continue
             state = path.stat()
             if self._sent.get(name.as_posix()) != (state.st_size, state.st_mtime_ns):
-                self.storage.upload(name.as_posix(), path)
+                self.files.send(name.as_posix())
                 self._sent[name.as_posix()] = (state.st_size, state.st_mtime_ns)
+
+    def _check_unused(self) -> None:
+        objects, prefixes = self.files.parts()
+        # What a driver leaves that was killed before its sweep had begun is in nobody's way.
+        kept = {name for name in objects if not name.startswith(PROBE)} - {MANIFEST, SWEEP, OWNER}
+        if kept or set(prefixes) - {f"{INPUTS}/"}:
+            raise FolderError(f"{self.place}: holds objects already; give another place with --out or remove them")
+
+    def _clear(self) -> None:
+        """Let go of what an earlier sweep of that address has left here; somebody may have begun one since."""
+        self._check_unused()
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in (LOCK, OWNER):
+                path.unlink(missing_ok=True)
 
 
 def _has(path: Path, sha256: str) -> bool:

@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html for objects that must be new.
 """
 
+import copy
 import hashlib
 import os
 import re
@@ -78,11 +79,12 @@ def local_folder(uri: str, kind: str) -> Path:
 
 
 class ObjectFolder:
-    """The objects below a URI.
+    """The objects below a URI (see ``folder.Folder``).
 
     Credentials and whatever the URI leaves open come from the environment and the files that AWS's own tools read.
 
     Args:
+        here: where this machine has files of it.
         patience_s: how long what may pass, as a lost connection, is tried again before it is an error.
         say: hears that storage does not answer.
 
@@ -90,15 +92,30 @@ class ObjectFolder:
         SettingError: see ``check_uri``; or boto3 is not installed.
     """
 
+    look_s = 10.0  # which costs a request
+
     def __init__(
-        self, uri: str, *, patience_s: float = PATIENCE_S, say: Callable[[str], object] = lambda line: None
+        self,
+        uri: str,
+        here: Path,
+        *,
+        patience_s: float = PATIENCE_S,
+        say: Callable[[str], object] = lambda line: None,
     ) -> None:
-        self.uri = check_uri(uri)
+        self.place = check_uri(uri)
+        self.here = here
         self._patience_s = patience_s
         self._say = say
-        parts = urlsplit(self.uri)
+        parts = urlsplit(self.place)
         self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
         self._client = _connect(dict(parse_qsl(parts.query)))
+
+    def below(self, *names: str) -> "ObjectFolder":
+        """The objects below a longer prefix."""
+        inner = copy.copy(self)
+        inner.place, inner.here = join(self.place, *names), self.here.joinpath(*names)
+        inner._prefix = urlsplit(inner.place).path.lstrip("/")
+        return inner
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None if there is none."""
@@ -123,12 +140,12 @@ class ObjectFolder:
             if self.read(name) != content:
                 raise
 
-    def upload(self, name: str, path: Path) -> None:
-        """Write an object from a file."""
-        self._put(name, path, {})
+    def send(self, name: str, path: Path | None = None) -> None:
+        """Write an object from a file, by default that of its name here."""
+        self._put(name, path or self.here / name, {})
 
-    def replace(self, name: str, path: Path, tag: str | None) -> str:
-        """The same where nobody else has written it since; returns its new tag.
+    def replace(self, name: str, tag: str | None) -> str:
+        """Write an object from the file of its name here, where nobody else has written it since; returns its tag.
 
         Args:
             tag: that it had last, None where there was no such object.
@@ -136,6 +153,7 @@ class ObjectFolder:
         Raises:
             FileExistsError: somebody has.
         """
+        path = self.here / name
         try:
             return self._put(name, path, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag})
         except FileExistsError:
@@ -151,6 +169,18 @@ class ObjectFolder:
             return str(self._client.head_object(Bucket=self._bucket, Key=self._key(name))["ETag"])
 
         return self._if_there(head, name)
+
+    def fetch(self, name: str) -> Path | None:
+        """The file of an object, as it is now, here; None if there is none, and then not here either."""
+        path = self.here / name
+        if self.download(name, path):
+            return path
+        path.unlink(missing_ok=True)
+        return None
+
+    def forget(self) -> None:
+        """Remove what lies here."""
+        shutil.rmtree(self.here, ignore_errors=True)
 
     def download(self, name: str, path: Path) -> bool:
         """Write a file from an object, whole or not at all; False if there is none."""
@@ -228,7 +258,7 @@ class ObjectFolder:
             self._try(put, name)
         except FileExistsError:
             return
-        raise FolderError(f"{self.uri}: does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO")
+        raise FolderError(f"{self.place}: does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO")
 
     def _put(self, name: str, path: Path, condition: dict[str, str]) -> str:
         def put() -> str:
@@ -260,10 +290,10 @@ class ObjectFolder:
                 if why.exists:
                     raise FileExistsError(name) from None
                 if not why.passing or time.monotonic() + pause_s > ends:
-                    where = self.uri if not name or name.startswith(PROBE) else join(self.uri, name)
+                    where = self.place if not name or name.startswith(PROBE) else join(self.place, name)
                     raise FolderError(f"{where}: {why.rule}") from error
                 if not told:
-                    self._say(f"{self.uri}: does not answer ({why.rule}); trying for {self._patience_s / 60:.0f} min")
+                    self._say(f"{self.place}: does not answer ({why.rule}); trying for {self._patience_s / 60:.0f} min")
                     told = True
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 15.0)

@@ -52,6 +52,6 @@ def run(
             events,
             Console(stderr=True),
             print,
-            trainable=play(plan, work.folder, SteadyPlayer if steady else SlowPlayer, uri),
+            trainable=play(work.folder, SteadyPlayer if steady else SlowPlayer, uri),
         )
     ray.shutdown()

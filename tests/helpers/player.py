@@ -15,7 +15,6 @@ import replay
 from ray import tune
 
 from glosstune.results.reading.epoch_metrics import METRICS
-from glosstune.search import Sweep
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.settings import TrialSettings
@@ -85,7 +84,7 @@ class SteadyPlayer(Player):
     """The same at a pace that lets nodes come and go, for as long as the sweep's folder holds a file ``steady``."""
 
     def _train_epoch(self) -> dict[str, Any]:
-        if (self._context.folder / "steady").exists():
+        if (self._folder.parents[1] / "steady").exists():
             time.sleep(0.5)
         return super()._train_epoch()
 
@@ -115,7 +114,7 @@ def _fill_disk(partial: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def play(sweep: Sweep, folder: Path, kind: type[Player] = Player, uri: str | None = None) -> Any:
-    """The Trainable that replays the trials of a sweep."""
-    context = TrialContext(build=sweep.settings_of, folder=folder, threads=1, uri=uri)
+def play(folder: Path, kind: type[Player] = Player, uri: str | None = None) -> Any:
+    """The Trainable that replays the trials of the sweep in a folder, or at an address."""
+    context = TrialContext(uri or str(folder), threads=1)
     return tune.with_parameters(kind, context=context)

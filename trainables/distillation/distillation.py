@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.vocabulary import BLANK
 from glosstune.trainables.distillation.posteriors import Posteriors, likeness, teacher_posteriors
+from glosstune.trainables.export.exporting import TrainedRecogniser
 from glosstune.trainables.settings import DistillationSettings, TrialSettings
 
 Indices = npt.NDArray[np.int64]
@@ -34,10 +36,11 @@ class Distillation:
     time_stride: int
 
     @classmethod
-    def of(cls, settings: TrialSettings, corpus: PackedCorpus) -> "Distillation":
-        """From a trial's settings, which name a teacher; errors as ``teacher_posteriors``."""
-        frames = corpus.table["frames"].tolist()
-        return cls(settings.distillation, teacher_posteriors(settings, corpus), frames, settings.model.time_stride)
+    def of(cls, settings: TrialSettings, corpus: PackedCorpus, teacher: TrainedRecogniser) -> "Distillation":
+        """From a trial's settings and the teacher that they name; errors as ``teacher_posteriors``."""
+        assert settings.teacher is not None
+        posteriors = teacher_posteriors(settings, corpus, teacher, file_hash(settings.teacher))
+        return cls(settings.distillation, posteriors, corpus.table["frames"].tolist(), settings.model.time_stride)
 
     @property
     def recorded(self) -> dict[str, object]:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glosstune.spaces.errors import CheckpointError, SettingError, shown
-from glosstune.spaces.files.atomic import file_hash, fill_once, reserve
+from glosstune.spaces.files.atomic import fill_once, reserve
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sorted_batches
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
@@ -111,24 +111,31 @@ class Posteriors:
         return self._likeness[start : start + frames * frames].reshape(frames, frames)
 
 
-def teacher_posteriors(settings: TrialSettings, corpus: PackedCorpus, say: Say = lambda line: None) -> Posteriors:
-    """The posteriors of ``settings.teacher``; made where these do not exist yet for this file and this corpus.
+def teacher_posteriors(
+    settings: TrialSettings,
+    corpus: PackedCorpus,
+    teacher: TrainedRecogniser,
+    sha256: str,
+    say: Say = lambda line: None,
+) -> Posteriors:
+    """The posteriors of a teacher; made where these do not exist yet for its file and this corpus.
+
+    Args:
+        teacher: as ``open_teacher`` gives it.
+        sha256: of its file.
 
     Raises:
-        CheckpointError: the file is no exported recogniser, writes other glosses, or has learned from recordings
-            that this corpus holds out.
-        SettingError: it was trained on input of another layout or conditioning.
         FolderError: the cache cannot be written.
     """
-    path, whole = settings.teacher, PackedCorpus(corpus.folder, corpus.key, corpus.width)
-    assert path is not None
-    depends = {"format": FORMAT, "teacher": file_hash(path), "corpus": whole.key}
+    whole = PackedCorpus(corpus.folder, corpus.key, corpus.width)
+    depends = {"format": FORMAT, "teacher": sha256, "corpus": whole.key}
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     folder = (settings.corpus.cache or default_cache()) / f"posteriors-{key}"
 
     def fill(partial: Path) -> None:
         say(f"teacher: computing its posteriors for {len(whole.rows('train'))} training utterances, once")
-        _write(partial, open_teacher(settings, corpus), whole, str(depends["teacher"]))
+        _write(partial, teacher, whole, sha256)
+        teacher.model.to("cpu")  # whose caller may keep it
 
     fill_once(folder, COMPLETE, "a teacher's posteriors", fill)
     if torch.cuda.is_available():
@@ -137,10 +144,26 @@ def teacher_posteriors(settings: TrialSettings, corpus: PackedCorpus, say: Say =
 
 
 def open_teacher(settings: TrialSettings, corpus: PackedCorpus) -> TrainedRecogniser:
-    """The teacher, if it reads the input and writes the glosses that this trial has; errors as above."""
+    """The recogniser in ``settings.teacher``.
+
+    Raises:
+        CheckpointError: the file is none; else see ``check_teacher``.
+    """
+    assert settings.teacher is not None
+    teacher = load_recogniser(settings.teacher, {settings.model.kind, settings.teacher_kind})
+    check_teacher(teacher, settings, corpus)
+    return teacher
+
+
+def check_teacher(teacher: TrainedRecogniser, settings: TrialSettings, corpus: PackedCorpus) -> None:
+    """Require that the recogniser in ``settings.teacher`` reads the input and writes the glosses of a trial.
+
+    Raises:
+        CheckpointError: it writes other glosses, or has learned from recordings that this corpus holds out.
+        SettingError: it was trained on input of another layout or conditioning.
+    """
     path = settings.teacher
     assert path is not None
-    teacher = load_recogniser(path, {settings.model.kind, settings.teacher_kind})
     theirs, ours = teacher.vocabulary.glosses, corpus.vocabulary.glosses
     if theirs != ours:
         only = [f"{gloss!r} only {'there' if gloss in theirs else 'here'}" for gloss in sorted({*theirs} ^ {*ours})]
@@ -155,7 +178,6 @@ def open_teacher(settings: TrialSettings, corpus: PackedCorpus) -> TrainedRecogn
             rule = f"must be what {path.name} was trained with, because both read the same input; got {shown(here)}"
             raise SettingError(f"{rule}; set corpus.{name}={_as_yaml(there)}", key=f"corpus.{name}")
     check_unseen(path, teacher.recorded, corpus)
-    return teacher
 
 
 def _as_yaml(value: object) -> str:

@@ -1,6 +1,6 @@
 """What a trial starts from: a fresh model, with pretrained weights where its strategy uses them."""
 
-from glosstune.models import LoadReport, build_model, load_pretrained
+from glosstune.models import LoadReport, WeightsFile, build_model, load_pretrained
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces import STRATEGIES
 from glosstune.trainables.corpora.provenance import check_unseen
@@ -8,8 +8,13 @@ from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.settings import TrialSettings
 
 
-def starting_model(settings: TrialSettings, corpus: PackedCorpus) -> tuple[Recogniser, LoadReport | None]:
+def starting_model(
+    settings: TrialSettings, corpus: PackedCorpus, weights: WeightsFile | None = None
+) -> tuple[Recogniser, LoadReport | None]:
     """A trial's model before its first step, on the CPU, and what arrived from its pretrained weights.
+
+    Args:
+        weights: what ``settings.pretrained`` holds, where that has been read already.
 
     Raises:
         SettingError, CheckpointError: see ``build_model``, ``load_pretrained`` and ``check_unseen``.
@@ -20,6 +25,7 @@ def starting_model(settings: TrialSettings, corpus: PackedCorpus) -> tuple[Recog
     if settings.pretrained is None or not STRATEGIES[settings.tuned.strategy].pretrained:
         return model, None
     glosses = corpus.vocabulary.glosses
-    report = load_pretrained(model, settings.pretrained, settings.pretraining.adapt, vocabulary=glosses)
+    adapt = settings.pretraining.adapt
+    report = load_pretrained(model, settings.pretrained, adapt, vocabulary=glosses, file=weights)
     check_unseen(settings.pretrained, report.recorded, corpus)
     return model, report

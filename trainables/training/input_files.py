@@ -1,5 +1,6 @@
 """The files that trials begin from, as they were when the sweep began, on whatever machine a trial runs."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,11 @@ class InputFile:
     @classmethod
     def read(cls, path: Path) -> "InputFile":
         """The file as it is now; CheckpointError if it cannot be read."""
-        return cls(file_hash(path), np.fromfile(path, np.uint8))
+        try:
+            content = np.fromfile(path, np.uint8)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file that is there") from error
+        return cls(hashlib.sha256(content.data).hexdigest(), content)
 
 
 def with_inputs(settings: TrialSettings, inputs: Mapping[str, InputFile]) -> TrialSettings:

@@ -98,7 +98,7 @@ class TrainingSession:
         earlier = [self.load_report.recorded] if self.load_report else []
         if settings.teacher is not None:
             teacher = open_teacher(settings, corpus)
-            self.distillation = Distillation.of(settings, corpus)
+            self.distillation = Distillation.of(settings, corpus, teacher)
             # Both read the same input, also where the teacher has learned from more of the corpus.
             conditioning = teacher.conditioning
             earlier.append(teacher.recorded)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import random
 import shutil
 import signal
 import subprocess
@@ -19,12 +20,15 @@ from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, drive, sweep
 
 from glosstune.results.reading.record import read_record
+from glosstune.search import load_sweep
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials
 from glosstune.search.nodes.resources import count_slots
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Record
+from glosstune.trainables.settings import read_settings
+from glosstune.trainables.trainable import CTCTrainable, TrialContext
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -63,7 +67,7 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
         record.append("resume", changes={})
     events = read_record(folder).events
     scheduler = Scheduler(plan, record.append, slots=lambda: workers, events=events)
-    run_trials(scheduler, play(plan, folder, kind or Player), folder, log or Log())
+    run_trials(scheduler, play(folder, kind or Player), folder, log or Log())
     scheduler.close()
     return scheduler
 
@@ -211,6 +215,42 @@ def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
     scheduler = Scheduler(sweep(), Tape().append)
     for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379")):
         assert b"glosstune.search.scheduler.scheduler" not in pickle.dumps(made)
+
+
+_TRIAL = """
+import pickle, sys
+from pathlib import Path
+
+kind, context, config = pickle.loads(Path(sys.argv[1]).read_bytes())
+
+
+class Trial(kind):
+    def setup(self, config):
+        super().setup(config, context)
+
+
+report = Trial(config=config).train()
+assert report["epoch"] == 1, report
+sys.exit(any(name.startswith("glosstune.search") for name in sys.modules))
+"""
+
+
+def test_a_trial_trains_without_anything_of_the_search(tiny: list[str], tmp_path: Path) -> None:
+    scheduler = Scheduler(load_sweep(tiny[0], tiny[1:]), Tape().append)
+    config = _Search(scheduler).suggest("a")
+    assert config == json.loads(json.dumps(config))  # plain data
+    given = CTCTrainable, TrialContext(str(tmp_path), threads=1), config
+    (tmp_path / "given").write_bytes(ray.cloudpickle.dumps(given))
+    done = subprocess.run([sys.executable, "-c", _TRIAL, tmp_path / "given"], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "trials" / "0000" / "last.pt").exists()
+
+
+def test_what_a_trial_is_handed_is_what_its_configuration_stands_for_to_the_last_digit() -> None:
+    plan = load_sweep("teacher", ["pretrained=weights.safetensors", "space.gains.face={float: [0, 1]}"])
+    for seed in range(30):
+        settings = plan.settings_of(plan.space.sample(random.Random(seed)))
+        assert read_settings(settings.model_dump(mode="json")) == settings
 
 
 def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:

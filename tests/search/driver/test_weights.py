@@ -1,7 +1,9 @@
 """A sweep starts from weights that are made, checked and told before any trial."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.training.input_files import InputFile
 
 TINY = ["model.width=0.25", "pretraining.steps=2", "pretraining.batch_size=8"]
 
@@ -25,6 +28,12 @@ TINY = ["model.width=0.25", "pretraining.steps=2", "pretraining.batch_size=8"]
 def _sweep(corpus: CorpusSettings, *overrides: str) -> Sweep:
     embedded = [f"corpus.signers={list(corpus.signers or ())}", "corpus.sentences=24", f"corpus.cache={corpus.cache}"]
     return load_sweep(None, [*embedded, *TINY, *overrides])
+
+
+def _tell(sweep: Sweep, corpus: PackedCorpus, say: Callable[[str], None]) -> dict[str, Any] | None:
+    path = sweep.pretrained
+    weights, file = (None, None) if path is None else (read_weights(path), InputFile.read(Path(path)))
+    return tell_start(sweep, corpus, weights, file, say)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,7 @@ def test_every_strategys_own_figures_in_the_default_space_are_accepted_by_the_se
 
 def test_the_start_tells_what_arrived_and_what_trains_at_every_depth(ready: Sweep, small_corpus: PackedCorpus) -> None:
     lines: list[str] = []
-    told = tell_start(ready, small_corpus, lines.append)
+    told = _tell(ready, small_corpus, lines.append)
     assert told is not None and "401 taken" in lines[0]
     assert len(told["sha256"]) == 64 and told["counts"]["taken"] == 401
     depths = [line.split()[:3] for line in lines if line.startswith("  ")]
@@ -79,7 +88,7 @@ def test_stages_in_steps_are_told_as_they_are(ready: Sweep, small_settings: Corp
     override = "space.unfreeze_stages={int: [1, 5], step: 2}"
     sweep = _sweep(small_settings, f"pretrained={ready.pretrained}", "space.strategy=progressive", override)
     lines: list[str] = []
-    tell_start(sweep, pack_corpus(sweep.corpus), lines.append)
+    _tell(sweep, pack_corpus(sweep.corpus), lines.append)
     assert [line.split()[2] for line in lines if line.startswith("  progressive")] == ["1", "3", "5"]
 
 
@@ -90,20 +99,20 @@ def test_random_layers_and_another_input_are_told(ready: Sweep, small_corpus: Pa
     write_weights(tmp_path / "partial.safetensors", partial, recorded)
     sweep = ready.model_copy(update={"pretrained": str(tmp_path / "partial.safetensors")})
     lines: list[str] = []
-    tell_start(sweep, small_corpus, lines.append)
+    _tell(sweep, small_corpus, lines.append)
     assert "made otherwise: model.time_stride: 2 in the file, 4 here" in lines
     assert "made otherwise: corpus.noise_floor: 1.0 in the file, 0.05 here" in lines
     assert lines[-1].startswith("stem: got no pretrained value for some parameters, which train at any depth")
     anyway = sweep.model_copy(update={"freezing": sweep.freezing.model_copy(update={"allow_random_frozen": True})})
     lines.clear()
-    tell_start(anyway, small_corpus, lines.append)
+    _tell(anyway, small_corpus, lines.append)
     assert not any(line.startswith("stem:") for line in lines)
 
 
 def test_a_space_without_strategies_is_told_too(small_settings: CorpusSettings, small_corpus: PackedCorpus) -> None:
     lines: list[str] = []
     sweep = _sweep(small_settings, "pretrained=null", "space={dropout: {float: [0, 0.5]}}")
-    assert tell_start(sweep, small_corpus, lines.append) is None
+    assert _tell(sweep, small_corpus, lines.append) is None
     assert [line.split()[0] for line in lines] == ["trainable", "baseline"]
 
 
@@ -113,11 +122,11 @@ def test_weights_of_a_user_are_loaded_and_those_that_do_not_fit_refused(
     model = build_model("teacher", 1232, width=0.25, norm="batch", seed=3)
     torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "best_i3d.pth")
     sweep = ready.model_copy(update={"pretrained": str(tmp_path / "best_i3d.pth")})
-    told = tell_start(sweep, small_corpus, lambda line: None)
+    told = _tell(sweep, small_corpus, lambda line: None)
     assert told is not None and told["counts"]["taken"] == 409
     torch.save({"encoder.weight": torch.ones(3)}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match=r"other\.pt"):
-        tell_start(ready.model_copy(update={"pretrained": str(tmp_path / "other.pt")}), small_corpus, print)
+        _tell(ready.model_copy(update={"pretrained": str(tmp_path / "other.pt")}), small_corpus, print)
 
 
 def test_pretraining_to_a_file_never_overwrites_one(small_settings: CorpusSettings, tmp_path: Path) -> None:
@@ -143,7 +152,7 @@ def test_an_input_that_is_searched_is_told_and_so_are_start_points_left_out(
     searched.append("search.start_points=strategies")
     sweep = _sweep(small_settings, f"pretrained={ready.pretrained}", *searched)
     lines: list[str] = []
-    tell_start(sweep, small_corpus, lines.append)
+    _tell(sweep, small_corpus, lines.append)
     assert "made otherwise: corpus.gains.face: 0.0 in the file, searched here" in lines
     assert "made otherwise: model.time_stride: 4 in the file, searched here" in lines
     assert lines[-1] == "search.samples 3 leaves out the last 2 of 5 start points"

@@ -42,8 +42,7 @@ def _begin(work: SweepFolder) -> Events:
 
 
 def _drive(work: SweepFolder, events: Events, kind: type[Player] = Player) -> None:
-    assert work.storage is not None
-    trainable = play(PLAN, work.folder, kind, work.storage.uri)
+    trainable = play(work.folder, kind, work.place)
     driving.drive(PLAN, work, events, Console(quiet=True), print, trainable=trainable)
 
 
@@ -162,17 +161,18 @@ def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
 
 
 def test_a_process_of_a_node_that_was_given_up_writes_over_nothing(s3: S3Server, tmp_path: Path) -> None:
-    storage = ObjectFolder(s3.uri("zombie"))
-    (tmp_path / "old").write_bytes(b"epoch 3")
-    (tmp_path / "new").write_bytes(b"epoch 4")
-    tag = storage.replace("last.pt", tmp_path / "old", None)
-    assert storage.tag("last.pt") == tag
-    newer = storage.replace("last.pt", tmp_path / "new", tag)
+    living, zombie = (ObjectFolder(s3.uri("zombie"), tmp_path / name) for name in ("living", "zombie"))
+    for folder, content in ((zombie, b"epoch 3"), (living, b"epoch 4")):
+        folder.here.mkdir()
+        (folder.here / "last.pt").write_bytes(content)
+    tag = zombie.replace("last.pt", None)
+    assert zombie.tag("last.pt") == tag
+    newer = living.replace("last.pt", tag)
     for stale in (tag, None):
         with pytest.raises(FileExistsError):
-            storage.replace("last.pt", tmp_path / "old", stale)
-    assert storage.replace("last.pt", tmp_path / "new", tag) == newer  # the answer to the first one was lost
-    assert storage.read("last.pt") == b"epoch 4"
+            zombie.replace("last.pt", stale)
+    assert living.replace("last.pt", tag) == newer  # the answer to the first one was lost
+    assert living.read("last.pt") == b"epoch 4"
 
 
 def test_a_sweep_that_was_killed_before_its_first_event_is_in_nobodys_way(

@@ -230,7 +230,7 @@ def test_a_sweep_goes_on_when_its_tracker_is_lost(
     plan = crash_plan(2, "training.epochs=3", "tracking=mlflow")
     begun = SweepBegun(format=1, id="1", samples=2, epochs=3, metric="wer", target=0.3)
     begun = write_event(Record(tmp_path / "record.jsonl").append, begun)
-    driving.drive(plan, SweepFolder(tmp_path), [begun], Console(), print, trainable=play(plan, tmp_path))
+    driving.drive(plan, SweepFolder(tmp_path), [begun], Console(), print, trainable=play(tmp_path))
     told = capsys.readouterr().out
     assert told.count("what mlflow shows is not kept any more (ConnectionError)") == 1
     assert not closed

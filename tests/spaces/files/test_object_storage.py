@@ -47,11 +47,11 @@ def test_a_place_below_an_address_keeps_its_query(prefix: list[str], name: str, 
 
 
 def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path) -> None:
-    folder = ObjectFolder(s3.uri("plain"))
+    folder = ObjectFolder(s3.uri("plain"), Path("here"))
     folder.check_usable()
     folder.write("a/b", b"1")
     (tmp_path / "file").write_bytes(bytes(3_000_000))
-    folder.upload("a/c", tmp_path / "file")
+    folder.send("a/c", tmp_path / "file")
     assert (folder.read("a/b"), folder.read("nothing")) == (b"1", None)
     assert sorted(folder.names()) == ["a/b", "a/c"]
     assert sorted(folder.names("a/c")) == ["a/c"]
@@ -64,7 +64,7 @@ def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path
 
 
 def test_of_two_that_write_a_new_object_one_is_told(s3: S3Server) -> None:
-    folder, wrote, refused = ObjectFolder(s3.uri("new")), [], []
+    folder, wrote, refused = ObjectFolder(s3.uri("new"), Path("here")), [], []
 
     def write(number: int) -> None:
         try:
@@ -84,7 +84,7 @@ def test_of_two_that_write_a_new_object_one_is_told(s3: S3Server) -> None:
 
 
 def test_an_answer_that_is_lost_does_not_make_a_new_object_an_old_one(s3: S3Server) -> None:
-    folder = ObjectFolder(s3.uri("lost"))
+    folder = ObjectFolder(s3.uri("lost"), Path("here"))
     folder.write("event", b"mine")  # as if the first attempt had arrived
     folder.write("event", b"mine", new=True)
     with pytest.raises(FileExistsError):
@@ -104,7 +104,7 @@ def _times(count: int, fault: str) -> Callable[[str, str], str | None]:
 @pytest.mark.parametrize("fault", ["503 Slow Down", "500 Internal Error", "429 Throttling"])
 def test_what_fails_for_a_moment_is_tried_again_and_told_once(s3: S3Server, fault: str) -> None:
     told: list[str] = []
-    folder = ObjectFolder(s3.uri("faults"), say=told.append)
+    folder = ObjectFolder(s3.uri("faults"), Path("here"), say=told.append)
     s3.fault = _times(3, fault)
     folder.write("event", b"1")
     assert folder.read("event") == b"1"
@@ -120,7 +120,7 @@ def test_what_fails_for_a_moment_is_tried_again_and_told_once(s3: S3Server, faul
     ],
 )
 def test_what_does_not_pass_is_an_error_at_once(s3: S3Server, fault: str, rule: str) -> None:
-    folder = ObjectFolder(s3.uri("refused"))
+    folder = ObjectFolder(s3.uri("refused"), Path("here"))
     s3.fault = lambda method, path: fault
     before = len(s3.requests)
     with pytest.raises(FolderError, match="refused/event") as caught:
@@ -132,16 +132,16 @@ def test_what_does_not_pass_is_an_error_at_once(s3: S3Server, fault: str, rule: 
 def test_a_bucket_of_another_region_and_a_server_without_tls_are_told_with_what_to_write(s3: S3Server) -> None:
     s3.fault = lambda method, path: "400 Authorization Header Malformed"
     with pytest.raises(FolderError, match=r"another region; name that in the address, such as \?region="):
-        ObjectFolder(s3.uri("x")).check_usable()
+        ObjectFolder(s3.uri("x"), Path("here")).check_usable()
     s3.fault = None
     with pytest.raises(FolderError, match="a server without TLS needs scheme=http in its address"):
-        ObjectFolder(s3.uri("x").replace("scheme=http", "scheme=https")).check_usable()
+        ObjectFolder(s3.uri("x").replace("scheme=http", "scheme=https"), Path("here")).check_usable()
 
 
 def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -> None:
     uri = s3.uri("x").replace("s3://bucket", "s3://no-such-bucket")
     with pytest.raises(FolderError, match="there is no such bucket; make it, or correct storage") as caught:
-        ObjectFolder(uri).check_usable()
+        ObjectFolder(uri, Path("here")).check_usable()
     assert str(caught.value).startswith(f"{uri}: ")
 
 
@@ -149,7 +149,7 @@ def test_a_bucket_that_is_not_there_shows_before_anything_begins(s3: S3Server) -
 def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, header: str, harm: str
 ) -> None:
-    folder = ObjectFolder(s3.uri("old"))
+    folder = ObjectFolder(s3.uri("old"), Path("here"))
     put = folder._client.put_object
 
     def deaf(**request: Any) -> Any:
@@ -164,7 +164,9 @@ def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
 
 def test_a_server_that_is_not_there_is_not_waited_for_before_a_sweep_begins(s3: S3Server) -> None:
     with pytest.raises(FolderError, match=r"Could not connect to the endpoint URL"):
-        ObjectFolder("s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1").check_usable()
+        ObjectFolder(
+            "s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1", Path("here")
+        ).check_usable()
 
 
 def test_without_credentials_the_error_says_which(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,4 +175,4 @@ def test_without_credentials_the_error_says_which(s3: S3Server, monkeypatch: pyt
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "nowhere")
     with pytest.raises(FolderError, match="there are no credentials; set AWS_ACCESS_KEY_ID"):
-        ObjectFolder(s3.uri("x")).check_usable()
+        ObjectFolder(s3.uri("x"), Path("here")).check_usable()

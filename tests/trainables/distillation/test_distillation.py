@@ -15,7 +15,7 @@ from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoi
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.vocabulary import BLANK
 from glosstune.trainables.distillation.distillation import Distillation, frame_divergence, taught_by
-from glosstune.trainables.distillation.posteriors import likeness
+from glosstune.trainables.distillation.posteriors import likeness, open_teacher
 from glosstune.trainables.settings import CorpusSettings, DistillationSettings
 
 STRIDES = st.sampled_from([1, 2, 4, 8, 16])
@@ -118,7 +118,7 @@ def test_a_lesson_does_not_depend_on_the_batch_it_is_taught_in(
     small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path
 ) -> None:
     settings = _settings(small_settings, exported_teacher, distillation={"feature_weight": 1.0})
-    lesson = Distillation.of(settings, small_corpus)
+    lesson = Distillation.of(settings, small_corpus, open_teacher(settings, small_corpus))
     rows = small_corpus.rows("train")[:2]
     played = torch.tensor([small_corpus.length(row) for row in rows])
     lengths, classes = -(-played // 4), len(small_corpus.vocabulary)

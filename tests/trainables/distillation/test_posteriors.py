@@ -14,6 +14,7 @@ import torch
 
 from glosstune.models import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, GlosstuneError, SettingError
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables import TrainingSession, TrialSettings, load_recogniser, word_error_rate
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.distillation import posteriors
@@ -36,7 +37,12 @@ def elsewhere(settings: TrialSettings, tmp_path: Path) -> TrialSettings:
 
 @pytest.fixture
 def kept(settings: TrialSettings, small_corpus: PackedCorpus) -> Posteriors:
-    return teacher_posteriors(settings, small_corpus)
+    return _found(settings, small_corpus)
+
+
+def _found(settings: TrialSettings, corpus: PackedCorpus) -> Posteriors:
+    assert settings.teacher is not None
+    return teacher_posteriors(settings, corpus, open_teacher(settings, corpus), file_hash(settings.teacher))
 
 
 def test_they_are_what_the_teacher_says_to_half_precision(
@@ -73,20 +79,20 @@ def test_a_teacher_runs_once_and_again_when_it_or_its_corpus_changes(
         raise AssertionError("ran again")
 
     monkeypatch.setattr(posteriors, "_write", forbidden)
-    assert teacher_posteriors(settings, small_corpus) == kept
+    assert _found(settings, small_corpus) == kept
     monkeypatch.undo()
     changed = _changed(settings, tmp_path, lambda recorded: None, shift=0.01)
-    other = teacher_posteriors(changed, small_corpus)
+    other = _found(changed, small_corpus)
     assert other.folder != kept.folder and other.sha256 != kept.sha256
     more = small_settings.model_copy(update={"sentences": 30})
-    assert teacher_posteriors(settings, pack_corpus(more)).folder not in (kept.folder, other.folder)
+    assert _found(settings, pack_corpus(more)).folder not in (kept.folder, other.folder)
 
 
 def test_two_builders_at_once_make_one_store(
     elsewhere: TrialSettings, small_corpus: PackedCorpus, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor(2) as pool:  # threads, but the lock is on a file that each opens for itself
-        both = list(pool.map(lambda _: teacher_posteriors(elsewhere, small_corpus), range(2)))
+        both = list(pool.map(lambda _: _found(elsewhere, small_corpus), range(2)))
     assert both[0] == both[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == [both[0].folder.name, f"{both[0].folder.name}.lock"]
 
@@ -99,7 +105,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 
     monkeypatch.setattr(posteriors.np, "savez", full)
     with pytest.raises(FolderError, match=r"No space left on device.*set corpus\.cache"):
-        teacher_posteriors(elsewhere, small_corpus)
+        _found(elsewhere, small_corpus)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 
 
@@ -202,7 +208,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     (tmp_path / "file").touch()
     blocked = settings.corpus.model_copy(update={"cache": tmp_path / "file"})
     with pytest.raises(FolderError, match=r"set corpus\.cache"):
-        teacher_posteriors(settings.model_copy(update={"corpus": blocked}), small_corpus)
+        _found(settings.model_copy(update={"corpus": blocked}), small_corpus)
 
 
 def test_a_frame_is_most_like_itself() -> None:
