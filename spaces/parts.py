@@ -2,7 +2,9 @@
 
 import importlib
 import sys
-from collections.abc import Iterable
+import sysconfig
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,19 @@ from glosstune.spaces.errors import SettingError
 def is_own(name: str) -> bool:
     """Whether a name is that of a part of one's own."""
     return ":" in name
+
+
+def named_among(known: Iterable[str]) -> Callable[[str], str]:
+    """A check that a name is one of those, or spelled like that of a part of one's own, which is not imported."""
+    names = tuple(known)
+
+    def check(name: str) -> str:
+        if name not in names and not is_own(name):
+            ours = f"{' or '.join(map(repr, names))}, or " if names else ""
+            raise ValueError(f"must be {ours}package.module:Name of one of your own")
+        return name
+
+    return check
 
 
 def load_part(name: str, key: str, needs: Iterable[str] = ()) -> Any:
@@ -38,3 +53,18 @@ def load_part(name: str, key: str, needs: Iterable[str] = ()) -> Any:
     if lacking:
         raise SettingError(f"{name} lacks {', '.join(lacking)}; see docs/extending.md", key=key)
     return part
+
+
+def part_files(name: str) -> Path | None:
+    """What machines without the part have to be sent: its module's file, or the folder of its outermost package.
+
+    None for what is installed, and for what is glosstune's own.
+    """
+    outermost = name.partition(":")[0].partition(".")[0]
+    spec = None if outermost == "glosstune" else find_spec(outermost)
+    places = [] if spec is None else [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
+    if not places or not Path(places[0]).exists():  # built in, or none
+        return None
+    place = Path(places[0]).absolute()
+    installed = {"site-packages", "dist-packages"} & set(place.parts)
+    return None if installed or Path(sysconfig.get_path("stdlib")) in place.parents else place

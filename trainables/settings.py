@@ -17,9 +17,14 @@ from pydantic import (
 
 from glosstune.models.kinds import check_kind
 from glosstune.spaces import STRATEGIES
+from glosstune.spaces.parts import named_among
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
 ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
+CORPORA: Mapping[str, str] = {
+    "fingerspelling": "glosstune.trainables.corpora.fingerspelling:FingerspellingCorpus",
+    "phoenix": "glosstune.trainables.corpora.phoenix:PhoenixCorpus",
+}
 
 
 def _joined(known: tuple[str, ...]) -> AfterValidator:
@@ -71,9 +76,9 @@ class ModelSettings(Section):
 
 
 class CorpusSettings(Section):
-    """Where utterances come from, how they are split and conditioned."""
+    """Where utterances come from, how they are split and conditioned; ``kind`` may be a corpus of one's own."""
 
-    kind: Literal["fingerspelling", "phoenix"] = "fingerspelling"
+    kind: Annotated[str, AfterValidator(named_among(CORPORA))] = "fingerspelling"
     root: Path | None = None
     layout: str | tuple[str, ...] = "default"
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"

@@ -21,7 +21,7 @@ from glosstune.spaces.parameters import Parameter, Scalar
 from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.checks.inspection import inspect_corpus
 from glosstune.trainables.checks.probing import probe_changes
-from glosstune.trainables.corpora import PhoenixCorpus, open_corpus, pack_corpus
+from glosstune.trainables.corpora import open_corpus, pack_corpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack
 from glosstune.trainables.settings import SETTINGS_PATHS, CorpusSettings, TrialSettings
 
@@ -137,14 +137,13 @@ def _probe(sweep: Sweep, settings: TrialSettings, say: Say) -> list[Finding]:
 def _few(source: CorpusSettings, folder: Path) -> PackedCorpus:
     """Some utterances of a corpus, packed for the probe alone: all of PHOENIX would take minutes and gigabytes."""
     corpus = open_corpus(source.model_copy(update={"missing": "skip"}))
-    if not isinstance(corpus, PhoenixCorpus):
-        return pack_corpus(source)
     chosen: set[str] = set()
     generator = np.random.default_rng(0)
     for split, count in (("train", _PROBED), ("dev", 2)):
         keys = [utterance.key for utterance in corpus.utterances() if utterance.split == split]
         chosen |= {keys[place] for place in generator.permutation(len(keys))[:count]}
-    return pack(corpus.only(chosen), folder)
+    few = corpus.only(chosen)
+    return pack_corpus(source) if few is None else pack(few, folder)
 
 
 def middle_settings(sweep: Sweep, trial: tuple[Path, int] | None = None) -> TrialSettings:

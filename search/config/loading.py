@@ -1,6 +1,7 @@
 """From a sweep file and overrides to a checked sweep."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
 
     Args:
         path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``, or where an
-            override sets ``corpus.root`` for ``teacher-phoenix``. Relative paths in it start at its folder,
-            those of overrides and of packaged sweeps at the current one.
+            override sets ``corpus.root`` or a ``corpus.kind`` of one's own for ``teacher-phoenix``. Relative paths in
+            it start at its folder, those of overrides and of packaged sweeps at the current one.
         overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
 
     Raises:
@@ -89,7 +90,8 @@ def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path
 
 def _own_corpus(overrides: Sequence[str]) -> bool:
     """Gains and widths of the embedded corpus would be wrong for anybody's own."""
-    return any(override.replace(" ", "").startswith("corpus.root=") for override in overrides)
+    plain = [override.replace(" ", "") for override in overrides]
+    return any(re.match(r"corpus\.(root=|kind=.*:)", override) for override in plain)
 
 
 def _parse_override(override: str) -> tuple[list[str], Any]:

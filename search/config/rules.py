@@ -1,5 +1,6 @@
 """What no section of a sweep can know of itself: the rules between them, and between settings and space."""
 
+from inspect import Parameter
 from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -9,10 +10,11 @@ from glosstune.search.config.errors import locate, nested, problems, validated
 from glosstune.search.config.sections import Sections
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
-from glosstune.spaces.parts import is_own
+from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
-from glosstune.trainables.corpora.layout import FULL_WIDTH, layout_width
+from glosstune.trainables.corpora.kinds import corpus_traits, has_ready_features, root_of
 from glosstune.trainables.settings import (
+    CORPORA,
     SETTINGS_PATHS,
     CorpusSettings,
     DistillationSettings,
@@ -27,6 +29,10 @@ def check_sweep(sweep: Sections) -> int:
         SettingError: naming the key, the rule, the value and the way out.
     """
     _check_corpus(sweep.corpus)
+    for key, names in (("search.sampler", [sweep.search.sampler]), ("stopping.rules", sweep.stopping.rules)):
+        for name in filter(is_own, names):
+            if not callable(load_part(name, key)):
+                raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
     for name, definitions in sweep.space.items():
         for definition in definitions:
             _check_target(name, definition)
@@ -57,26 +63,30 @@ def _values(sweep: Sections, name: str) -> list[Scalar]:
 
 
 def _check_corpus(corpus: CorpusSettings) -> None:
-    fingerspelling = corpus.kind == "fingerspelling"
-    if not fingerspelling and corpus.root is None:
-        rule = "must name the corpus's folder, because corpus.kind is 'phoenix'; got null; give corpus.root=FOLDER"
+    kind, traits, root = shown(corpus.kind), corpus_traits(corpus.kind), root_of(corpus.kind)
+    if corpus.root is None and root is not None and root.default is Parameter.empty:
+        rule = f"must name the corpus's folder, because corpus.kind is {kind}; got null; give corpus.root=FOLDER"
         raise SettingError(rule, key="corpus.root")
-    if not fingerspelling and corpus.split == "unseen-clips":
-        rule = "must not be 'unseen-clips' where corpus.kind is 'phoenix': only fingerspelling has clips"
-        raise SettingError(f"{rule}; choose 'multi-signer' or 'unseen-signers'", key="corpus.split")
-    if fingerspelling and corpus.root is not None:
-        rule = "has no meaning where corpus.kind is 'fingerspelling', which comes with the demo extra"
-        raise SettingError(f"{rule}; set corpus.kind=phoenix, or leave it out", key="corpus.root")
+    if corpus.split not in traits.splits:
+        rule = f"must not be {shown(corpus.split)} where corpus.kind is {kind}"
+        rule += ": only fingerspelling has clips" * (corpus.split == "unseen-clips")
+        raise SettingError(f"{rule}; choose {' or '.join(map(shown, traits.splits))}", key="corpus.split")
+    if corpus.root is not None and root is None:
+        source = f"comes with the {traits.extra} extra" if traits.extra else "takes no root"
+        rule = f"has no meaning where corpus.kind is {kind}, which {source}; set corpus.kind=phoenix, or leave it out"
+        raise SettingError(rule, key="corpus.root")
     default = CorpusSettings.model_fields["fold"].default
-    if corpus.fold != default and not (fingerspelling and corpus.split == "unseen-signers"):
-        rule = f"must be {default}: only fingerspelling with corpus.split 'unseen-signers' has folds; got {corpus.fold}"
+    if corpus.fold != default and not (traits.folds and corpus.split == "unseen-signers"):
+        known = ", ".join(name for name in {**CORPORA, corpus.kind: ""} if corpus_traits(name).folds)
+        rule = f"must be {default}: only {known} with corpus.split 'unseen-signers' has folds; got {corpus.fold}"
         raise SettingError(f"{rule}; leave it out", key="corpus.fold")
 
 
 def _check_augment(sweep: Sections) -> None:
     """Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong."""
-    if sweep.corpus.kind != "phoenix" or layout_width(sweep.corpus.layout) != FULL_WIDTH:
+    if not has_ready_features(sweep.corpus):
         return
+    has = "corpus.layout has" if corpus_traits(sweep.corpus.kind).layouts else f"{sweep.corpus.kind} yields"
     found: dict[str, list[Scalar]] = {
         "space.augment": _values(sweep, "augment"),
         "training.augment": [sweep.training.augment],
@@ -86,7 +96,7 @@ def _check_augment(sweep: Sections) -> None:
         for value in values:
             wrong = sorted({"mirror", "rotation", "scale"} & set(str(value).split("+")))
             if wrong:
-                rule = f"{', '.join(wrong)} need landmark positions, but corpus.layout has ready features"
+                rule = f"{', '.join(wrong)} need landmark positions, but {has} ready features"
                 raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
 
 

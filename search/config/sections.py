@@ -17,6 +17,7 @@ from glosstune.search.config.settings import HalvingSettings, ResourceSettings, 
 from glosstune.spaces import Float, Int, SettingError, Space
 from glosstune.spaces.errors import unknown_key
 from glosstune.spaces.files.object_storage import check_uri, is_uri
+from glosstune.spaces.parts import is_own
 from glosstune.trainables.settings import (
     SETTINGS_PATHS,
     CorpusSettings,
@@ -93,3 +94,9 @@ class Sections(Section):
     resources: ResourceSettings = ResourceSettings()
     tracking: Literal["mlflow", "wandb"] | None = None
     storage: Annotated[str, BeforeValidator(_storage)] = Field(default_factory=lambda: str(Path.cwd() / "sweeps"))
+
+    @property
+    def own_parts(self) -> list[str]:
+        """The parts of the user's own that it names."""
+        named = (self.model.kind, self.corpus.kind, self.search.sampler, *self.stopping.rules)
+        return [name for name in named if is_own(name)]

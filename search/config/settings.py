@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from glosstune.spaces.parameters import Scalar
+from glosstune.spaces.parts import named_among
 from glosstune.trainables.settings import Section
 
 
@@ -29,11 +30,11 @@ class SearchSettings(Section):
     its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
     learns from. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or
     ``epoch_budget`` (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have
-    not lowered the best metric.
+    not lowered the best metric. ``sampler`` may be any of Optuna's, or one of one's own.
     """
 
     samples: PositiveInt = 8
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Annotated[str, AfterValidator(named_among(("tpe", "random")))] = "tpe"
     seed: int = Field(default=0, ge=0, lt=2**32)
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
@@ -75,7 +76,8 @@ class StoppingSettings(Section):
     ``stuck_wer``: past its grace its WER has been at least this for ``window_epochs``, while its training loss was
     not surely more than ``margin`` (a fraction of the CTC floor) below the floor. ``blank_ratio``: at least this
     share of its output was blank, and its loss the same. ``divergence``: its training loss is more than this
-    many times that of its first epoch; a loss that is no number has diverged in any case.
+    many times that of its first epoch; a loss that is no number has diverged in any case. ``rules`` are functions of
+    one's own, which are asked after these (see ``search.scheduler.stopping.Rule``).
     """
 
     stuck_wer: NonNegativeFloat | None = 0.97
@@ -83,6 +85,7 @@ class StoppingSettings(Section):
     window_epochs: PositiveInt = 3
     margin: NonNegativeFloat = Field(default=0.02, le=1.0)
     divergence: PositiveFloat | None = Field(default=3.0, gt=1.0)
+    rules: tuple[Annotated[str, AfterValidator(named_among(()))], ...] = ()
 
 
 class ResourceSettings(Section):

@@ -36,6 +36,7 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import join
 from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.corpora.kinds import corpus_traits
 from glosstune.trainables.corpora.provenance import check_unseen
 
 FOLDS = range(1, 6)
@@ -79,8 +80,9 @@ def confirm(
     )
     results = load_results(folder)
     sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP))  # whose files this machine may lack
-    if folds and sweep.corpus.kind != "fingerspelling":
-        raise SettingError("only the fingerspelling corpus has folds of signers; leave it out", key="--folds")
+    traits = corpus_traits(sweep.corpus.kind)
+    if folds and not traits.folds:
+        raise SettingError(f"the {sweep.corpus.kind} corpus has no folds of signers; leave it out", key="--folds")
     used = {sweep.training.seed, *_searched_seeds(results)}
     new = list(islice((seed for seed in count(1) if seed not in used), seeds))
     beam_width(decode)
@@ -97,7 +99,7 @@ def confirm(
     scored = work.files.fetch(UTTERANCES)
     if scored is None:
         scored = _score(work, plan, plan.parts(sweep), console)
-    clusters = ["signer", "broadcast"] if sweep.corpus.kind == "phoenix" else ["signer"] * bool(plan.folds)
+    clusters = traits.clusters or ("signer",) * bool(plan.folds)
     try:
         utterances = pd.read_parquet(scored)
     except Exception as error:  # pyarrow raises a different type for each kind of damage

@@ -54,7 +54,7 @@ class Confirmation:
         tree["search"] |= {"sampler": "random", "samples": len(points), "start_points": points, "warm_start": []}
         tree["search"] |= {"stop_at_target": False, **limits}
         tree["halving"] |= {"kind": "none"}
-        tree["stopping"] |= {"stuck_wer": None, "blank_ratio": None, "divergence": None}
+        tree["stopping"] |= {"stuck_wer": None, "blank_ratio": None, "divergence": None, "rules": []}
         try:
             return Sweep.model_validate(tree)
         except SettingError as error:

@@ -88,6 +88,8 @@ def drive(
         scheduler.close()
         watcher.finish()
         work.publish()
+    if scheduler.broken is not None:
+        raise scheduler.broken
     return received
 
 

@@ -16,6 +16,7 @@ from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
+from glosstune.search.scheduler.sampler import check_sampler
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.tracking.trackers import check_tracking
@@ -75,6 +76,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     paths = {"pretrained": None if loaded is None else sweep.pretrained, "teacher": sweep.teacher}
     inputs = {key: InputFile.read(Path(path)) for key, path in paths.items() if path is not None}
     check_tracking(sweep)
+    check_sampler(sweep, say)
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
@@ -93,7 +95,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, start_ray
 
     if address:
-        attach(address)
+        attach(address, sweep.own_parts)
     start_ray()
     check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from glosstune.results.reading.names import SWEEP
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, sweep_text
+from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, part_folders, sweep_text
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import is_uri
 from glosstune.spaces.files.yaml_data import write_yaml
@@ -126,7 +126,8 @@ def rayjob_manifest(
         },
     }
     job = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata, "spec": _job(name, cpus, options)}
-    return f"{command_comment(command)}\n{write_yaml(files)}---\n{write_yaml(job)}"
+    parts = f"# The image must have on its PYTHONPATH: {' '.join(sweep.own_parts)}\n" if part_folders(sweep) else ""
+    return f"{command_comment(command)}\n{parts}{write_yaml(files)}---\n{write_yaml(job)}"
 
 
 _SAVE = f"""# Kubernetes runs this before it ends the head.

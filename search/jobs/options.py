@@ -17,6 +17,7 @@ from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import check_uri, is_uri, join
 from glosstune.spaces.files.yaml_data import write_yaml
+from glosstune.spaces.parts import part_files
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -90,6 +91,11 @@ def _with_paths(key: str, override: str, sweep: Sweep) -> str:
     for name in key.split("."):
         section = section[name]
     return f"{key}={json.dumps(section)}"
+
+
+def part_folders(sweep: Sweep) -> list[str]:
+    """The folders that Python has to look in for the parts of the user's own."""
+    return sorted({str(place.parent) for name in sweep.own_parts if (place := part_files(name)) is not None})
 
 
 def check_printable(key: str, text: str) -> str:

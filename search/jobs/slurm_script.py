@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.jobs.options import check_printable, command_comment, count_cpus
+from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, part_folders
 from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.files.object_storage import is_uri
 from glosstune.trainables.settings import Section
@@ -136,6 +136,7 @@ def slurm_script(
         *(f"#SBATCH {option}" for option in [*asked, *options.sbatch]),
         "",
         *options.setup,
+        *(f"export PYTHONPATH={shlex.quote(folder)}:${{PYTHONPATH-}}" for folder in part_folders(sweep)),
         _CLUSTER,
         f"node='{_NODE.replace('RESOURCES', resources)}'",
         _DRIVER,

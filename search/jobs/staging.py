@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.nodes.package import stage_package
+from glosstune.search.nodes.package import stage_package, stage_parts
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import SettingError
 
@@ -18,7 +18,8 @@ class Staged:
 
     Attributes:
         package: a folder ``glosstune`` that Python imports once its parent is on the path.
-        working_dir: where the job starts; holds ``sweep.yaml``.
+        working_dir: where the job starts, and on the path of its processes; holds ``sweep.yaml`` and parts of the
+            user's own.
     """
 
     package: Path
@@ -45,6 +46,7 @@ def stage(sweep: Sweep, folder: Path) -> Staged:
     staged = Staged(stage_package(folder), folder / "work")
     staged.working_dir.mkdir()
     write_sweep(sweep, SweepFolder(staged.working_dir))
+    stage_parts(sweep.own_parts, staged.working_dir)
     check_size(staged)
     return staged
 

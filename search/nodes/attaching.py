@@ -2,22 +2,23 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.judging import Node, ask_about, judge, read_requirements
-from glosstune.search.nodes.package import stage_package
+from glosstune.search.nodes.package import stage_package, stage_parts
 from glosstune.search.nodes.probe import ask_nodes
 from glosstune.spaces.errors import SettingError
 
 
-def attach(address: str) -> None:
+def attach(address: str, parts: Sequence[str] = ()) -> None:
     """Connect this process to a cluster, whose trials then run the package as it is here.
 
     Args:
         address: ``HOST:PORT`` of the head, or ``auto`` for the cluster that this machine belongs to (see
             ``heads.check_head``).
+        parts: names of parts of the user's own, which go with it.
 
     Raises:
         SettingError: the cluster takes no driver from this machine.
@@ -27,7 +28,8 @@ def attach(address: str) -> None:
     if ray.is_initialized():
         return
     with tempfile.TemporaryDirectory(prefix="glosstune-") as folder:
-        modules = {"py_modules": [str(stage_package(Path(folder)))]}
+        sent = [stage_package(Path(folder)), *stage_parts(parts, Path(folder))]
+        modules = {"py_modules": [str(path) for path in sent]}
         try:
             ray.init(address=address, runtime_env=modules, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:

@@ -16,6 +16,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.probe import MARK, find_version
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.object_storage import is_uri
+from glosstune.trainables.corpora.kinds import corpus_traits
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ def read_requirements(sweep: Sweep, place: str) -> list[Requirement]:
     Raises:
         SettingError: glosstune itself is not installed here, so nobody can tell.
     """
-    demo = "demo" if sweep.corpus.kind == "fingerspelling" else ""
-    extras = {"", demo, sweep.tracking or "", "s3" if is_uri(place) else ""}
+    extras = {"", corpus_traits(sweep.corpus.kind).extra, sweep.tracking or "", "s3" if is_uri(place) else ""}
     try:
         lines = metadata.requires("glosstune") or []
     except metadata.PackageNotFoundError:

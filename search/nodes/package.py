@@ -1,11 +1,12 @@
 """Lay out the package as it runs here, for machines that have none."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from glosstune.spaces.errors import SettingError
+from glosstune.spaces.parts import part_files
 
 _PARTS = ("models", "results", "search", "spaces", "trainables")
 _ENDINGS = {".py", ".yaml", ".html", ".css", ".js"}
@@ -17,6 +18,18 @@ def stage_package(folder: Path) -> Path:
     for part in _PARTS:
         _copy(_find(part), package / part)
     return package
+
+
+def stage_parts(names: Iterable[str], folder: Path) -> list[Path]:
+    """Copy the modules and packages that parts of the user's own lie in into a folder; what is installed stays out."""
+    staged = []
+    for source in sorted({place for name in names if (place := part_files(name)) is not None}):
+        staged.append(folder / source.name)
+        if source.is_dir():
+            shutil.copytree(source, staged[-1], ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        else:
+            shutil.copyfile(source, staged[-1])
+    return staged
 
 
 def _find(part: str) -> Path:

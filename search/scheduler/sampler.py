@@ -3,29 +3,38 @@
 Optuna ranks a pruned trial by its last step before its value, and leaves out trials that failed or still run. So
 each trial is shown as what it is worth: a trial that has come to a rung is pruned at the step that counts the rungs
 it has come to, with its score there; a finished one is complete; one that was stuck, diverged or crashed is
-pruned without any step, which ranks last; one that has nothing to show yet is running.
+pruned without any step, which ranks last; one that has nothing to show yet is running. Most samplers other than TPE
+look at complete trials alone: to them a trial that has come to a rung is complete with its score there.
 """
 
-from collections.abc import Container, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
+from inspect import Parameter as Argument
+from inspect import signature
+from random import Random
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
+from glosstune.results.reading.events import FINISHED, STOPPED
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
-from glosstune.spaces.parameters import Parameter, Scalar
+from glosstune.spaces.parameters import Parameter, Scalar, conditions
+from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.start_points import labelled
 
 # Optuna stamps trials with a time; a fixed one keeps what the sampler sees a function of the record alone.
 _BEGINNING = datetime(2000, 1, 1)
+_KEY = "search.sampler"
 
 
 class Sampler:
@@ -33,9 +42,10 @@ class Sampler:
 
     Args:
         space: what is searched. Trials outside of it are not shown to the sampler.
-        sampler: ``tpe`` (multivariate, with constant liar) or ``random``.
+        sampler: ``tpe`` (multivariate, with constant liar), ``random``, or ``package.module:Name`` of any of Optuna's
+            or one's own, which is made anew for each trial with ``seed`` where it takes one.
         seed: of the sweep.
-        startup: trials to draw at random before TPE looks at any.
+        startup: trials to draw at random before the sampler looks at any.
         earlier: trials of other sweeps, which the sampler sees before all others.
     """
 
@@ -48,12 +58,16 @@ class Sampler:
         self.startup = startup
         self._earlier = [shown for trial in earlier if (shown := self._show(trial, 0)) is not None]
         self._kept: dict[int, tuple[object, FrozenTrial | None]] = {}
+        self._notes: dict[int, dict[str, Any]] = {}  # what CMA-ES and the like keep with the trials they have drawn
 
     def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Scalar]:
         """A configuration for the trial of a number.
 
         Args:
             trials: all trials so far, in order; only those that changed since the last call are converted again.
+
+        Raises:
+            SettingError: a sampler of one's own fails.
         """
         # Random draws look at none.
         known = () if self.sampler == "random" else trials
@@ -62,19 +76,38 @@ class Sampler:
             trial.number = place
         shelf = _Shelf(shown)
         shelf.create_new_study([optuna.study.StudyDirection.MINIMIZE], "sweep")
-        asked = optuna.Study("sweep", shelf, self._sampler(number)).ask()
-        return self.space.configuration(lambda label, parameter: _suggest(asked, label, parameter))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # which most samplers of Optuna are
+            try:
+                asked = optuna.Study("sweep", shelf, self._sampler(number)).ask()
+                drawn = self.space.configuration(lambda label, parameter: _suggest(asked, label, parameter))
+            except Exception as error:
+                if not is_own(self.sampler) or isinstance(error, SettingError):
+                    raise
+                raise SettingError(f"{self.sampler} fails ({type(error).__name__}: {error})", key=_KEY) from error
+        self._notes[number] = shelf.get_trial(0).system_attrs
+        return drawn
 
     def _sampler(self, number: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         if self.sampler == "random":
             return RandomSampler(seed=seed)
-        return TPESampler(seed=seed, n_startup_trials=self.startup, multivariate=True, constant_liar=True)
+        if self.sampler == "tpe":
+            return TPESampler(seed=seed, n_startup_trials=self.startup, multivariate=True, constant_liar=True)
+        made = load_part(self.sampler, _KEY)
+        known = {"seed": seed, "n_startup_trials": self.startup, "warn_independent_sampling": False}
+        sampler = made(**{name: value for name, value in known.items() if name in signature(made).parameters})
+        if not isinstance(sampler, BaseSampler):
+            raise SettingError(f"{self.sampler} is no sampler of Optuna, but {type(sampler).__name__}", key=_KEY)
+        return sampler
 
     def _keep(self, trial: TrialState) -> FrozenTrial | None:
         version = (trial.status, trial.rule, len(trial.scores), trial.score)
         if trial.number not in self._kept or self._kept[trial.number][0] != version:
-            self._kept[trial.number] = version, self._show(trial, trial.number)
+            shown = self._show(trial, trial.number)
+            if shown is not None:
+                shown.system_attrs = self._notes.get(trial.number, {})
+            self._kept[trial.number] = version, shown
         return self._kept[trial.number][1]
 
     def _show(self, trial: TrialState, number: int) -> FrozenTrial | None:
@@ -82,7 +115,40 @@ class Sampler:
             self.space.check(trial.configuration)
         except SettingError:
             return None
-        return freeze(trial, self.space, number)
+        shown = freeze(trial, self.space, number)
+        if is_own(self.sampler) and shown.state == OptunaState.PRUNED and shown.intermediate_values:
+            shown.state, shown.value = OptunaState.COMPLETE, trial.scores[-1]
+        return shown
+
+
+def check_sampler(sweep: Sweep, say: Callable[[str], object]) -> None:
+    """Try a sampler of one's own before the sweep begins, and say which parameters it may not learn about.
+
+    Raises:
+        SettingError: it cannot be made, lacks a package, or would draw all trials of the sweep at random.
+    """
+    name, samples = sweep.search.sampler, sweep.search.samples
+    if not is_own(name):
+        return
+    try:
+        arguments = signature(load_part(name, _KEY)).parameters
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name} is no class that can be called ({error})", key=_KEY) from error
+    first = arguments["population_size"].default if "population_size" in arguments else 0
+    if first is not Argument.empty and first is not None and first >= samples:
+        rule = f"{name} draws its first {first} trials at random, and search.samples is {samples}"
+        raise SettingError(f"{rule}; set more, or use another sampler", key=_KEY)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # As many made-up trials as it takes to have every one of Optuna's past its random start.
+    tried, drawn = Sampler(sweep.space, name, sweep.search.seed, startup=4), Random(sweep.search.seed)
+    trials: list[TrialState] = []
+    for number in range(8):
+        score = 1 / (number + 1)
+        trials.append(TrialState(number, sweep.space.sample(drawn), name, scores=[score], score=score, status="paused"))
+    tried.suggest(len(trials), trials)
+    dependent = [each for each in sweep.space if any(conditions(one.when) for one in sweep.space[each])]
+    if dependent:
+        say(f"{_KEY}: samplers other than tpe draw what depends on other parameters at random: {', '.join(dependent)}")
 
 
 def freeze(trial: TrialState, space: Space, number: int) -> FrozenTrial:
@@ -96,7 +162,7 @@ def freeze(trial: TrialState, space: Space, number: int) -> FrozenTrial:
 
     space.configuration(collect)
     state, value, steps = OptunaState.RUNNING, None, dict(enumerate(trial.scores))
-    if trial.status == FAILED or trial.faulty:
+    if trial.faulty:
         state, steps = OptunaState.PRUNED, {}
     elif trial.status == FINISHED:
         state, value = OptunaState.COMPLETE, trial.score

@@ -75,6 +75,7 @@ class Scheduler:
     Attributes:
         state: what has happened so far.
         live: trials whose segment runs now.
+        broken: what a sampler or rule of the user's own did wrong, for which the sweep has been interrupted.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Scheduler:
     ) -> None:
         self.state = SweepState(sweep)
         self.live: set[int] = set()
+        self.broken: SettingError | None = None
         self._append = append
         self._slots = slots
         self._earlier = earlier
@@ -110,7 +112,11 @@ class Scheduler:
         if number is None and self.state.over is None:
             number = self._to_promote()
             if number is None and self._may_begin:
-                number = self._to_begin()
+                try:
+                    number = self._to_begin()
+                except SettingError as error:  # a sampler of the user's own
+                    self._give_up(error)
+                    return None
         if number is None and not self.live:
             number = self._to_carry_on()
         if number is not None:
@@ -146,14 +152,18 @@ class Scheduler:
             self.fail(number, "error", f"epoch {epoch} was reported after epoch {trial.epoch}")
             return False
         self._emit(EpochReported(trial=number, epoch=epoch, metrics=_finite(metrics), node=node))
-        goes_on = self._judge(trial)
+        try:
+            goes_on = self._judge(trial)
+        except SettingError as error:  # a rule of the user's own: what it would have said nobody knows
+            self._give_up(error)
+            goes_on = False
         self.judge_sweep()
         if not goes_on or self.must_end:
             self.live.discard(number)
         return number in self.live
 
     def fail(self, number: int, rule: str, message: str) -> None:
-        """End a trial that cannot go on; ``rule`` is one of ``trial_state.FAULTS``."""
+        """End a trial that cannot go on."""
         if number not in self.live:
             return
         self.live.discard(number)
@@ -174,6 +184,10 @@ class Scheduler:
         """End the sweep now; it can be resumed."""
         if not self.must_end:
             self._emit(SweepOver(rule=INTERRUPT, reason=reason))
+
+    def _give_up(self, error: SettingError) -> None:
+        self.broken = error
+        self.interrupt(str(error))
 
     def judge_sweep(self) -> None:
         """End the sweep if it has reached a limit."""
@@ -271,8 +285,7 @@ class Scheduler:
         grace_epochs = halving.grace_epochs(trial.epoch_seconds, trial.warmup_epochs)
         broken = None if trial.pinned else judge_trial(trial.curve, grace_epochs, sweep.stopping)
         if broken is not None:
-            rule, reason = broken.rule, broken.reason
-            self._emit(TrialEnded(trial=trial.number, status=STOPPED, rule=rule, reason=reason, faulty=True))
+            self._emit(TrialEnded(trial=trial.number, status=STOPPED, **asdict(broken)))
             return False
         rung = self.state.rung_reached(trial)
         if rung is None:

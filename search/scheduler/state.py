@@ -170,6 +170,7 @@ class SweepState:
     def _decided(self, event: Decision, status: Status, rule: str | None) -> TrialState:
         trial = self.trials[event.trial]
         trial.status, trial.rule, trial.reason, trial.judged = status, rule, event.reason, trial.epoch
+        trial.faulty = isinstance(event, TrialEnded) and event.faulty
         if trial.number != self._best_trial:
             self.since_best.add(trial.number)
         return trial

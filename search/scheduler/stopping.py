@@ -1,11 +1,13 @@
 """Say of a trial why it should stop by itself, and of a sweep why it should end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from glosstune.results.reading.events import PATIENCE
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
+from glosstune.spaces.errors import SettingError
+from glosstune.spaces.parts import load_part
 
 # One-sided 95 %.
 _CONFIDENCE = 1.645
@@ -13,43 +15,74 @@ _CONFIDENCE = 1.645
 
 @dataclass(frozen=True)
 class Stop:
-    """The rule that ends a trial or a sweep, and the reason in words."""
+    """The rule that ends a trial or a sweep, and the reason in words.
+
+    Attributes:
+        faulty: whether the trial ranks behind all others from then on, whatever it scored.
+    """
 
     rule: str
     reason: str
+    faulty: bool = False
+
+
+# The curve (the metrics of every epoch so far, in order; None stands for what was not finite), the epochs at the start
+# that a trial is to be spared for, and the settings.
+Rule = Callable[[Sequence[Metrics], float, StoppingSettings], Stop | None]
+
+
+def diverged(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
+    """The training loss is no number, or far above where it began."""
+    epoch, loss, start = len(curve), curve[-1].get("train_loss"), curve[0].get("train_loss")
+    if loss is None:
+        return Stop("diverged", f"diverged: the training loss of epoch {epoch} is no finite number", faulty=True)
+    if settings.divergence and start and start > 0 and loss > settings.divergence * start:
+        rule = f"over {settings.divergence:g} times that of epoch 1, {start:.3g}"
+        return Stop("diverged", f"diverged: training loss {loss:.3g} at epoch {epoch}, {rule}", faulty=True)
+    return None
+
+
+def blank_collapse(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
+    """The model writes next to nothing and has learned nothing."""
+    recent = _unlearned(curve, grace_epochs, settings)
+    if not recent or settings.blank_ratio is None or not _at_least(recent, "blank_ratio", settings.blank_ratio):
+        return None
+    blank = f"{curve[-1]['blank_ratio']:.1%} of the output blank"
+    return Stop("blank collapse", f"blank collapse: {blank}, {_nothing_learned(curve, settings)}", faulty=True)
+
+
+def stuck(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
+    """Nearly every gloss is wrong and the model has learned nothing."""
+    recent = _unlearned(curve, grace_epochs, settings)
+    if not recent or settings.stuck_wer is None or not _at_least(recent, "wer", settings.stuck_wer):
+        return None
+    return Stop("stuck", f"stuck: WER {curve[-1]['wer']:.1%}, {_nothing_learned(curve, settings)}", faulty=True)
+
+
+# In the order in which they are asked; those of ``stopping.rules`` follow.
+RULES: tuple[Rule, ...] = (diverged, blank_collapse, stuck)
 
 
 def judge_trial(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
-    """The rule that a trial has broken, if any.
+    """What the first rule says that a trial has broken, if any.
 
-    A trial whose loss has left the CTC floor learns, even while its WER stands at 100 %: many good ones do so for
-    epochs. Neither is one stuck whose loss cannot be compared with the floor (a corpus of one gloss has none).
-
-    Args:
-        curve: the metrics of every epoch so far, in order; None stands for what was not finite.
-        grace_epochs: epochs at the start that no rule but divergence looks at.
+    Raises:
+        SettingError: a rule of one's own cannot be imported, fails, or gives anything but a Stop.
     """
-    last, first = curve[-1], curve[0]
-    epoch = len(curve)
-    loss, start = last.get("train_loss"), first.get("train_loss")
-    if loss is None:
-        return Stop("diverged", f"diverged: the training loss of epoch {epoch} is no finite number")
-    if settings.divergence and start and start > 0 and loss > settings.divergence * start:
-        rule = f"over {settings.divergence:g} times that of epoch 1, {start:.3g}"
-        return Stop("diverged", f"diverged: training loss {loss:.3g} at epoch {epoch}, {rule}")
-    window = settings.window_epochs
-    if epoch < grace_epochs + window:
-        return None
-    recent = curve[-window:]
-    limits = [_upper_limit(metrics) for metrics in recent]
-    if any(limit is None or limit >= settings.margin for limit in limits):
-        return None
-    span = f"for {window} epochs up to {epoch}"
-    learned = f"loss surely less than {settings.margin:.0%} below the CTC floor {span}"
-    if settings.blank_ratio is not None and all(_at_least(m, "blank_ratio", settings.blank_ratio) for m in recent):
-        return Stop("blank collapse", f"blank collapse: {last['blank_ratio']:.1%} of the output blank, {learned}")
-    if settings.stuck_wer is not None and all(_at_least(m, "wer", settings.stuck_wer) for m in recent):
-        return Stop("stuck", f"stuck: WER {last['wer']:.1%}, {learned}")
+    for rule in RULES:
+        if (stop := rule(curve, grace_epochs, settings)) is not None:
+            return stop
+    for name in settings.rules:
+        own = load_part(name, "stopping.rules")
+        try:
+            stop = own(curve, grace_epochs, settings)
+        except Exception as error:  # somebody else's code
+            told = f"{name} failed on a trial of {len(curve)} epochs ({type(error).__name__}: {error})"
+            raise SettingError(told, key="stopping.rules") from error
+        if not isinstance(stop, Stop | None):
+            raise SettingError(f"{name} must give a Stop or None; it gave {stop!r}", key="stopping.rules")
+        if stop is not None:
+            return stop
     return None
 
 
@@ -75,12 +108,30 @@ def judge_sweep(
     return None
 
 
+def _unlearned(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Sequence[Metrics] | None:
+    """The last epochs, where the loss has surely not left the CTC floor in any of them.
+
+    A trial whose loss has left it learns, even while its WER stands at 100 %: many good ones do so for epochs.
+    Neither is one stuck whose loss cannot be compared with the floor (a corpus of one gloss has none).
+    """
+    recent = curve[-settings.window_epochs :]
+    if len(curve) < grace_epochs + settings.window_epochs:
+        return None
+    limits = [_upper_limit(metrics) for metrics in recent]
+    return None if any(limit is None or limit >= settings.margin for limit in limits) else recent
+
+
+def _nothing_learned(curve: Sequence[Metrics], settings: StoppingSettings) -> str:
+    span = f"for {settings.window_epochs} epochs up to {len(curve)}"
+    return f"loss surely less than {settings.margin:.0%} below the CTC floor {span}"
+
+
 def _upper_limit(metrics: Metrics) -> float | None:
     """How far the loss may be below the floor at most, as a fraction of the floor."""
     below, error = metrics.get("loss_below_floor"), metrics.get("loss_below_floor_se")
     return None if below is None else below + _CONFIDENCE * (error or 0.0)
 
 
-def _at_least(metrics: Mapping[str, float | None], name: str, level: float) -> bool:
-    value = metrics.get(name)
-    return value is not None and value >= level
+def _at_least(curve: Sequence[Metrics], name: str, level: float) -> bool:
+    values = [metrics.get(name) for metrics in curve]
+    return all(value is not None and value >= level for value in values)

@@ -16,9 +16,6 @@ from glosstune.results.reading.events import (
 )
 from glosstune.search.scheduler.ranking import Metrics
 
-# Rules after which a trial takes no further part, whatever it scored.
-FAULTS = ("stuck", "blank collapse", "diverged", "out of memory", "error", "process died")
-
 
 @dataclass
 class TrialState:
@@ -31,6 +28,7 @@ class TrialState:
         score: of its curve as a whole (see ``ranking.score_curve``).
         status: how it stands.
         rule: what ended or paused it.
+        faulty: whether it failed or broke a rule, so that it takes no further part, whatever it scored.
         judged: epochs done when the last decision on it was taken; it is not taken twice.
         deaths: processes it has lost since its last epoch.
         carried: it is or was the best one, and goes on though nobody else does.
@@ -46,6 +44,7 @@ class TrialState:
     status: Status = RUNNING
     rule: str | None = None
     reason: str = ""
+    faulty: bool = False
     error: str | None = None
     judged: int = 0
     deaths: int = 0
@@ -79,11 +78,6 @@ class TrialState:
     def warmup_epochs(self) -> int:
         """Of its learning rate; what the space fixes or leaves out is in the configuration or 0."""
         return int(self.configuration.get("warmup_epochs") or 0)
-
-    @property
-    def faulty(self) -> bool:
-        """Whether it broke a rule of its own."""
-        return self.rule in FAULTS
 
     @property
     def waits(self) -> bool:

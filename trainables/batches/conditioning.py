@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from glosstune.trainables.corpora.geometry import derive
+from glosstune.trainables.corpora.derivation import derive
 from glosstune.trainables.corpora.layout import BASE_WIDTH, CHANNELS, FULL_WIDTH, PART_COLUMNS, PART_WIDTHS
 from glosstune.trainables.settings import Gains
 

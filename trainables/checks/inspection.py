@@ -14,7 +14,9 @@ from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.checks.corpus_findings import judge_corpus
 from glosstune.trainables.checks.findings import Inspection
+from glosstune.trainables.checks.recognition import recognise_layout
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
+from glosstune.trainables.corpora.kinds import has_ready_features, open_corpus
 from glosstune.trainables.corpora.layout import (
     BASE_WIDTH,
     CHANNELS,
@@ -24,11 +26,8 @@ from glosstune.trainables.corpora.layout import (
     layout_blocks,
     layout_width,
 )
-from glosstune.trainables.corpora.opening import open_corpus
-from glosstune.trainables.corpora.phoenix import PhoenixCorpus, load_values
-from glosstune.trainables.corpora.recognition import recognise_layout
 from glosstune.trainables.corpora.store import full_features
-from glosstune.trainables.corpora.utterance import Utterance
+from glosstune.trainables.corpora.utterance import Corpus, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
@@ -58,19 +57,21 @@ def inspect_corpus(
     found = Inspection(skips=settings.missing == "skip")
     skipping = settings.model_copy(update={"missing": "skip"})
     corpus = open_corpus(skipping)
-    found.missing = corpus.absent if isinstance(corpus, PhoenixCorpus) else []
+    found.missing = corpus.absent
     utterances = corpus.utterances()
     found.rows = dict(Counter(utterance.split for utterance in utterances))
     for row in found.missing:
         found.rows[row.partition("/")[0]] = found.rows.get(row.partition("/")[0], 0) + 1
-    read = _Reading(settings, found)
+    read = _Reading(corpus, settings, found)
     started = time.perf_counter()
     usable = [(u, raw) for u, raw in _sample(corpus, utterances, sample, seconds, seed, found)]
     read_s = time.perf_counter() - started
     kept = [(u, values) for u, raw in usable if (values := read.features(u, raw)) is not None]
     if not read.raw:
         fault = f"{found.broken[0][0]}: {found.broken[0][1]}" if found.broken else "there is none of train and dev"
-        raise CorpusError(f"{settings.root}: none of {found.sampled} sampled files can be used: {fault}")
+        raise CorpusError(
+            f"{settings.root or settings.kind}: none of {found.sampled} sampled files can be used: {fault}"
+        )
     found.layout, found.values = read.layout_seen(), read.values_seen()
     _vocabulary(found, utterances)
     if any(utterance.split == "train" for utterance, _ in kept):
@@ -83,40 +84,31 @@ def inspect_corpus(
 
 
 def _sample(
-    corpus: Any, utterances: Sequence[Utterance], count: int, seconds: float, seed: int, found: Inspection
+    corpus: Corpus, utterances: Sequence[Utterance], count: int, seconds: float, seed: int, found: Inspection
 ) -> Iterator[tuple[Utterance, npt.NDArray[np.floating]]]:
     """Utterances of train and dev, in random order, as their files hold them."""
     places = [place for place, utterance in enumerate(utterances) if utterance.split != "test"]
-    chosen = np.random.default_rng(seed).permutation(places)[:count]
+    chosen = np.random.default_rng(seed).permutation(places)[:count].tolist()
     deadline = time.monotonic() + seconds
-    if not isinstance(corpus, PhoenixCorpus):
-        wanted = set(chosen.tolist())
-        for place, values in enumerate(corpus.read()):
-            if place in wanted:
-                found.sampled += 1
-                yield utterances[place], values
-            if time.monotonic() > deadline:
-                return
-        return
-    for place in chosen:
+    for place, values in corpus.look(chosen):
+        found.sampled += 1
+        if isinstance(values, CorpusError):
+            file, _, fault = str(values).partition(": ")
+            found.broken.append((file, fault))
+        else:
+            yield utterances[place], values
         if time.monotonic() > deadline:
             return
-        found.sampled += 1
-        path = corpus.paths[place]
-        try:
-            yield utterances[place], load_values(path)
-        except CorpusError as error:
-            found.broken.append((str(path), str(error).removeprefix(f"{path}: ")))
 
 
 class _Reading:
     """From the values of files to features in canonical order; notes what is wrong on the way."""
 
-    def __init__(self, settings: CorpusSettings, found: Inspection) -> None:
-        self.settings = settings
+    def __init__(self, corpus: Corpus, settings: CorpusSettings, found: Inspection) -> None:
         self.found = found
-        self.own = settings.kind == "fingerspelling"  # made here: positions in the shoulder frame, every part filled in
-        self.layout = layout_blocks("base" if self.own else settings.layout)
+        self.own = not corpus.traits.layouts  # made here: positions in the shoulder frame, every part filled in
+        ready = "default" if has_ready_features(settings) else "base"
+        self.layout = layout_blocks(ready if self.own else settings.layout)
         self.width = layout_width(self.layout)
         self.widths: Counter[int] = Counter()
         self.raw: list[npt.NDArray[np.floating]] = []

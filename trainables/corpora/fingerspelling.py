@@ -30,7 +30,7 @@ from glosstune.trainables.corpora.geometry import (
     to_shoulder_frame,
 )
 from glosstune.trainables.corpora.layout import FACE, HAND, POSE
-from glosstune.trainables.corpora.utterance import SPLITS, Split, Utterance
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
 
 # Right-handed one-handed Latin alphabets, so that A-Z are comparable handshapes (lls lacks Q, W, X).
 DEFAULT_SIGNERS = ("ase", "asq", "bzs", "eso", "gsg", "lls", "mfs", "psr", "sgg", "ssp", "svk", "swl")
@@ -54,7 +54,7 @@ class Clip:
     positions: Positions
 
 
-class FingerspellingCorpus:
+class FingerspellingCorpus(Corpus):
     """Words of 3 to 7 letters; glosses are the letters A-Z.
 
     Splits: ``multi-signer`` (dev and test are unseen words of the training signers' clips),
@@ -70,6 +70,10 @@ class FingerspellingCorpus:
     Raises:
         SettingError: the demo extra is not installed, or a signer is unknown.
     """
+
+    traits = CorpusTraits(
+        splits=("multi-signer", "unseen-clips", "unseen-signers"), folds=True, isolated=True, extra="demo"
+    )
 
     def __init__(
         self,
@@ -118,11 +122,7 @@ class FingerspellingCorpus:
         return self._clips[signer][letter]
 
     def isolated(self) -> list[tuple[str, npt.NDArray[np.float32]]]:
-        """The recordings that training words are made of, at the mean speed they have there.
-
-        Returns:
-            gloss and frames (time, 1629) of each.
-        """
+        """The recordings that training words are made of, at the mean speed they have there."""
         used = {clip for utterance, clips in self._plan if utterance.split == "train" for clip in clips}
         return [
             (letter, flatten(resample(self.clip(signer, letter).positions, sum(CLIP_SPEEDS) / 2)))

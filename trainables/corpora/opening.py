@@ -2,26 +2,10 @@
 
 from pathlib import Path
 
-from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.cache import cache_folder
-from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
-from glosstune.trainables.corpora.phoenix import PhoenixCorpus
+from glosstune.trainables.corpora.kinds import open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack
-from glosstune.trainables.corpora.utterance import Corpus
 from glosstune.trainables.settings import CorpusSettings
-
-
-def open_corpus(settings: CorpusSettings) -> Corpus:
-    """The corpus that the settings describe, not read yet."""
-    if settings.kind == "fingerspelling":
-        return FingerspellingCorpus(
-            settings.split, fold=settings.fold, signers=settings.signers, sentences=settings.sentences
-        )
-    if settings.root is None:
-        raise SettingError("corpus.root: missing; corpus.kind phoenix needs the folder of its files")
-    return PhoenixCorpus(
-        settings.root, layout=settings.layout, split=settings.split, missing=settings.missing, signers=settings.signers
-    )
 
 
 def pack_corpus(settings: CorpusSettings) -> PackedCorpus:

@@ -22,7 +22,7 @@ from glosstune.trainables.corpora.layout import (
     layout_blocks,
     layout_width,
 )
-from glosstune.trainables.corpora.utterance import SPLITS, Split, Utterance
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
 
 FEATURE_KEYS = ("features", "feature", "arr_0")
 _HEADERS = {
@@ -34,7 +34,7 @@ _FOLDERS = ("", "annotations", "annotations/manual")
 _LISTED = 10
 
 
-class PhoenixCorpus:
+class PhoenixCorpus(Corpus):
     """Utterances whose features lie in ``<root>/<split>/<id>.npz`` or ``<root>/<id>.npy``.
 
     Args:
@@ -47,6 +47,8 @@ class PhoenixCorpus:
     Raises:
         CorpusError: annotations or feature files are missing, or a row is malformed.
     """
+
+    traits = CorpusTraits(splits=("multi-signer", "unseen-signers"), clusters=("signer", "broadcast"), layouts=True)
 
     def __init__(
         self,
@@ -67,14 +69,9 @@ class PhoenixCorpus:
         self._keys: frozenset[str] | None = None
 
     def only(self, keys: Collection[str]) -> "PhoenixCorpus":
-        """The same corpus with the utterances of these keys alone."""
         few = PhoenixCorpus(self.root, layout=self.layout, missing=self.missing, signers=self.signers)
         few.speaker_split, few._keys = self.speaker_split, frozenset(keys)
         return few
-
-    @property
-    def shares_recordings(self) -> bool:
-        return False
 
     def identity(self) -> dict[str, object]:
         files = [(str(path.relative_to(self.root)), path.stat()) for path in self.paths]
@@ -101,9 +98,15 @@ class PhoenixCorpus:
                     raise CorpusError(f"{path}: {error}") from None
             yield values
 
+    def look(self, places: Collection[int]) -> Iterator[tuple[int, npt.NDArray[np.floating] | CorpusError]]:
+        for place in places:
+            try:
+                yield place, load_values(self.paths[place])
+            except CorpusError as error:
+                yield place, error
+
     @property
     def absent(self) -> list[str]:
-        """Split and id of each annotation row that has no feature file."""
         return self._rows_and_files[2]
 
     @property

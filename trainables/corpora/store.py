@@ -20,7 +20,8 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.spaces.files.atomic import fill_once
-from glosstune.trainables.corpora.geometry import FACE_START, expand, face_mirror_order
+from glosstune.trainables.corpora.derivation import expand
+from glosstune.trainables.corpora.geometry import FACE_START, face_mirror_order
 from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary

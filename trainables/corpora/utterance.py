@@ -1,14 +1,19 @@
-"""What every corpus yields: one utterance and its frames."""
+"""What every corpus says of itself and yields: what it can, utterances, and their frames."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from glosstune.spaces.errors import CorpusError
+
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+Values = npt.NDArray[np.float32]  # (time, 1629 or 6516)
 
 
 @dataclass(frozen=True)
@@ -27,18 +32,85 @@ class Utterance:
     sources: tuple[str, ...]
 
 
-class Corpus(Protocol):
+@dataclass(frozen=True)
+class Recording:
+    """One signed sentence with its frames, as a corpus of one's own yields it.
+
+    Attributes:
+        features: floats (time, 1629), landmark positions in the order of the layout ``base``, or (time, 6516).
+        split: ``train``, ``dev`` or ``test``.
+        key: unique within the corpus, and the same in all its splits; default its place.
+        sources: the recordings it is cut out of, which splits must not share; default itself.
+    """
+
+    features: Any
+    glosses: Sequence[str]
+    signer: str
+    split: str
+    key: str = ""
+    sources: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class CorpusTraits:
+    """What a kind of corpus can, known before one is opened; the defaults are those of a corpus of one's own.
+
+    Attributes:
+        splits: the values of ``corpus.split`` that it has.
+        folds: whether its unseen signers come in folds, ``corpus.fold`` from 1 to 5.
+        clusters: what a bootstrap over its utterances draws first (``signer``, ``broadcast``), widest first.
+        isolated: whether it has recordings of single glosses (see ``Corpus.isolated``).
+        layouts: whether its files hold blocks in the order that ``corpus.layout`` says.
+        ready_features: whether it yields all 6516 values, which may stand in any frame of reference.
+        extra: of glosstune that has to be installed for it.
+    """
+
+    splits: tuple[str, ...] = ("multi-signer",)
+    folds: bool = False
+    clusters: tuple[str, ...] = ()
+    isolated: bool = False
+    layouts: bool = False
+    ready_features: bool = False
+    extra: str = ""
+
+
+class Corpus(ABC):
     """A source of utterances that can be packed."""
+
+    traits = CorpusTraits()
 
     @property
     def shares_recordings(self) -> bool:
         """Whether its splits are allowed to share recordings (unseen sentences of the same clips)."""
+        return False
 
+    @property
+    def absent(self) -> list[str]:
+        """Split and key of each utterance that is annotated and not there."""
+        return []
+
+    @abstractmethod
     def identity(self) -> dict[str, object]:
         """All that its packed form depends on, as JSON."""
 
+    @abstractmethod
     def utterances(self) -> list[Utterance]:
         """Every utterance of every split, in a fixed order."""
 
-    def read(self) -> Iterator[npt.NDArray[np.float32]]:
-        """The frames (time, 1629 or 6516) of each utterance, in the same order."""
+    @abstractmethod
+    def read(self) -> Iterator[Values]:
+        """The frames of each utterance, in the same order."""
+
+    def look(self, places: Collection[int]) -> Iterator[tuple[int, npt.NDArray[np.floating] | CorpusError]]:
+        """The values of the utterances in some places as their files hold them, or what is wrong with a file."""
+        for place, values in enumerate(self.read()):
+            if place in places:
+                yield place, values
+
+    def isolated(self) -> list[tuple[str, Values]]:
+        """Gloss and frames of each recording of a single gloss that training utterances are made of."""
+        return []
+
+    def only(self, keys: Collection[str]) -> "Corpus | None":
+        """The same corpus with the utterances of these keys alone; None where the whole takes no longer."""
+        return None

@@ -11,8 +11,7 @@ import torch
 
 from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, FrameSource, collate, sorted_batches
-from glosstune.trainables.corpora.fingerspelling import FingerspellingCorpus
-from glosstune.trainables.corpora.opening import open_corpus
+from glosstune.trainables.corpora.kinds import corpus_traits, open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
 from glosstune.trainables.settings import TrialSettings
@@ -66,14 +65,15 @@ def labelled_signs(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
     rows = corpus.rows("train")
     targets = {row: corpus.vocabulary.encode(corpus.glosses(row)) for row in rows}
     single = all(len(target) == 1 for target in targets.values())
+    recorded = corpus_traits(settings.corpus.kind).isolated
     if labels == "auto":
-        labels = "isolated" if single or settings.corpus.kind == "fingerspelling" else "uniform"
+        labels = "isolated" if single or recorded else "uniform"
     if labels == "isolated" and not single:
-        if settings.corpus.kind != "fingerspelling":
+        if not recorded:
             sentences = sum(len(target) > 1 for target in targets.values())
             rule = f"'isolated' needs one gloss an utterance, and {sentences} of {len(rows)} have more"
             raise SettingError(f"{rule}; use 'uniform' or 'aligned'", key="pretraining.labels")
-        return _embedded_letters(settings, corpus)
+        return _isolated_recordings(settings, corpus)
     if labels == "aligned":
         cuts = _aligned(settings, corpus, rows, targets)
     else:
@@ -82,12 +82,10 @@ def labelled_signs(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
     return Signs(labels, corpus, kept, [corpus.length(row) for row in kept], targets, cuts)
 
 
-def _embedded_letters(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
-    source = open_corpus(settings.corpus)
-    assert isinstance(source, FingerspellingCorpus)
-    letters = source.isolated()
-    values = [frames for _, frames in letters]
-    targets = {row: corpus.vocabulary.encode([letter]) for row, (letter, _) in enumerate(letters)}
+def _isolated_recordings(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
+    recordings = open_corpus(settings.corpus).isolated()
+    values = [frames for _, frames in recordings]
+    targets = {row: corpus.vocabulary.encode([gloss]) for row, (gloss, _) in enumerate(recordings)}
     cuts = dict.fromkeys(targets, uniform_cuts(1))
     lengths = [len(frames) for frames in values]
     return Signs("isolated", Recordings(values, corpus.statistics), list(targets), lengths, targets, cuts)

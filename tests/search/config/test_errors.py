@@ -94,7 +94,7 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("search: {start_points: first}", "search.start_points: must be 'strategies' or must be a list; got 'first'"),
         ("freezing: {allow_random_frozen: 1}", "freezing.allow_random_frozen: must be true or false; got 1"),
         ("search: {samples: 0}", "search.samples: must be greater than 0; got 0; leave it out for the default, 8"),
-        ("search: {sampler: grid}", "search.sampler: must be 'tpe' or 'random'; got 'grid'"),
+        ("search: {sampler: grid}", "search.sampler: must be 'tpe' or 'random', or package.module:Name of one"),
         ("search: {seed: -1}", "search.seed: must be at least 0; got -1"),
         ("search: {seed: 4294967296}", "search.seed: must be less than 4294967296; got 4294967296"),
         ("search: {metric: accuracy}", "search.metric: must be 'wer', 'train_loss' or 'dev_loss'; got 'accuracy'"),

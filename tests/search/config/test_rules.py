@@ -1,5 +1,6 @@
 """Values that are right by themselves and wrong together are refused in one line."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,81 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
 )
 def test_sections_must_agree(refusal, text, message):
     assert refusal(text).startswith(f"teacher.yaml: {message}")
+
+
+OWN = """
+import glosstune.trainables.corpora as corpora
+
+class Rooted:
+    traits = corpora.CorpusTraits(splits=("multi-signer", "unseen-signers"), folds=True)
+    def __init__(self, root): ...
+    def utterances(self): ...
+
+class Ready:
+    traits = corpora.CorpusTraits(ready_features=True)
+    def utterances(self): ...
+
+notes = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "corpus: {kind: 'own_parts:Rooted'}",
+            "corpus.root: must name the corpus's folder, because corpus.kind is 'own_parts:Rooted'; got null; give",
+        ),
+        (
+            "corpus: {kind: 'own_parts:Rooted', root: a, split: unseen-clips}",
+            "corpus.split: must not be 'unseen-clips' where corpus.kind is 'own_parts:Rooted': only fingerspelling has "
+            "clips; choose 'multi-signer' or 'unseen-signers'",
+        ),
+        (
+            "corpus: {kind: 'own_parts:Ready', split: unseen-signers}",
+            "corpus.split: must not be 'unseen-signers' where corpus.kind is 'own_parts:Ready'; choose 'multi-signer'",
+        ),
+        (
+            "corpus: {kind: 'own_parts:Ready', root: a}",
+            "corpus.root: has no meaning where corpus.kind is 'own_parts:Ready', which takes no root",
+        ),
+        ("corpus: {kind: 'own_parts:Ready', fold: 2}", "corpus.fold: must be 1: only fingerspelling with corpus.split"),
+        (
+            "corpus: {kind: 'own_parts:Rooted', root: a, fold: 2}",
+            "corpus.fold: must be 1: only fingerspelling, own_parts:Rooted with corpus.split 'unseen-signers' has",
+        ),
+        (
+            "corpus: {kind: 'own_parts:Ready'}\ntraining: {augment: speed+mirror}",
+            "training.augment: mirror need landmark positions, but own_parts:Ready yields ready features",
+        ),
+        ("corpus: {kind: 'own_parts:Missing'}", "corpus.kind: own_parts:Missing cannot be imported (AttributeError"),
+        ("corpus: {kind: 'own_parts:notes'}", "corpus.kind: own_parts:notes lacks utterances; see docs/extending.md"),
+        ("corpus: {kind: phenix}", "corpus.kind: must be 'fingerspelling' or 'phoenix', or package.module:Name of one"),
+        ("search: {sampler: 'own_parts:notes'}", "search.sampler: own_parts:notes cannot be called"),
+        ("stopping: {rules: ['own_parts:notes']}", "stopping.rules: own_parts:notes cannot be called"),
+        (
+            "stopping: {rules: [stuck]}",
+            "stopping.rules[0]: must be package.module:Name of one of your own; got",
+        ),
+    ],
+)
+def test_parts_of_ones_own_must_agree_with_the_sweep(refusal, tmp_path, monkeypatch, text, message):
+    (tmp_path / "own_parts.py").write_text(OWN)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_parts", raising=False)
+    assert refusal(text).startswith(f"teacher.yaml: {message}")
+
+
+def test_a_sweep_names_all_its_own_parts(tmp_path, monkeypatch):
+    (tmp_path / "own_parts.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_parts", raising=False)
+    overrides = ["corpus.kind=own_parts:Rooted", "corpus.root=a", "search.sampler=optuna.samplers:GPSampler"]
+    sweep = load_sweep(None, [*overrides, "stopping.rules=[own_parts:Rooted]"])
+    assert sweep.name == "teacher-phoenix"
+    assert sweep.own_parts == ["own_parts:Rooted", "optuna.samplers:GPSampler", "own_parts:Rooted"]
+    assert load_sweep("student").own_parts == []
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,16 @@ def test_the_manifest_carries_the_sweep(tmp_path: Path) -> None:
     assert load_sweep(tmp_path / "sweep.yaml") == SWEEP
 
 
+def test_the_manifest_says_which_parts_of_the_users_own_the_image_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_rules.py").write_text("def rule(curve, grace_epochs, settings): ...")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = manifest(load_sweep("student", ["stopping.rules=[own_rules:rule]"]), "s3://bucket/a", CPUS)
+    assert text.splitlines()[1] == "# The image must have on its PYTHONPATH: own_rules:rule"
+    assert "PYTHONPATH" not in manifest(SWEEP, "s3://bucket/a", CPUS)
+
+
 def test_the_version_of_ray_is_the_installed_one_unless_told() -> None:
     options = {name: value for name, value in CPUS.items() if name != "ray_version"}
     _, job = parts(manifest(SWEEP, "s3://bucket/a", options))

@@ -66,6 +66,20 @@ def test_two_nodes_with_gpus_are_the_script_in_golden() -> None:
     assert text == (GOLDEN / "gpus.sh").read_text()
 
 
+def test_folders_of_the_users_own_parts_are_on_the_path_of_every_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's mine"
+    folder.mkdir()
+    (folder / "own_rules.py").write_text("def rule(curve, grace_epochs, settings): ...")
+    monkeypatch.syspath_prepend(str(folder))
+    text = script(load_sweep("student", ["stopping.rules=[own_rules:rule]"]), setup=["source venv/bin/activate"])
+    (line,) = (line for line in text.splitlines() if line.startswith("export PYTHONPATH="))
+    told = subprocess.run(["bash", "-uc", f'{line}; printf %s "$PYTHONPATH"'], env={}, capture_output=True, text=True)
+    assert told.stdout == f"{folder}:"
+    assert text.index("source venv") < text.index(line) and parses(text)
+
+
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.sh")), ids=lambda path: path.name)
 def test_golden_scripts_are_valid_shell(golden: Path) -> None:
     assert parses(golden.read_text())

@@ -46,6 +46,34 @@ def test_what_is_sent_runs_without_the_checkout(tmp_path: Path) -> None:
     assert told.stdout.split() == [str(staged.package / "search" / "__init__.py"), "student"]
 
 
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module and a package of somebody's own, on Python's path."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_module.py").write_text("def rule(curve, grace_epochs, settings): ...")
+    (folder / "own_package" / "__pycache__").mkdir(parents=True)
+    (folder / "own_package" / "__init__.py").write_text("from own_package.rules import rule")
+    (folder / "own_package" / "rules.py").write_text((folder / "own_module.py").read_text())
+    (folder / "own_package" / "words.txt").write_text("REGEN")
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+RULES = "stopping.rules=[own_module:rule, own_package:rule, own_package.rules:rule]"
+
+
+def test_modules_and_packages_of_the_users_own_are_sent_beside_the_sweep(own: Path, tmp_path: Path) -> None:
+    staged = stage(load_sweep("student", [RULES, "search.sampler=optuna.samplers:QMCSampler"]), tmp_path)
+    sent = {path.relative_to(staged.working_dir).as_posix() for path in staged.files() if "work" in path.parts}
+    assert sent == {
+        "sweep.yaml",
+        "own_module.py",
+        "own_package/__init__.py",
+        "own_package/rules.py",
+        "own_package/words.txt",
+    }
+
+
 def test_the_sweep_that_is_sent_is_the_same_with_every_path_absolute(tmp_path: Path) -> None:
     sweep = load_sweep("student-phoenix", ["corpus.root=here", "search.samples=3"])
     staged = stage(sweep, tmp_path)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import ray
 from pytest import MonkeyPatch
 
@@ -17,3 +19,13 @@ def test_a_driver_that_was_sent_with_a_job_looks_at_the_nodes_without_being_inst
     attaching.check_nodes(load_sweep("student"), "/shared/a", print)
     assert asked[0]["packages"] == []
     assert asked[0]["shared"] == ["/shared/a"]
+
+
+def test_parts_of_the_users_own_go_to_the_cluster_with_the_package(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "own_sampler.py").write_text("class Own: ...")
+    sent = []
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda runtime_env, **known: sent.extend(runtime_env["py_modules"]))
+    attaching.attach("head:6379", ["own_sampler:Own", "optuna.samplers:GPSampler"])
+    assert [Path(path).name for path in sent] == ["glosstune", "own_sampler.py"]

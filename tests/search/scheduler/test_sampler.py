@@ -1,15 +1,19 @@
 import math
 import random
 import statistics
+import sys
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.search.scheduler.sampler import Sampler, distribution, freeze
+from glosstune.search import load_sweep
+from glosstune.search.scheduler.sampler import Sampler, check_sampler, distribution, freeze
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.spaces import Choice, Float, Int, Space
+from glosstune.spaces import Choice, Float, Int, SettingError, Space
 
 SPACE = Space({"learning_rate": Float(1e-5, 1e-1, log=True), "dropout": Float(0.0, 0.5)})
 
@@ -36,7 +40,7 @@ def test_a_trial_is_shown_as_what_it_is_worth() -> None:
             "paused": _trial(1, scores=[0.9, 0.5], status="paused"),
             "past a rung": _trial(2, scores=[0.9]),
             "finished": _trial(3, scores=[0.9, 0.5], score=0.2, status="finished"),
-            "stuck": _trial(4, scores=[2.0], status="stopped", rule="stuck", reason="stuck: WER 100%"),
+            "stuck": _trial(4, scores=[2.0], status="stopped", faulty=True, reason="stuck: WER 100%"),
             "crashed": _trial(5, scores=[0.1], status="failed", rule="process died", reason="process died"),
         }.items()
     }
@@ -153,3 +157,47 @@ def test_a_conditional_space_is_asked_by_its_labels_and_answers_by_its_names() -
         assert (configuration["learning_rate"] <= 1e-3) == (configuration["norm"] == "group")
         trials.append(TrialState(number, configuration, "tpe", scores=[number / 25], status="paused"))
     assert set(freeze(trials[0], space, 1).params) <= {"norm", "learning_rate@group", "learning_rate@batch"}
+
+
+GP = "optuna.samplers:GPSampler"
+
+
+def test_any_sampler_of_optuna_learns_from_trials_that_wait_at_rungs() -> None:
+    trials = [_judged(number) for number in range(20)]
+    sampler = Sampler(SPACE, GP, 0, startup=5)
+    learned = statistics.mean(_distance(sampler.suggest(number, trials)) for number in range(40, 44))
+    assert learned < statistics.mean(_distance(trial.configuration) for trial in trials) / 2
+    assert sampler.suggest(40, trials) == Sampler(SPACE, GP, 0, startup=5).suggest(40, trials)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("optuna.samplers:NSGAIISampler", "draws its first 50 trials at random, and search.samples is 8; set more"),
+        ("optuna.samplers:GridSampler", r"fails \(TypeError: GridSampler.__init__\(\) missing 1 required"),
+        ("builtins:dict", "is no "),
+        ("own_samplers:Lacking", r"fails \(ModuleNotFoundError: No module named 'cmaes2'\)"),
+    ],
+)
+def test_a_sampler_that_cannot_draw_is_named_before_the_sweep_begins(
+    monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    class Lacking(RandomSampler):
+        def infer_relative_search_space(self, *arguments: object) -> dict:
+            raise ModuleNotFoundError("No module named 'cmaes2'")
+
+    module = ModuleType("own_samplers")
+    vars(module).update(Lacking=Lacking)
+    monkeypatch.setitem(sys.modules, "own_samplers", module)
+    with pytest.raises(SettingError, match=rf"^search\.sampler: {name} {told}"):
+        check_sampler(load_sweep("student", [f"search.sampler={name}", "search.samples=8"]), print)
+
+
+def test_what_depends_on_other_parameters_is_said_to_be_drawn_at_random() -> None:
+    said: list[str] = []
+    check_sampler(load_sweep("teacher", ["search.sampler=optuna.samplers:QMCSampler"]), said.append)
+    (line,) = said
+    assert "other than tpe" in line and "learning_rate" in line and "warmup_epochs" not in line
+    check_sampler(load_sweep("student", ["search.sampler=optuna.samplers:QMCSampler"]), said.append)
+    check_sampler(load_sweep("teacher"), said.append)
+    assert said == [line]

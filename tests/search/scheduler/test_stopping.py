@@ -1,12 +1,18 @@
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replay import metrics
+from replay import Tape, metrics, run_through, sweep
 
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
-from glosstune.search.scheduler.stopping import judge_sweep, judge_trial
+from glosstune.search.scheduler.ranking import Metrics
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
+from glosstune.spaces import SettingError
 
 RULES = StoppingSettings()
 
@@ -103,3 +109,65 @@ def test_a_sweep_ends_at_each_of_its_limits_and_at_none_that_is_not_set() -> Non
     assert _sweep_rule(epochs=10, epoch_budget=10) == "epoch budget"
     assert _sweep_rule(since_best=5, patience_trials=5) == "patience"
     assert _sweep_rule(since_best=4, patience_trials=5) is None
+
+
+def test_every_rule_of_ours_marks_the_trial_as_faulty() -> None:
+    for curve in ([metrics(1.0, 0.0)] * 9, [{**metrics(1.0, 0.3), "train_loss": None}]):
+        stop = judge_trial(curve, 3, RULES)
+        assert stop is not None and stop.faulty
+
+
+def late(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
+    return Stop("late", f"late: epoch {len(curve)}") if len(curve) >= 2 else None
+
+
+def failing(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> Stop | None:
+    raise KeyError("wer_of_dev")
+
+
+def wordy(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSettings) -> str:
+    return "stop"
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The module name of the rules above, as a sweep would give it."""
+    module = ModuleType("own_rules")
+    vars(module).update(late=late, failing=failing, wordy=wordy)
+    monkeypatch.setitem(sys.modules, "own_rules", module)
+    return "own_rules"
+
+
+def test_a_rule_of_ones_own_is_asked_after_ours(own: str) -> None:
+    rules = StoppingSettings(rules=(f"{own}:late",))
+    assert [_rule([metrics(0.5, 0.5)] * epochs, rules=rules) for epochs in (1, 2)] == [None, "late"]
+    assert _rule([{**metrics(0.5, 0.5), "train_loss": None}] * 2, rules=rules) == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("failing", r"own_rules:failing failed on a trial of 1 epochs \(KeyError: 'wer_of_dev'\)"),
+        ("wordy", "own_rules:wordy must give a Stop or None; it gave 'stop'"),
+        ("missing", "own_rules:missing cannot be imported"),
+    ],
+)
+def test_a_rule_that_fails_is_named(own: str, name: str, told: str) -> None:
+    with pytest.raises(SettingError, match=rf"^stopping\.rules: {told}"):
+        judge_trial([metrics(0.5, 0.5)], 3, StoppingSettings(rules=(f"{own}:{name}",)))
+
+
+def test_a_trial_that_a_lenient_rule_has_stopped_keeps_its_score_and_the_record_says_so(own: str) -> None:
+    scheduler, tape = run_through(sweep("search.samples=3", f"stopping.rules=[{own}:late]"))
+    assert {trial.rule for trial in scheduler.state.trials.values()} == {"late"}
+    assert not any(trial.faulty for trial in scheduler.state.trials.values())
+    assert [event["faulty"] for event in tape.named("end")] == [False] * 3
+    again = Scheduler(sweep("search.samples=3"), Tape().append, events=tape.events)  # without the rule
+    assert [trial.reason for trial in again.state.trials.values()] == ["late: epoch 2"] * 3
+
+
+def test_a_rule_that_fails_ends_the_sweep_and_not_the_trial(own: str) -> None:
+    scheduler, tape = run_through(sweep("search.samples=3", f"stopping.rules=[{own}:failing]"))
+    assert "own_rules:failing failed" in str(scheduler.broken)
+    assert [event["rule"] for event in tape.named("over")] == ["interrupt"]
+    assert {trial.status for trial in scheduler.state.trials.values()} == {"interrupted"}

@@ -8,7 +8,7 @@ from glosstune.trainables.batches.augmentation import augment_frames, mask_featu
 from glosstune.trainables.batches.batching import collate, shuffled_batches, sorted_batches
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.corpora.geometry import derive, expand
+from glosstune.trainables.corpora.derivation import derive, expand
 from glosstune.trainables.settings import AUGMENTATIONS, Gains
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)

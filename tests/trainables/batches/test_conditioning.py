@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from glosstune.trainables.batches.conditioning import Conditioning, feature_gains
-from glosstune.trainables.corpora.geometry import expand
+from glosstune.trainables.corpora.derivation import expand
 from glosstune.trainables.settings import Gains
 
 GAINS = Gains(pose=0.2, hands=1.0, face=0.0, shape=1.0, velocity=0.2, acceleration=0.05, position=1.0)

@@ -13,8 +13,8 @@ from glosstune.results.report.inspection_picture import draw_inspection
 from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.checks.findings import Inspection
 from glosstune.trainables.checks.inspection import inspect_corpus
+from glosstune.trainables.checks.recognition import recognise_layout
 from glosstune.trainables.corpora import FingerspellingCorpus
-from glosstune.trainables.corpora.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings, Gains
 
 CONDITIONED = Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)

@@ -6,8 +6,9 @@ import torch
 
 from glosstune.spaces import SettingError
 from glosstune.trainables.corpora import FingerspellingCorpus
+from glosstune.trainables.corpora.derivation import derive
 from glosstune.trainables.corpora.fingerspelling import DEFAULT_SIGNERS, LETTERS
-from glosstune.trainables.corpora.geometry import derive, face_mirror_order, mirror_order
+from glosstune.trainables.corpora.geometry import face_mirror_order, mirror_order
 from glosstune.trainables.corpora.utterance import SPLITS
 
 

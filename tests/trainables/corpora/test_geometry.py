@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.spaces import CorpusError
+from glosstune.trainables.corpora.derivation import expand
 from glosstune.trainables.corpora.geometry import (
     FACE_START,
     LEFT_HAND,
     RIGHT_HAND,
     Positions,
-    expand,
     face_mirror_order,
     mirror,
     resample,

@@ -8,7 +8,7 @@ import torch
 
 from glosstune.spaces import CorpusError, FolderError
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus
-from glosstune.trainables.corpora.geometry import expand
+from glosstune.trainables.corpora.derivation import expand
 from glosstune.trainables.corpora.store import pack
 
 
