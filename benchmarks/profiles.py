@@ -39,7 +39,7 @@ DRIVER = {
     "looking at corpus and weights": ("prepare (",),
     "Ray Tune": ("fit (ray/tune/tuner.py",),
     "choosing, deciding, recording": ("scheduler.py", "record.py", "requests.py"),
-    "showing progress": ("board.py", "display.py", "progress.py"),
+    "showing progress": ("tensorboard_files.py", "display.py", "progress.py"),
 }
 # What trains, the first layer that does, and whether what frozen layers give is kept.
 EPOCHS = {

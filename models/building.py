@@ -10,7 +10,7 @@ from torch import nn
 
 from glosstune.models.kinds import KIND_KEY, KINDS, load_kind
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, told
 
 
 def build_model(
@@ -64,14 +64,17 @@ def _own(kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any]) -> R
         model = make(vocabulary_size, **sizes)
     except SettingError:
         raise
-    except Exception as error:  # somebody else's code
-        raise SettingError(f"{kind} cannot be made ({type(error).__name__}: {error})", key=KIND_KEY) from error
+    except (Exception, SystemExit) as error:  # somebody else's code
+        raise SettingError(f"{kind} cannot be made ({told(error)})", key=KIND_KEY) from error
+    if not isinstance(model, Recogniser) or "_modules" not in vars(model):
+        raise SettingError(f"{kind} makes no Recogniser; its __init__ has to call super().__init__()", key=KIND_KEY)
     children, layers = tuple(name for name, _ in model.named_children()), model.layer_names
     if children != layers:
         rule = f"{kind}: its architecture names {', '.join(layers)}; its modules are {', '.join(children) or 'none'}"
         raise SettingError(f"{rule}; make them the same, in the order data flows", key=KIND_KEY)
     for name in model.architecture.body:
-        if not isinstance(getattr(model.get_submodule(name), "stride", None), int):
+        stride = getattr(model.get_submodule(name), "stride", None)
+        if type(stride) is not int or stride < 1:
             rule = f"{kind}: its layer {name} lacks a whole number stride: frames that it takes for each that it gives"
             raise SettingError(rule, key=KIND_KEY)
     strides, time_stride = set(model.strides(model.architecture.head[0])), sizes["time_stride"]

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.parts import load_part
+from glosstune.spaces.parts import load_part, named_among
 from glosstune.spaces.strategies import DEPTHS
 
 
@@ -32,15 +32,19 @@ class Architecture:
     peak_gb: float = 0.5
 
     def __post_init__(self) -> None:
+        if not all(isinstance(part, tuple) for part in (self.groups, *self.groups, self.shortcuts)):
+            raise ValueError("groups of an Architecture are tuples of names, such as (('project',), ('lstm',))")
+        if not 0 < self.peak_gb < float("inf"):
+            raise ValueError(f"peak_gb of an Architecture is a number above 0; got {self.peak_gb}")
         if len(self.groups) < 2 or not all(self.groups):
             raise ValueError("an Architecture needs at least two groups of layers, of which the last is the head")
         if len(set(self.layers)) < len(self.layers):
             raise ValueError(f"an Architecture names each layer once; got {', '.join(self.layers)}")
         if set(self.depths) != set(DEPTHS):
             raise ValueError(f"depths of an Architecture are {', '.join(DEPTHS)}; got {', '.join(self.depths)}")
-        unknown = {*self.depths.values(), *self.shortcuts} - set(self.layers)
+        unknown = {*self.depths.values()} - set(self.layers) | set(self.shortcuts) - set(self.body)
         if unknown:
-            raise ValueError(f"{', '.join(sorted(unknown))}: no layer of any group of the Architecture")
+            raise ValueError(f"{', '.join(sorted(unknown))}: no layer of the Architecture, or a shortcut of its head")
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -100,12 +104,7 @@ KINDS: Mapping[str, Kind] = {
 KIND_KEY = "model.kind"
 
 
-def check_kind(kind: str) -> str:
-    """The kind, if it is one of ours or spelled like one of one's own, which is not imported; else a ValueError."""
-    module, _, name = kind.partition(":")
-    if kind not in KINDS and not all(map(str.isidentifier, [*module.split("."), name])):
-        raise ValueError(f"must be {' or '.join(map(repr, KINDS))}, or package.module:Name of one of your own")
-    return kind
+check_kind = named_among(KINDS)
 
 
 def architecture_of(kind: str) -> Architecture:

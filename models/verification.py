@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from glosstune.models.freezing import freeze_until
 from glosstune.models.modalities import FEATURE_WIDTH
 from glosstune.models.recogniser import Recogniser
+from glosstune.spaces.errors import told
 
 # Of a batch whose size is no length at any stride, so that axes cannot be mistaken for each other.
 _LENGTHS = (48, 37, 25, 44, 31)
@@ -96,15 +97,15 @@ def _run(model: nn.Module, features: Tensor, lengths: Tensor, vocabulary_size: i
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
         output = model(features.to(device), lengths) if _takes_lengths(model) else model(features.to(device))
-    except Exception as error:  # somebody else's code
+    except (Exception, SystemExit) as error:  # somebody else's code
         given = f"features {tuple(features.shape)} and lengths {tuple(lengths.shape)}"
-        raise _Unusable(f"the model does not run on {given}: {type(error).__name__}: {error}") from error
+        raise _Unusable(f"the model does not run on {given}: {told(error)}") from error
     scores, valid = output if isinstance(output, tuple | list) and len(output) == 2 else (output, None)
     batch = len(features)
     if not isinstance(scores, Tensor) or scores.dim() != 3 or scores.shape[2] != vocabulary_size:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise _Unusable(f"got {found}; expected (time, {batch}, {vocabulary_size})")
-    if scores.shape[1] != batch and scores.shape[0] == batch:
+    if scores.shape[1] != batch and scores.shape[0] == batch and not isinstance(model, Recogniser):
         scores = scores.transpose(0, 1)
     if scores.shape[1] != batch or not 1 <= len(scores) <= features.shape[1]:
         raise _Unusable(f"got {tuple(scores.shape)} for {batch} utterances of at most {features.shape[1]} frames")

@@ -11,6 +11,7 @@ GlosstuneError
 from collections.abc import Iterable
 from difflib import get_close_matches
 from signal import Signals
+from textwrap import shorten
 
 
 class GlosstuneError(Exception):
@@ -69,3 +70,8 @@ def shown(value: object) -> str:
         return str(value).lower().replace("none", "null")
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def told(error: BaseException) -> str:
+    """An error of somebody else's code, on one line."""
+    return shorten(f"{type(error).__name__}: {error}", 300)

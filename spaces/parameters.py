@@ -13,7 +13,7 @@ from glosstune.spaces.errors import SettingError, shown
 Scalar = str | int | float | bool | None
 When = Mapping[str, Scalar | Sequence[Scalar]]
 
-# YAML 1.1 asks for a dot and a signed exponent, so PyYAML reads 1e-5 as text.
+# Readers of YAML 1.1, such as PyYAML, ask for a dot and a signed exponent, and so take 1e-5 for text.
 SCIENTIFIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", re.ASCII)
 
 # Beyond it Optuna, which keeps whole numbers as floats, cannot tell neighbours apart.

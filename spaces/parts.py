@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, told
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is that of a part of one's own."""
-    return ":" in name
+    """Whether a name is spelled like that of a part of one's own."""
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and all(map(str.isidentifier, [*module.split("."), attribute]))
 
 
 def named_among(known: Iterable[str]) -> Callable[[str], str]:
@@ -39,30 +40,42 @@ def load_part(name: str, key: str, needs: Iterable[str] = ()) -> Any:
     Raises:
         SettingError: there is no such module or name in it, importing it fails, or it lacks an attribute.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
+    if not is_own(name):
         raise SettingError(f"must be package.module:Name; got {name!r}", key=key)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # and stays: Ray's workers on this machine get the path of their driver
+    module, _, attribute = name.partition(":")
+    _look_here()
     try:
         part = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # importing runs somebody else's code
-        raise SettingError(f"{name} cannot be imported ({type(error).__name__}: {error})", key=key) from error
+    except (Exception, SystemExit) as error:  # importing runs somebody else's code
+        raise SettingError(f"{name} cannot be imported ({told(error)})", key=key) from error
     lacking = [needed for needed in needs if not hasattr(part, needed)]
     if lacking:
         raise SettingError(f"{name} lacks {', '.join(lacking)}; see docs/extending.md", key=key)
     return part
 
 
+def _look_here() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # and stays: Ray's workers on this machine get the path of their driver
+
+
 def part_files(name: str) -> Path | None:
     """What machines without the part have to be sent: its module's file, or the folder of its outermost package.
 
     None for what is installed, and for what is glosstune's own.
+
+    Raises:
+        SettingError: there is no such module here.
     """
+    _look_here()
     outermost = name.partition(":")[0].partition(".")[0]
-    spec = None if outermost == "glosstune" else find_spec(outermost)
-    places = [] if spec is None else [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
+    if outermost == "glosstune":
+        return None
+    spec = find_spec(outermost)
+    if spec is None:
+        raise SettingError(f"{name}: no module {outermost} is installed here or lies in the current folder")
+    places = [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
     if not places or not Path(places[0]).exists():  # built in, or none
         return None
     place = Path(places[0]).absolute()

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glosstune.results import Results, load_results
+from glosstune.trainables.corpora import FingerspellingCorpus
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 # So that a sweep takes no longer than its processes need to start.
@@ -21,7 +23,9 @@ SMALL = [
     "training.batch_size=8",
     "halving.kind=none",
 ]
-FEW = ["corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"]  # of the embedded corpus
+SIGNERS = ("ase", "gsg", "psr")
+FEW = ["corpus.sentences=24", f"corpus.signers={list(SIGNERS)}"]  # of the embedded corpus
+RATES = ["search.start_points=[]", "space={learning_rate: {float: [1e-4, 1e-3]}}"]
 
 Follow = Callable[..., Results]
 
@@ -63,3 +67,32 @@ def test_the_model_of_the_page_is_searched_like_one_of_ours(follow: Follow) -> N
     results = follow("A model", *FEW)
     assert results.trials["status"].tolist() == ["finished", "finished"]
     assert (results.epochs["train_loss"] > 0).all()
+
+
+@pytest.mark.slow
+def test_the_corpus_of_the_page_is_packed_and_searched(follow: Follow, tmp_path: Path) -> None:
+    corpus, rows = FingerspellingCorpus(sentences=24, signers=SIGNERS), []
+    (tmp_path / "recorded").mkdir()
+    for utterance, values in zip(corpus.utterances(), corpus.read(), strict=True):
+        np.save(tmp_path / "recorded" / f"{utterance.key}.npy", values.reshape(len(values), -1, 3))
+        row = {"file": f"{utterance.key}.npy", "glosses": utterance.glosses}
+        rows.append(json.dumps({**row, "signer": utterance.signer, "split": utterance.split}))
+    (tmp_path / "recorded" / "utterances.jsonl").write_text("\n".join(rows))
+    results = follow("A corpus", *FEW, *RATES)
+    assert results.trials["status"].tolist() == ["finished", "finished"]
+    manifest = json.loads((tmp_path / "swept" / "manifest.json").read_text())
+    assert Path(manifest["corpus"]["folder"]).name.startswith("MyCorpus-")
+
+
+@pytest.mark.slow
+def test_the_sampler_of_the_page_draws_the_trials(follow: Follow) -> None:
+    results = follow("A sampler", *FEW, *RATES)
+    assert results.trials["status"].tolist() == ["finished", "finished"]
+    assert results.trials["source"].tolist() == ["my_sampler:NearBest"] * 2
+
+
+@pytest.mark.slow
+def test_the_stopping_rule_of_the_page_stops_trials_that_learn_nothing(follow: Follow) -> None:
+    results = follow("A stopping rule", *FEW, *RATES, "training.epochs=4", "space={learning_rate: 1e-8}")
+    assert results.trials["stop_rule"].tolist() == ["slow start", "slow start"]
+    assert results.trials["epochs"].tolist() == [3, 3]

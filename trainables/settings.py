@@ -97,7 +97,7 @@ class TrainingSettings(Section):
     ``augment_activations`` augments what enters the first layer that trains, where layers before it are frozen.
     """
 
-    epochs: PositiveInt = 24
+    epochs: PositiveInt = Field(default=24, le=1_000_000)
     batch_size: PositiveInt = 16
     optimizer: Literal["adamw", "adam"] = "adamw"
     weight_decay: NonNegativeFloat = 1e-4
@@ -226,7 +226,7 @@ def read_settings(configuration: Mapping[str, object]) -> TrialSettings:
 def _nested(configuration: Mapping[str, object]) -> dict[str, object]:
     tree: dict[str, object] = {}
     for name, value in configuration.items():
-        key, _, rest = name.partition(".")
+        key, _, rest = str(name).partition(".")
         inner = {rest: value} if rest else value
         if isinstance(inner, Mapping):
             known = tree.get(key, {})

@@ -15,9 +15,9 @@ from ray import tune
 
 from glosstune.results.reading.names import BEST, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
 from glosstune.spaces.errors import CheckpointError, FolderError
+from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
-from glosstune.spaces.files.object_storage import join
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import TrialSettings, read_settings
 from glosstune.trainables.training.input_files import InputFile, with_inputs

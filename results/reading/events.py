@@ -296,7 +296,8 @@ def parse_event(line: object) -> Event:
 
 
 def write_event(append: Append, event: Event) -> Event:
-    """Append an event to a record and return it as a reader will see it."""
+    """Append an event to a record and return it as a reader will see it; ValueError if no reader would take it."""
+    parse_event({"event": event.name, **event.told()})
     return parse_event(append(event.name, **event.told()))
 
 

@@ -8,14 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from glosstune.results.reading.columns import (
-    DECISION_COLUMNS,
-    EPOCH_COLUMNS,
-    RANK_COLUMNS,
-    TIME,
-    TRIAL_COLUMNS,
-    dtypes,
-)
+from glosstune.results.reading.columns import DECISION_COLUMNS, EPOCH_COLUMNS, RANK_COLUMNS, TIME, TRIAL_COLUMNS, dtypes
 from glosstune.results.reading.events import (
     EpochReported,
     Event,

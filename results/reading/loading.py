@@ -15,7 +15,7 @@ from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
 from glosstune.spaces.errors import FolderError, SettingError
-from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]

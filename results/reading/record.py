@@ -28,7 +28,7 @@ from glosstune.results.reading.events import (
     parse_event,
 )
 from glosstune.results.reading.names import RECORD, trial_name
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, shown
 
 
 @dataclass
@@ -132,9 +132,11 @@ def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def _check_format(line: Any) -> None:
     """Require a format that is known of the first line, before anything else in it is taken for what it was."""
     known = line.get("format") if isinstance(line, dict) else None
+    if known is None and isinstance(line, dict) and line.get("event") == SweepBegun.name:
+        raise ValueError("says no format; it was written by another version of glosstune")
     if isinstance(known, int) and known > FORMAT:
         rule = f"this one reads up to {FORMAT}; install the newer one"
-        raise ValueError(f"is of format {known}, written by a newer glosstune; {rule}")
+        raise ValueError(f"is of format {shown(known)}, written by a newer glosstune; {rule}")
 
 
 def _apply(event: Event, record: SweepRecord) -> None:

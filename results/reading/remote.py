@@ -10,16 +10,9 @@ from typing import Any
 
 from glosstune.results.reading.names import CONFIRM, EVENTS, INPUTS, LOCK, ORIGIN, OWNER, RECORD, REQUESTS, THOUSANDS
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.addresses import check_uri, is_uri, join, local_folder
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.object_storage import (
-    CONNECTIONS,
-    PROBE,
-    ObjectFolder,
-    check_uri,
-    is_uri,
-    join,
-    local_folder,
-)
+from glosstune.spaces.files.object_storage import CONNECTIONS, PROBE, ObjectFolder
 
 COMPACTED = 1000  # events in one object of ``THOUSANDS``
 # What lies in storage and is of no use to a reader; a confirmation is made of sweeps of their own.

@@ -1,12 +1,13 @@
 """Say which corpus models are compared on, and show what the comparison came to."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glosstune.results.text import align
 from glosstune.search.config.loading import load_sweep
 from glosstune.spaces.errors import SettingError
+from glosstune.spaces.parts import is_own
 from glosstune.trainables.export.comparing import MeasuredModel, ModelComparison
 from glosstune.trainables.settings import CorpusSettings
 
@@ -14,12 +15,18 @@ from glosstune.trainables.settings import CorpusSettings
 PLACE_KEYS = ("corpus.root", "corpus.cache", "corpus.layout", "corpus.missing")
 
 
-def place_corpus(recorded: CorpusSettings, overrides: Sequence[str]) -> CorpusSettings:
+def place_corpus(recorded: CorpusSettings, overrides: Sequence[str], kinds: Collection[str] = ()) -> CorpusSettings:
     """The corpus that a file records, where overrides such as ``corpus.root=/data/phoenix`` say that it lies.
 
+    Args:
+        kinds: corpora of one's own that it may be.
+
     Raises:
-        SettingError: another key than PLACE_KEYS, or a value that the corpus does not take.
+        SettingError: another key than PLACE_KEYS, a value that the corpus does not take, or a kind that nobody named.
     """
+    if is_own(recorded.kind) and recorded.kind not in kinds:
+        rule = f"the files' corpus is {recorded.kind}, code that is not glosstune's and that reading it would run"
+        raise SettingError(f"{rule}; if you trust it, name it: --kind {recorded.kind}")
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key not in PLACE_KEYS:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from glosstune.results.report.learning import draw_learning
+from glosstune.search.config.rules import check_parts
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import check_free
@@ -26,6 +27,7 @@ def run_overfit(sweep: Sweep, settings: OverfitSettings, out: Path, console: Con
         CorpusError: the corpus cannot be trained on, or has too few utterances.
     """
     check_free(out)
+    check_parts(sweep)
     corpus = pack_corpus(sweep.corpus)
     console.print(f"{settings.samples} utterances of {corpus.folder.name}, {sweep.model.kind}", highlight=False)
     with _Display(settings, console) as display:

@@ -9,7 +9,7 @@ from torch import nn
 
 from glosstune.models import FEATURE_WIDTH, Check, build_model, verify_model
 from glosstune.models.kinds import KINDS
-from glosstune.spaces.errors import CheckpointError, SettingError
+from glosstune.spaces.errors import CheckpointError, SettingError, told
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.trainables import TrainedRecogniser, export_checkpoint, load_recogniser
 
@@ -58,8 +58,8 @@ def verify_foreign(factory: str, vocabulary_size: int, width: int = FEATURE_WIDT
     try:
         needed = [p for p in inspect.signature(make).parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
         model = make(vocabulary_size) if needed else make()
-    except Exception as error:
-        raise SettingError(f"{factory} makes no model ({type(error).__name__}: {error})", key=key) from error
+    except (Exception, SystemExit) as error:
+        raise SettingError(f"{factory} makes no model ({told(error)})", key=key) from error
     if not isinstance(model, nn.Module):
         raise SettingError(f"{factory} makes a {type(model).__name__}, which is no torch module", key=key)
     return verify_model(model, vocabulary_size, width=width)

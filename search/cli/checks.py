@@ -45,7 +45,7 @@ def verify(
     from glosstune.search.checks.verifying import verify_foreign, verify_target
 
     if (target is None) == (model is None):
-        raise SettingError("verify: name a kind of model or a file, or somebody else's model with --model")
+        raise SettingError(f"verify: name {_KIND}; or a file, or somebody else's model with --model")
     if model is not None:
         checks = verify_foreign(model, vocabulary, features)
     else:
@@ -189,7 +189,7 @@ def compare_models(
     if len(paths) < 2:
         raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}")
     candidates = [Candidate.read(path, kinds or []) for path in paths]
-    corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides)
+    corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides, kinds or [])
     comparison = compare_models(candidates, corpus, rounds=rounds, say=lambda line: typer.echo(line, err=True))
     if as_json:
         told = {**asdict(comparison), "warnings": comparison.warnings}

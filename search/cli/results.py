@@ -94,7 +94,7 @@ def report(
     from glosstune.results import draw_curves, load_results, write_report
     from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
     from glosstune.results.report.curves import picture_format
-    from glosstune.spaces.files.object_storage import is_uri
+    from glosstune.spaces.files.addresses import is_uri
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once

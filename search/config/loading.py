@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from glosstune.models.kinds import KINDS
 from glosstune.search.config.errors import Sources, problems, validated
@@ -16,7 +14,7 @@ from glosstune.search.config.sections import AUTO, DEFAULT_SPACE
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
-from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import parse_yaml, read_yaml
 from glosstune.trainables.settings import SETTINGS_PATHS
 

@@ -13,13 +13,7 @@ from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
 from glosstune.trainables.corpora.kinds import corpus_traits, has_ready_features, root_of
-from glosstune.trainables.settings import (
-    CORPORA,
-    SETTINGS_PATHS,
-    CorpusSettings,
-    DistillationSettings,
-    TrialSettings,
-)
+from glosstune.trainables.settings import CORPORA, SETTINGS_PATHS, CorpusSettings, DistillationSettings, TrialSettings
 
 
 def check_sweep(sweep: Sections) -> int:
@@ -28,19 +22,29 @@ def check_sweep(sweep: Sections) -> int:
     Raises:
         SettingError: naming the key, the rule, the value and the way out.
     """
-    _check_corpus(sweep.corpus)
-    for key, names in (("search.sampler", [sweep.search.sampler]), ("stopping.rules", sweep.stopping.rules)):
-        for name in filter(is_own, names):
-            if not callable(load_part(name, key)):
-                raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
+    # What only reads a sweep, maybe somebody's, runs no code that it names: see ``check_parts``.
+    if not is_own(sweep.corpus.kind):
+        _check_corpus(sweep.corpus)
+        _check_augment(sweep)
     for name, definitions in sweep.space.items():
         for definition in definitions:
             _check_target(name, definition)
-    _check_augment(sweep)
     _check_freezing(sweep)
     _check_teacher(sweep)
     _check_start_points(sweep)
     return _check_epochs(sweep)
+
+
+def check_parts(sweep: Sections) -> None:
+    """Require what only importing the parts of one's own tells; errors as ``check_sweep``."""
+    check_depths(sweep)
+    if is_own(sweep.corpus.kind):
+        _check_corpus(sweep.corpus)
+        _check_augment(sweep)
+    for key, names in (("search.sampler", [sweep.search.sampler]), ("stopping.rules", sweep.stopping.rules)):
+        for name in filter(is_own, names):
+            if not callable(load_part(name, key)):
+                raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
 
 
 def _check_target(name: str, definition: Definition) -> None:
@@ -118,7 +122,7 @@ def check_depths(sweep: Sections) -> None:
 
 
 def _check_freezing(sweep: Sections) -> None:
-    if not is_own(sweep.model.kind):  # what only reads a sweep, maybe somebody's, runs no code that it names
+    if not is_own(sweep.model.kind):
         check_depths(sweep)
     strategies = [STRATEGIES[str(value)] for value in _values(sweep, "strategy")] or [STRATEGIES["baseline"]]
     for name in ("freeze_until", "unfreeze_stages"):

@@ -4,19 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    PositiveFloat,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, PositiveFloat
 
 from glosstune.search.config.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
 from glosstune.spaces import Float, Int, SettingError, Space
 from glosstune.spaces.errors import unknown_key
-from glosstune.spaces.files.object_storage import check_uri, is_uri
+from glosstune.spaces.files.addresses import check_uri, is_uri
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.settings import (
     SETTINGS_PATHS,
@@ -98,5 +91,5 @@ class Sections(Section):
     @property
     def own_parts(self) -> list[str]:
         """The parts of the user's own that it names."""
-        named = (self.model.kind, self.corpus.kind, self.search.sampler, *self.stopping.rules)
-        return [name for name in named if is_own(name)]
+        named = (self.model.kind, self.teacher_kind, self.corpus.kind, self.search.sampler, *self.stopping.rules)
+        return list(dict.fromkeys(name for name in named if name is not None and is_own(name)))

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import (
-    model_validator,
-)
+from pydantic import model_validator
 
 from glosstune.models.kinds import architecture_of
 from glosstune.search.config.errors import validated
@@ -14,10 +12,7 @@ from glosstune.search.config.sections import AUTO, Sections
 from glosstune.spaces import STRATEGIES, SettingError
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.start_points import strategy_points
-from glosstune.trainables.settings import (
-    SETTINGS_PATHS,
-    TrialSettings,
-)
+from glosstune.trainables.settings import SETTINGS_PATHS, TrialSettings
 
 _OF_A_TRIAL = {"model", "corpus", "training", "freezing", "pretrained", "pretraining", "teacher", "distillation"}
 _OF_A_TRIAL |= {"teacher_kind", "activation_cache", "activation_cache_gb"}
@@ -28,9 +23,8 @@ class Sweep(Sections):
 
     ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
     an exported recogniser that every trial is distilled from, ``teacher_kind`` the model of one's own that it may be.
-    ``storage`` is where its folder is made, a path or
-    ``s3://bucket/prefix``. ``tracking`` names a tool that shows every trial as it
-    runs (see ``search.tracking.trackers``).
+    ``storage`` is where its folder is made, a path or ``s3://bucket/prefix``. ``tracking`` names a tool that shows
+    every trial as it runs (see ``search.tracking.trackers``).
 
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.

@@ -33,8 +33,8 @@ from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.object_storage import join
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.kinds import corpus_traits
 from glosstune.trainables.corpora.provenance import check_unseen

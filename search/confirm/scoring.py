@@ -13,7 +13,7 @@ from glosstune.results.reading.remote import fetch_file
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.confirm.plan import Confirmation, beam_width
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.object_storage import join
+from glosstune.spaces.files.addresses import join
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS

@@ -18,7 +18,7 @@ from glosstune.search.driver.preparing import prepare
 from glosstune.search.storage.manifest import build_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import Interrupted
-from glosstune.spaces.files.object_storage import join
+from glosstune.spaces.files.addresses import join
 
 
 def launch(

@@ -8,7 +8,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.config.errors import Say
-from glosstune.search.config.rules import check_depths
+from glosstune.search.config.rules import check_parts
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.weights import tell_start, with_weights
@@ -67,7 +67,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     ask_for_tokens(say, cluster)
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
-    check_depths(sweep)  # and so the model, where it is one's own
+    check_parts(sweep)
     earlier = earlier_trials(sweep, say)
     # A wrong file shows at once, not after the corpus is packed. Each is read here, and handed on to all who need it.
     loaded = None if sweep.pretrained in (None, AUTO) else read_weights(str(sweep.pretrained))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
+from pydantic import ValidationError
 from ray import tune
 from ray.air._internal import usage
 from ray.tune.execution import class_cache
@@ -25,6 +26,7 @@ from glosstune.results.reading.names import RAY, trial_name
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 from glosstune.trainables.training.input_files import InputFile
 
@@ -34,7 +36,7 @@ SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if 
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-# Its loggers would write a folder for each segment; see ``board`` for TensorBoard.
+# Its loggers would write a folder for each segment; see ``tensorboard_files``.
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 # Ray would hand the driver's keys on to every trial, and write them into a log that others on the machine may read.
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
@@ -125,8 +127,12 @@ class _Search(_Stateless, Searcher):
         if number is None:
             return Searcher.FINISHED if self._scheduler.done else None
         trial = self._scheduler.state.trials[number]
-        # As plain data: a trial's process needs nothing of this package but what trains.
-        settings = self._scheduler.state.sweep.settings_of(trial.configuration).model_dump(mode="json")
+        try:
+            # As plain data: a trial's process needs nothing of this package but what trains.
+            settings = self._scheduler.state.sweep.settings_of(trial.configuration).model_dump(mode="json")
+        except (SettingError, ValidationError, KeyError) as error:  # an event that somebody else has written
+            self._scheduler.fail(number, "error", f"its configuration is none of this sweep ({error})")
+            return self.suggest(trial_id)
         return {"trial": number, "from_epoch": trial.epoch, "settings": settings}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

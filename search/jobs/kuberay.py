@@ -19,7 +19,7 @@ from glosstune.results.reading.names import SWEEP
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, part_folders, sweep_text
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import write_yaml
 from glosstune.trainables.settings import Section
 

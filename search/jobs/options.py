@@ -15,7 +15,7 @@ from glosstune.search.config.errors import problems, validated
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.files.object_storage import check_uri, is_uri, join
+from glosstune.spaces.files.addresses import check_uri, is_uri, join
 from glosstune.spaces.files.yaml_data import write_yaml
 from glosstune.spaces.parts import part_files
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.options import check_printable, command_comment, count_cpus, part_folders
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.addresses import is_uri
 from glosstune.trainables.settings import Section
 
 

@@ -54,4 +54,4 @@ def check_nodes(sweep: Sweep, place: str, say: Callable[..., object]) -> None:
         requirements = []
     answer = ask_nodes(ask_about(sweep, place, requirements))
     nodes = [Node(**node) for node in answer["nodes"]]
-    judge(nodes, sweep, requirements, may_join=True).tell(say, "cluster")  # see tuning.check_resources
+    judge(nodes, sweep, requirements, may_join=True).tell(say, "cluster")  # see resources.check_resources

@@ -15,7 +15,7 @@ from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.probe import MARK, find_version
 from glosstune.spaces.errors import SettingError
-from glosstune.spaces.files.object_storage import is_uri
+from glosstune.spaces.files.addresses import is_uri
 from glosstune.trainables.corpora.kinds import corpus_traits
 
 

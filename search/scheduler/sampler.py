@@ -10,7 +10,6 @@ look at complete trials alone: to them a trial that has come to a rung is comple
 import warnings
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
-from inspect import Parameter as Argument
 from inspect import signature
 from random import Random
 from typing import Any
@@ -28,6 +27,7 @@ from glosstune.results.reading.events import FINISHED, STOPPED
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
+from glosstune.spaces.errors import told
 from glosstune.spaces.parameters import Parameter, Scalar, conditions
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.start_points import labelled
@@ -47,10 +47,17 @@ class Sampler:
         seed: of the sweep.
         startup: trials to draw at random before the sampler looks at any.
         earlier: trials of other sweeps, which the sampler sees before all others.
+        notes: what CMA-ES and the like keep with the trials they have drawn, by number; added to.
     """
 
     def __init__(
-        self, space: Space, sampler: str, seed: int, startup: int = 10, earlier: Sequence[TrialState] = ()
+        self,
+        space: Space,
+        sampler: str,
+        seed: int,
+        startup: int = 10,
+        earlier: Sequence[TrialState] = (),
+        notes: dict[int, dict[str, Any]] | None = None,
     ) -> None:
         self.space = space
         self.sampler = sampler
@@ -58,7 +65,7 @@ class Sampler:
         self.startup = startup
         self._earlier = [shown for trial in earlier if (shown := self._show(trial, 0)) is not None]
         self._kept: dict[int, tuple[object, FrozenTrial | None]] = {}
-        self._notes: dict[int, dict[str, Any]] = {}  # what CMA-ES and the like keep with the trials they have drawn
+        self._notes = {} if notes is None else notes
 
     def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Scalar]:
         """A configuration for the trial of a number.
@@ -78,14 +85,21 @@ class Sampler:
         shelf.create_new_study([optuna.study.StudyDirection.MINIMIZE], "sweep")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # which most samplers of Optuna are
+            warnings.simplefilter("ignore", FutureWarning)  # of arguments that they will not have for ever
             try:
                 asked = optuna.Study("sweep", shelf, self._sampler(number)).ask()
                 drawn = self.space.configuration(lambda label, parameter: _suggest(asked, label, parameter))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if not is_own(self.sampler) or isinstance(error, SettingError):
                     raise
-                raise SettingError(f"{self.sampler} fails ({type(error).__name__}: {error})", key=_KEY) from error
-        self._notes[number] = shelf.get_trial(0).system_attrs
+                raise SettingError(f"{self.sampler} fails ({told(error)})", key=_KEY) from error
+        if is_own(self.sampler):
+            self._notes[number] = shelf.get_trial(0).system_attrs
+            drawn = {name: value.item() if isinstance(value, np.generic) else value for name, value in drawn.items()}
+            try:
+                self.space.check(drawn)
+            except SettingError as error:
+                raise SettingError(f"{self.sampler} draws what the space has not: {error}", key=_KEY) from None
         return drawn
 
     def _sampler(self, number: int) -> BaseSampler:
@@ -135,7 +149,7 @@ def check_sampler(sweep: Sweep, say: Callable[[str], object]) -> None:
     except (TypeError, ValueError) as error:
         raise SettingError(f"{name} is no class that can be called ({error})", key=_KEY) from error
     first = arguments["population_size"].default if "population_size" in arguments else 0
-    if first is not Argument.empty and first is not None and first >= samples:
+    if isinstance(first, int) and first >= samples:
         rule = f"{name} draws its first {first} trials at random, and search.samples is {samples}"
         raise SettingError(f"{rule}; set more, or use another sampler", key=_KEY)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -145,10 +159,18 @@ def check_sampler(sweep: Sweep, say: Callable[[str], object]) -> None:
     for number in range(8):
         score = 1 / (number + 1)
         trials.append(TrialState(number, sweep.space.sample(drawn), name, scores=[score], score=score, status="paused"))
-    tried.suggest(len(trials), trials)
+    if len({repr(tried.suggest(len(trials) + number, trials)) for number in range(3)}) == 1 and not fixed(sweep.space):
+        rule = f"{name} draws the same for every trial; it may keep its state in the study, which is made anew for each"
+        raise SettingError(f"{rule}; use another sampler", key=_KEY)
     dependent = [each for each in sweep.space if any(conditions(one.when) for one in sweep.space[each])]
     if dependent:
         say(f"{_KEY}: samplers other than tpe draw what depends on other parameters at random: {', '.join(dependent)}")
+
+
+def fixed(space: Space) -> bool:
+    """Whether a space has so few configurations that equal ones say nothing of who draws them."""
+    drawn = Random(0)
+    return len({repr(space.sample(drawn)) for _ in range(20)}) < 10
 
 
 def freeze(trial: TrialState, space: Space, number: int) -> FrozenTrial:

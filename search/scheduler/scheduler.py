@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class Scheduler:
         self._append = append
         self._slots = slots
         self._earlier = earlier
+        self._notes: dict[int, dict[str, Any]] = {}
         self._clock = clock
         self._adopt(sweep)
         self.state.replay(events, source)
@@ -231,7 +233,12 @@ class Scheduler:
         self._emit(TrialPinned(trial=number))
 
     def queue(self, configuration: Mapping[str, Any]) -> None:
-        """Try a configuration before the sampler suggests others; it comes on top of the samples."""
+        """Try a configuration before the sampler suggests others; it comes on top of the samples.
+
+        Raises:
+            SettingError: it lies outside the space.
+        """
+        self.state.sweep.space.check(configuration)
         self._emit(ConfigurationQueued(configuration=dict(configuration)))
 
     def change(self, sweep: Sweep, changes: Mapping[str, Any]) -> None:
@@ -241,10 +248,15 @@ class Scheduler:
 
     def _adopt(self, sweep: Sweep) -> None:
         self.state.sweep = sweep
-        search = sweep.search
+        vars(self).pop("_sampler", None)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        """Made when it is first asked: start points of a model of one's own are known from its code alone."""
+        sweep, search = self.state.sweep, self.state.sweep.search
         # Fewer in a short search, which would otherwise be random to its end.
         startup = max(4, min(RANDOM_DRAWS + len(sweep.start_points), search.samples * 5 // 8))
-        self._sampler = Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier)
+        return Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier, self._notes)
 
     @property
     def samples(self) -> int:

@@ -1,14 +1,16 @@
 """Say of a trial why it should stop by itself, and of a sweep why it should end."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from glosstune.results.reading.events import PATIENCE
+from glosstune.results.reading.events import FINISHED, HALVING, INTERRUPT, PATIENCE
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, shown, told
 from glosstune.spaces.parts import load_part
 
+# What a trial can end or wait by besides its own rules.
+_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, "error", "process died", "user"}
 # One-sided 95 %.
 _CONFIDENCE = 1.645
 
@@ -75,14 +77,20 @@ def judge_trial(curve: Sequence[Metrics], grace_epochs: float, settings: Stoppin
     for name in settings.rules:
         own = load_part(name, "stopping.rules")
         try:
-            stop = own(curve, grace_epochs, settings)
-        except Exception as error:  # somebody else's code
-            told = f"{name} failed on a trial of {len(curve)} epochs ({type(error).__name__}: {error})"
-            raise SettingError(told, key="stopping.rules") from error
-        if not isinstance(stop, Stop | None):
-            raise SettingError(f"{name} must give a Stop or None; it gave {stop!r}", key="stopping.rules")
-        if stop is not None:
-            return stop
+            stop = own([dict(metrics) for metrics in curve], grace_epochs, settings)
+        except (Exception, SystemExit) as error:  # somebody else's code
+            failed = f"{name} failed on a trial of {len(curve)} epochs ({told(error)})"
+            raise SettingError(failed, key="stopping.rules") from error
+        if stop is None:
+            continue
+        wanted = ""
+        if type(stop) is not Stop or [*map(type, astuple(stop))] != [str, str, bool]:
+            wanted = "None, or a Stop of two texts and a bool"
+        elif stop.rule in _OURS or not stop.rule.strip() or not (stop.rule + stop.reason).isprintable():
+            wanted = "a Stop with printable words of its own"
+        if wanted:
+            raise SettingError(f"{name} must give {wanted}; it gave {shown(stop)}", key="stopping.rules")
+        return stop
     return None
 
 

@@ -4,16 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glosstune.results.reading.events import (
-    FAILED,
-    FINISHED,
-    HALVING,
-    INTERRUPTED,
-    PAUSED,
-    RUNNING,
-    STOPPED,
-    Status,
-)
+from glosstune.results.reading.events import FAILED, FINISHED, HALVING, INTERRUPTED, PAUSED, RUNNING, STOPPED, Status
 from glosstune.search.scheduler.ranking import Metrics
 
 

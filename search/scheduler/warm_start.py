@@ -4,15 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from glosstune.results.reading.events import (
-    FINISHED,
-    HALVING,
-    PAUSED,
-    STOPPED,
-    EpochReported,
-    TrialBegun,
-    TrialEnded,
-)
+from glosstune.results.reading.events import FINISHED, HALVING, PAUSED, STOPPED, EpochReported, TrialBegun, TrialEnded
 from glosstune.results.reading.names import RECORD
 from glosstune.results.reading.record import read_record
 from glosstune.search.config.sweep import Sweep

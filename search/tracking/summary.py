@@ -13,7 +13,7 @@ from glosstune.results.text import align
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.object_storage import join
+from glosstune.spaces.files.addresses import join
 
 _MOST_FAULTS = 5
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.addresses import check_uri, is_uri, local_folder
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.object_storage import PATIENCE_S, ObjectFolder, check_uri, is_uri, local_folder
+from glosstune.spaces.files.object_storage import PATIENCE_S, ObjectFolder
 
 
 class Folder(Protocol):
@@ -38,10 +39,10 @@ class Folder(Protocol):
         """Have a file of this machine in the folder; ``path`` where it does not lie in ``here``."""
 
     def replace(self, name: str, tag: str | None) -> str:
-        """The same where nobody else has written it since it had a tag, None for no file; returns its new tag.
+        """The same, and the file's new tag; on object storage only where it still has a tag, None for no file.
 
         Raises:
-            FileExistsError: somebody has.
+            FileExistsError: somebody else has written it since.
         """
 
     def names(self, prefix: str = "", *, after: str = "") -> dict[str, str]:

@@ -4,9 +4,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes
 """
 
 import copy
-import hashlib
-import os
-import re
 import shutil
 import time
 import uuid
@@ -17,12 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from glosstune.spaces.errors import FolderError, SettingError, unknown_key
+from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.files.addresses import check_uri, join
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.spaces.files.cache import cache_folder
 
-# As Arrow's URIs have them, which Ray takes too.
-OPTIONS = ("region", "scheme", "endpoint_override")
 # An outage of this length ends nothing.
 PATIENCE_S = 600.0
 CONNECTIONS = 16
@@ -31,51 +26,6 @@ _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocat
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
 Answer = TypeVar("Answer")
-
-
-def is_uri(place: Path | str) -> bool:
-    """Whether a place is on object storage and not a path."""
-    return isinstance(place, str) and "://" in place
-
-
-def check_uri(uri: str, key: str = "storage") -> str:
-    """The URI without a slash at its end.
-
-    Raises:
-        SettingError: it is none of S3, has no bucket, an unknown option, or credentials, which would be written down.
-    """
-    parts = urlsplit(uri)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    if parts.scheme != "s3" or not parts.hostname:
-        raise SettingError(f"must be a path, or s3://BUCKET/PREFIX; got {shown!r}", key=key)
-    if "@" not in parts.netloc and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", parts.netloc):
-        rule = "must name a bucket of letters, digits, '.', '_', '-'; a server goes into ?endpoint_override=HOST:PORT"
-        raise SettingError(f"{rule}; got {shown!r}", key=key)
-    if "@" in parts.netloc:
-        rule = f"must hold no credentials; got some before {shown!r}"
-        raise SettingError(f"{rule}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", key=key)
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in OPTIONS:
-            raise SettingError(f"{shown}: option {name!r}: {unknown_key(name, OPTIONS)}", key=key)
-    return parts._replace(path=parts.path.rstrip("/"), fragment="").geturl()
-
-
-def join(place: str, *names: str) -> str:
-    """A place below a path or a URI, whose query stays behind it."""
-    if not is_uri(place):
-        return os.path.join(place, *names)
-    parts = urlsplit(place)
-    return parts._replace(path="/".join([parts.path.rstrip("/"), *names])).geturl()
-
-
-def local_folder(uri: str, kind: str) -> Path:
-    """Where this machine keeps what belongs to a sweep on object storage.
-
-    Args:
-        kind: ``sweeps`` for drivers and trials, ``copies`` and ``files`` for readers.
-    """
-    name = uri.partition("?")[0].rpartition("/")[2]
-    return cache_folder() / kind / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:12]}"
 
 
 class ObjectFolder:

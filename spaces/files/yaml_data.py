@@ -1,6 +1,7 @@
 """YAML 1.2 as plain data: no key twice, nothing that JSON lacks, nothing that unfolds into gigabytes."""
 
 import io
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from glosstune.spaces.errors import SettingError, shown
 
 DEEPEST = 20
 MOST_NODES = 10_000
+LARGEST = 1_000_000
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -46,6 +48,10 @@ def parse_yaml(text: str, source: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
+        if len(text) > LARGEST:
+            raise SettingError(f"must not be longer than {LARGEST:,} characters; got {len(text):,}")
+        if re.search(r"^%", text, re.MULTILINE):
+            raise SettingError("must have no directive such as %YAML: it is read as YAML 1.2")
         node = yaml.compose(text)
         if sum(1 for _ in islice(_nodes(node), MOST_NODES)) == MOST_NODES:
             raise SettingError(f"must not hold more than {MOST_NODES} values, aliases counted out")
@@ -130,8 +136,8 @@ def _plain(value: object, key: str, depth: int = 0) -> Any:
         raise SettingError(f"must not be nested in more than {DEEPEST} levels", key=key)
     if isinstance(value, dict):
         for name in value:
-            if not isinstance(name, str):
-                raise SettingError(f"a key must be text; got {shown(name)}; put it in quotes", key=key)
+            if not isinstance(name, str) or not name.isprintable():
+                raise SettingError(f"a key must be printable text; got {shown(name)}; put it in quotes", key=key)
         return {name: _plain(item, f"{key}.{name}".lstrip("."), depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, f"{key}[{place}]", depth + 1) for place, item in enumerate(value)]

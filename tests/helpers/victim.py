@@ -15,7 +15,7 @@ from replay import check_decisions, learning
 
 from glosstune.results import load_results
 from glosstune.search import Sweep
-from glosstune.spaces.files.object_storage import local_folder
+from glosstune.spaces.files.addresses import local_folder
 
 
 class Victim:

@@ -63,8 +63,10 @@ def test_a_model_has_as_many_stages_as_groups_from_its_head_to_its_input(archite
         ((("a",), (), ("b",)), {"last": "a", "middle": "a"}, (), "at least two groups of layers"),
         ((("a",), ("a", "b")), {"last": "a", "middle": "a"}, (), "names each layer once; got a, a, b"),
         ((("a",), ("b",)), {"last": "a"}, (), "depths of an Architecture are last, middle; got last"),
-        ((("a",), ("b",)), {"last": "a", "middle": "c"}, (), "c: no layer of any group"),
-        ((("a",), ("b",)), {"last": "a", "middle": "a"}, ("d",), "d: no layer of any group"),
+        ((("a",), ("b",)), {"last": "a", "middle": "c"}, (), "c: no layer of the Architecture"),
+        ((("a",), ("b",)), {"last": "a", "middle": "a"}, ("d",), "d: no layer of the Architecture"),
+        ((("a",), ("b",)), {"last": "a", "middle": "a"}, ("b",), "b: no layer of the Architecture, or a shortcut"),
+        (("a", ("b",)), {"last": "a", "middle": "a"}, (), "are tuples of names"),
     ],
 )
 def test_an_architecture_that_contradicts_itself_is_refused(

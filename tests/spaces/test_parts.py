@@ -16,6 +16,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "owned_parts" / "__init__.py").write_text("")
     (tmp_path / "owned_parts" / "inner" / "part.py").write_text("def rule():\n    return 1 / 0\n\n\nbroken = 1\n")
     (tmp_path / "owned_broken.py").write_text("1 / 0\n")
+    (tmp_path / "owned_exit.py").write_text("import sys\n\nsys.exit('bye\\nbye')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -39,6 +40,8 @@ def test_a_part_is_found_in_a_module_and_in_a_package_of_the_current_folder(own:
         ),
         ("owned_part:Prat", "owned_part:Prat cannot be imported (AttributeError: module 'owned_part' has no attribute"),
         ("owned_broken:Part", "owned_broken:Part cannot be imported (ZeroDivisionError: division by zero)"),
+        ("owned_exit:Part", "owned_exit:Part cannot be imported (SystemExit: bye bye)"),
+        ("owned_part:Part:x", "must be package.module:Name; got 'owned_part:Part:x'"),
         ("owned_part:Part", "owned_part:Part lacks width, height; see docs/extending.md"),
     ],
 )
@@ -54,6 +57,11 @@ def test_a_name_is_one_of_ours_or_spelled_like_one_of_the_users_own() -> None:
     assert is_own("owned_part:Part") and not is_own("tpe")
     with pytest.raises(ValueError, match=r"must be 'tpe' or 'random', or package\.module:Name of one of your own"):
         check("grid")
+
+
+def test_a_part_that_is_nowhere_cannot_travel(own: Path) -> None:
+    with pytest.raises(SettingError, match="owned_nowhere:Part: no module owned_nowhere is installed here or lies in"):
+        part_files("owned_nowhere:Part")
 
 
 def test_a_module_travels_as_its_file_and_a_package_as_its_outermost_folder(own: Path) -> None:

@@ -36,6 +36,7 @@ def test_the_example_of_the_guide_runs_as_it_is_printed(
     small_settings: CorpusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", raising=False)  # which a driver of ours sets
     (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL)
     found: dict[str, Any] = {}
     corpus = small_settings.model_dump(mode="json")  # which is packed already

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from glosstune.spaces.errors import CorpusError, GlosstuneError, SettingError
+from glosstune.spaces.errors import CorpusError, GlosstuneError, SettingError, told
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
@@ -22,6 +22,7 @@ from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits,
 from glosstune.trainables.settings import CORPORA, CorpusSettings
 
 KEY = "corpus.kind"
+_LARGEST = 65504.0  # of half precision, in which a corpus is packed
 
 
 def corpus_class(kind: str) -> Callable[..., Any]:
@@ -64,10 +65,10 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
     taken = signature(made).parameters.keys() & CorpusSettings.model_fields.keys()
     try:
         source = made(**{name: getattr(settings, name) for name in taken})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, GlosstuneError) or not is_own(settings.kind):
             raise
-        raise SettingError(f"{settings.kind} cannot be opened ({_told(error)})", key=KEY) from error
+        raise SettingError(f"{settings.kind} cannot be opened ({told(error)})", key=KEY) from error
     if isinstance(source, Corpus):
         return source
     # Not its folder: the same files in another place are the same corpus.
@@ -98,9 +99,9 @@ class OwnCorpus(Corpus):
         if hasattr(self.source, "identity"):
             try:
                 content = json.loads(json.dumps(self.source.identity()))
-            except Exception as error:  # somebody else's code
+            except (Exception, SystemExit) as error:  # somebody else's code
                 raise CorpusError(
-                    f"{self.name}: identity() gives nothing that JSON can hold ({_told(error)})"
+                    f"{self.name}: identity() gives nothing that JSON can hold ({told(error)})"
                 ) from error
         return {
             "corpus": self.name.partition(":")[2],
@@ -143,8 +144,8 @@ class OwnCorpus(Corpus):
                 place += 1
         except GlosstuneError:
             raise
-        except Exception as error:  # somebody else's code
-            raise CorpusError(f"{self.name}: utterance {place}: cannot be read ({_told(error)})") from error
+        except (Exception, SystemExit) as error:  # somebody else's code
+            raise CorpusError(f"{self.name}: utterance {place}: cannot be read ({told(error)})") from error
 
     def _checked(self, each: Any, place: int) -> tuple[Utterance, Values]:
         lacking = [name for name in ("features", "glosses", "signer", "split") if not hasattr(each, name)]
@@ -154,12 +155,18 @@ class OwnCorpus(Corpus):
         where, glosses = f"{self.name}: utterance {key}", each.glosses
         if each.split not in SPLITS:
             raise CorpusError(f"{where}: split must be {', '.join(SPLITS[:-1])} or {SPLITS[-1]}; got {each.split!r}")
-        if isinstance(glosses, str) or not all(isinstance(gloss, str) and gloss.strip() for gloss in glosses):
+        # Not a set, whose order is another one in each process.
+        if not isinstance(glosses, list | tuple) or not all(isinstance(gloss, str) and gloss for gloss in glosses):
             raise CorpusError(f"{where}: glosses must be a list of words; got {glosses!r}")
         if not len(glosses):
             raise CorpusError(f"{where}: has no gloss; leave it out")
-        sources = tuple(map(str, getattr(each, "sources", ()))) or (key,)
-        return Utterance(key, each.split, str(each.signer), tuple(glosses), sources), self._values(each.features, where)
+        if isinstance(sources := getattr(each, "sources", ()), str):
+            raise CorpusError(f"{where}: sources must be a list of recordings; got {sources!r}")
+        sources = tuple(map(str, sources)) or (key,)
+        for text in (key, each.signer, *glosses, *sources):
+            if not isinstance(text, str) or not text.isprintable():
+                raise CorpusError(f"{where}: must have printable text for key, signer, glosses, sources; got {text!r}")
+        return Utterance(key, each.split, each.signer, tuple(glosses), sources), self._values(each.features, where)
 
     def _values(self, features: Any, where: str) -> Values:
         """Features as they are packed: all of them, or positions in the shoulder frame."""
@@ -171,9 +178,10 @@ class OwnCorpus(Corpus):
         if array.shape[1] != width:
             way_out = f"; for {FULL_WIDTH} set traits = CorpusTraits(ready_features=True)" * (width == BASE_WIDTH)
             raise CorpusError(f"{where}: features must have {width} values a frame{way_out}; got {array.shape[1]}")
-        if not np.isfinite(array).all():
-            frame, column = np.argwhere(~np.isfinite(array))[0]
-            raise CorpusError(f"{where}: features hold NaN or infinity at frame {frame}, value {column}")
+        if not (sound := np.abs(array) <= _LARGEST).all():
+            frame, column = np.argwhere(~sound)[0]
+            rule = f"features must lie within {_LARGEST:g}, and none may be NaN"
+            raise CorpusError(f"{where}: {rule}; got {array[frame, column]} at frame {frame}, value {column}")
         values: Values = array.astype(np.float32)
         if width == FULL_WIDTH:
             return values
@@ -181,7 +189,3 @@ class OwnCorpus(Corpus):
             return flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
         except CorpusError as error:
             raise CorpusError(f"{where}: {error}") from None
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -79,3 +79,10 @@ def test_what_is_not_finite_is_no_number_that_counts() -> None:
     event = parse_event(line)
     assert isinstance(event, EpochReported)
     assert event.metrics == {"wer": None, "dev_loss": None, "epoch_s": 2}
+
+
+def test_an_event_that_no_reader_would_take_is_not_written() -> None:
+    written: list[str] = []
+    with pytest.raises(ValueError, match="rule: 3 is no str"):
+        write_event(lambda name, **fields: written.append(name) or {}, SweepOver(rule=3, reason="r"))  # type: ignore[arg-type]
+    assert written == []

@@ -304,7 +304,7 @@ def test_broken_line_is_named(sweep, line, complaint):
             "is of format 3, written by a newer",
         ),
         ({"event": "begin", "format": 2}, "is of format 2, .*; this one reads up to 1; install the newer one"),
-        ({"event": "sweep"}, "format is missing"),
+        ({"event": "sweep"}, "says no format; it was written by another version"),
         ({"event": "sweep", "format": "new"}, "format: 'new' is no int"),
         ({"event": "trial", "trial": 0, "configuration": {}, "source": "tpe"}, "begins with the event 'sweep'"),
     ],

@@ -67,7 +67,7 @@ def test_somebody_elses_model_is_verified_instead(
         ("somebodys_net:Gone", "cannot be imported"),
         ("no_such_module:Net", "cannot be imported"),
         ("somebodys_net:nothing", "which is no torch module"),
-        ("somebodys_net", "must be package.module:factory"),
+        ("somebodys_net", "must be package.module:Name"),
     ):
         assert run("verify", "--model", wrong) == 2
         assert message in capsys.readouterr().err
@@ -79,9 +79,9 @@ def test_verify_takes_models_and_files_and_nothing_else(
     assert run("verify", "student", "--width", "0.25", "--vocabulary", "9") == 0
     assert capsys.readouterr().out.count("PASS") == 8
     assert run("verify", "nobody") == 2
-    assert "neither student nor teacher, and no such file" in capsys.readouterr().err
+    assert "neither teacher nor student nor package.module:Name, and no such file" in capsys.readouterr().err
     assert run("verify") == 2
-    assert "name teacher, student or a file" in capsys.readouterr().err
+    assert "name teacher, student, or package.module:Name of your own; or a file" in capsys.readouterr().err
     assert run("verify", "student", "--width", "9") == 2
     assert "model.width: must be above 0 and at most 4.0; got 9.0" in capsys.readouterr().err
     (tmp_path / "a.pt").write_bytes(b"no checkpoint")

@@ -145,6 +145,13 @@ def test_a_corpus_keeps_all_but_its_place(tmp_path: Path, monkeypatch: pytest.Mo
         place_corpus(recorded, ["corpus.root=null"])
 
 
+def test_a_corpus_that_only_the_file_names_is_not_imported() -> None:
+    recorded = CorpusSettings(kind="planted_corpus:Corpus")
+    with pytest.raises(SettingError, match=r"if you trust it, name it: --kind planted_corpus:Corpus"):
+        place_corpus(recorded, [])
+    assert place_corpus(recorded, [], ["planted_corpus:Corpus"]) == recorded
+
+
 def test_models_of_a_folder_that_was_moved_are_compared_where_it_lies_now(
     run: Run, few: None, phoenix_folder: Callable[[bool], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

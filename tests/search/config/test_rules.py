@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.config.rules import check_depths
+from glosstune.search.config.rules import check_depths, check_parts
 from glosstune.spaces import STRATEGIES, SettingError
 
 
@@ -193,11 +193,15 @@ notes = {}
         ),
     ],
 )
-def test_parts_of_ones_own_must_agree_with_the_sweep(refusal, tmp_path, monkeypatch, text, message):
+def test_parts_of_ones_own_must_agree_with_the_sweep(tmp_path, monkeypatch, text, message):
     (tmp_path / "own_parts.py").write_text(OWN)
+    (tmp_path / "teacher.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own_parts", raising=False)
-    assert refusal(text).startswith(f"teacher.yaml: {message}")
+    with pytest.raises(SettingError) as error:
+        check_parts(load_sweep("teacher.yaml"))
+    assert str(error.value).removeprefix("teacher.yaml: ").startswith(message)
 
 
 def test_a_sweep_names_all_its_own_parts(tmp_path, monkeypatch):
@@ -208,7 +212,7 @@ def test_a_sweep_names_all_its_own_parts(tmp_path, monkeypatch):
     overrides = ["corpus.kind=own_parts:Rooted", "corpus.root=a", "search.sampler=optuna.samplers:GPSampler"]
     sweep = load_sweep(None, [*overrides, "stopping.rules=[own_parts:Rooted]"])
     assert sweep.name == "teacher-phoenix"
-    assert sweep.own_parts == ["own_parts:Rooted", "optuna.samplers:GPSampler", "own_parts:Rooted"]
+    assert sweep.own_parts == ["own_parts:Rooted", "optuna.samplers:GPSampler"]
     assert load_sweep("student").own_parts == []
 
 
@@ -232,9 +236,9 @@ def test_reading_a_sweep_runs_no_code_that_it_names(tmp_path: Path, monkeypatch:
     (tmp_path / "planted_sweep.py").write_text("raise SystemExit('it ran')\n")
     monkeypatch.chdir(tmp_path)
     space = "space={strategy: progressive, unfreeze_stages: 9, learning_rate: 1e-3}"
-    sweep = load_sweep(
-        "teacher", ["model.kind=planted_sweep:Net", "teacher_kind=planted_sweep:Net", "teacher=t", space]
-    )
+    keys = ("model.kind", "teacher_kind", "corpus.kind", "search.sampler")
+    named = [*(f"{key}=planted_sweep:Net" for key in keys), "stopping.rules=['planted_sweep:Net']", "teacher=t"]
+    sweep = load_sweep("teacher", [*named, space])
     assert sweep.model.kind == "planted_sweep:Net"
 
 

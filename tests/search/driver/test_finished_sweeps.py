@@ -55,7 +55,7 @@ def test_what_cannot_be_confirmed_is_refused(
     assert run("confirm", str(ended), "--per", "strategy") == 2
     assert "--per: the sweep has no parameter 'strategy'" in capsys.readouterr().err
     assert run("confirm", str(tmp_path)) == 2
-    assert "sweep.yaml" in capsys.readouterr().err
+    assert "not the folder of a sweep: record.jsonl is missing" in capsys.readouterr().err
     assert run("confirm", str(ended), "--decode", "beam") == 2
     assert "--decode: must be 'greedy', or 'beam:' and a width" in capsys.readouterr().err
     with owned(ended):

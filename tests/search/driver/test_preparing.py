@@ -55,7 +55,7 @@ def test_weights_teacher_and_earlier_sweeps_are_opened_once(
     weights, earlier = tmp_path / "student.safetensors", tmp_path / "earlier"
     write_weights(weights, build_model("student", len(small_corpus.vocabulary), width=0.25).state_dict(), {})
     earlier.mkdir()
-    Record(earlier / "record.jsonl").append("sweep", id="1", samples=1, epochs=3, metric="wer", target=0.3)
+    Record(earlier / "record.jsonl").append("sweep", format=1, id="1", samples=1, epochs=3, metric="wer", target=0.3)
     asked = [f"pretrained={weights}", "space.strategy=full-finetune", f"teacher={exported_teacher}", *PLAIN]
     sweep = load_sweep(tiny[0], [*tiny[1:], *asked, f"search.warm_start=[{earlier}]"])
     handed: dict[str, Any] = {}

@@ -25,6 +25,15 @@ def test_a_queued_configuration_comes_next_and_on_top_of_the_samples() -> None:
     assert again.done and not again.state.queue
 
 
+@pytest.mark.parametrize("wrong", [{"bogus": 1}, {"learning_rate": 2e-3, "dropout": 5, "warmup_epochs": 1}])
+def test_a_configuration_outside_the_space_is_not_queued(wrong: dict) -> None:
+    _, tape = run_through(sweep("search.samples=3"))
+    scheduler = Scheduler(sweep("search.samples=3"), tape.append, events=tape.told)
+    with pytest.raises(SettingError):
+        scheduler.queue(wrong)
+    assert scheduler.done and tape.named("queue") == []
+
+
 def test_a_queued_configuration_is_tried_whatever_the_samples_and_start_points_say() -> None:
     points = [{"learning_rate": rate, "dropout": 0.1, "warmup_epochs": 0} for rate in (1e-3, 1e-2, 1e-4)]
     plan = sweep("search.samples=2", "halving.min_epochs=2", f"search.start_points={points}")

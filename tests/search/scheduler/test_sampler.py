@@ -2,12 +2,13 @@ import math
 import random
 import statistics
 import sys
+from functools import partial
 from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.samplers import RandomSampler
+from optuna.samplers import NSGAIISampler, RandomSampler
 from optuna.trial import TrialState as OptunaState
 
 from glosstune.search import load_sweep
@@ -41,7 +42,7 @@ def test_a_trial_is_shown_as_what_it_is_worth() -> None:
             "past a rung": _trial(2, scores=[0.9]),
             "finished": _trial(3, scores=[0.9, 0.5], score=0.2, status="finished"),
             "stuck": _trial(4, scores=[2.0], status="stopped", faulty=True, reason="stuck: WER 100%"),
-            "crashed": _trial(5, scores=[0.1], status="failed", rule="process died", reason="process died"),
+            "crashed": _trial(5, scores=[0.1], status="failed", rule="process died", faulty=True),
         }.items()
     }
     assert {name: trial.state for name, trial in shown.items()} == {
@@ -176,6 +177,12 @@ def test_any_sampler_of_optuna_learns_from_trials_that_wait_at_rungs() -> None:
         ("optuna.samplers:NSGAIISampler", "draws its first 50 trials at random, and search.samples is 8; set more"),
         ("optuna.samplers:GridSampler", r"fails \(TypeError: GridSampler.__init__\(\) missing 1 required"),
         ("builtins:dict", "is no "),
+        ("optuna.samplers:QMCSampler", "draws the same for every trial; it may keep its state in the study"),
+        (
+            "own_samplers:Outside",
+            "draws what the space has not: dropout: must be a number from 0.0 to 0.5; got 1000000000.0",
+        ),
+        ("own_samplers:Exiting", r"fails \(SystemExit: 0\)"),
         ("own_samplers:Lacking", r"fails \(ModuleNotFoundError: No module named 'cmaes2'\)"),
     ],
 )
@@ -186,8 +193,16 @@ def test_a_sampler_that_cannot_draw_is_named_before_the_sweep_begins(
         def infer_relative_search_space(self, *arguments: object) -> dict:
             raise ModuleNotFoundError("No module named 'cmaes2'")
 
+    class Outside(RandomSampler):
+        def sample_independent(self, *arguments: object) -> float:
+            return 1e9
+
+    class Exiting(RandomSampler):
+        def sample_independent(self, *arguments: object) -> float:
+            sys.exit(0)
+
     module = ModuleType("own_samplers")
-    vars(module).update(Lacking=Lacking)
+    vars(module).update(Lacking=Lacking, Outside=Outside, Exiting=Exiting)
     monkeypatch.setitem(sys.modules, "own_samplers", module)
     with pytest.raises(SettingError, match=rf"^search\.sampler: {name} {told}"):
         check_sampler(load_sweep("student", [f"search.sampler={name}", "search.samples=8"]), print)
@@ -195,9 +210,21 @@ def test_a_sampler_that_cannot_draw_is_named_before_the_sweep_begins(
 
 def test_what_depends_on_other_parameters_is_said_to_be_drawn_at_random() -> None:
     said: list[str] = []
-    check_sampler(load_sweep("teacher", ["search.sampler=optuna.samplers:QMCSampler"]), said.append)
+    check_sampler(load_sweep("teacher", ["search.sampler=optuna.samplers:RandomSampler"]), said.append)
     (line,) = said
     assert "other than tpe" in line and "learning_rate" in line and "warmup_epochs" not in line
-    check_sampler(load_sweep("student", ["search.sampler=optuna.samplers:QMCSampler"]), said.append)
+    check_sampler(load_sweep("student", ["search.sampler=optuna.samplers:RandomSampler"]), said.append)
     check_sampler(load_sweep("teacher"), said.append)
     assert said == [line]
+
+
+def test_a_sampler_that_keeps_its_state_with_its_trials_goes_on_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("own_samplers")
+    vars(module).update(evolving=partial(NSGAIISampler, population_size=6))
+    monkeypatch.setitem(sys.modules, "own_samplers", module)
+    sampler, trials = Sampler(SPACE, "own_samplers:evolving", 0), []
+    for number in range(90):
+        drawn = sampler.suggest(number, trials)
+        score = _distance(drawn)
+        trials.append(TrialState(number, drawn, "evolving", scores=[score], score=score, status="paused"))
+    assert statistics.mean(trial.score for trial in trials[-30:]) < 0.9  # 1.1 where it begins anew for every trial

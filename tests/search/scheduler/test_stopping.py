@@ -1,8 +1,9 @@
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,11 +130,24 @@ def wordy(curve: Sequence[Metrics], grace_epochs: float, settings: StoppingSetti
     return "stop"
 
 
+def _giving(stop: Stop) -> Callable[..., Stop]:
+    return lambda curve, grace_epochs, settings: stop
+
+
+UNFIT = {
+    "number": _giving(Stop(3, "r")),  # type: ignore[arg-type]
+    "numpy": _giving(Stop("r", "r", np.bool_(True))),  # type: ignore[arg-type]
+    "ours": _giving(Stop("halving", "x")),
+    "escape": _giving(Stop("r", "\x1b[2J")),
+    "empty": _giving(Stop("", "r")),
+}
+
+
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> str:
     """The module name of the rules above, as a sweep would give it."""
     module = ModuleType("own_rules")
-    vars(module).update(late=late, failing=failing, wordy=wordy)
+    vars(module).update(late=late, failing=failing, wordy=wordy, **UNFIT)
     monkeypatch.setitem(sys.modules, "own_rules", module)
     return "own_rules"
 
@@ -148,7 +162,7 @@ def test_a_rule_of_ones_own_is_asked_after_ours(own: str) -> None:
     ("name", "told"),
     [
         ("failing", r"own_rules:failing failed on a trial of 1 epochs \(KeyError: 'wer_of_dev'\)"),
-        ("wordy", "own_rules:wordy must give a Stop or None; it gave 'stop'"),
+        ("wordy", "own_rules:wordy must give None, or a Stop of two texts and a bool; it gave 'stop'"),
         ("missing", "own_rules:missing cannot be imported"),
     ],
 )
@@ -157,12 +171,26 @@ def test_a_rule_that_fails_is_named(own: str, name: str, told: str) -> None:
         judge_trial([metrics(0.5, 0.5)], 3, StoppingSettings(rules=(f"{own}:{name}",)))
 
 
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_stop_that_no_record_can_hold_ends_the_sweep_before_it_is_written(own: str, name: str) -> None:
+    scheduler, tape = run_through(sweep("search.samples=2", f"stopping.rules=[{own}:{name}]"))
+    assert f"own_rules:{name} must give " in str(scheduler.broken)
+    assert tape.told and {event["status"] for event in tape.named("end")} == {"interrupted"}
+
+
+def test_a_rule_cannot_change_the_curve_that_it_is_shown(own: str) -> None:
+    curve = [metrics(0.5, 0.5)]
+    vars(sys.modules[own]).update(emptying=lambda curve, grace_epochs, settings: curve.clear())
+    assert judge_trial(curve, 3, StoppingSettings(rules=(f"{own}:emptying",))) is None
+    assert curve == [metrics(0.5, 0.5)]
+
+
 def test_a_trial_that_a_lenient_rule_has_stopped_keeps_its_score_and_the_record_says_so(own: str) -> None:
     scheduler, tape = run_through(sweep("search.samples=3", f"stopping.rules=[{own}:late]"))
     assert {trial.rule for trial in scheduler.state.trials.values()} == {"late"}
     assert not any(trial.faulty for trial in scheduler.state.trials.values())
-    assert [event["faulty"] for event in tape.named("end")] == [False] * 3
-    again = Scheduler(sweep("search.samples=3"), Tape().append, events=tape.events)  # without the rule
+    assert [event.get("faulty", False) for event in tape.named("end")] == [False] * 3
+    again = Scheduler(sweep("search.samples=3"), Tape().append, events=tape.told)  # without the rule
     assert [trial.reason for trial in again.state.trials.values()] == ["late: epoch 2"] * 3
 
 

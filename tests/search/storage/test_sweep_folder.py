@@ -12,14 +12,14 @@ import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from player import Player, play
-from replay import Tape, crash_plan, drive, learning
+from replay import crash_plan, drive, learning
 from rich.console import Console
 from s3_server import SECRET, S3Server
 from victim import Victim, read_reports
 
 from glosstune.results import load_results
 from glosstune.results.reading import remote
-from glosstune.results.reading.events import parse_event
+from glosstune.results.reading.events import Event, SweepBegun, parse_event
 from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
@@ -29,10 +29,11 @@ from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.object_storage import ObjectFolder, join
+from glosstune.spaces.files.addresses import join
+from glosstune.spaces.files.object_storage import ObjectFolder
 
 Run = Callable[..., int]
-Events = list[dict[str, Any]]
+Events = list[Event]
 PLAN = crash_plan(4, "resources.concurrent=2")
 
 
@@ -98,8 +99,8 @@ def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.M
     monkeypatch.setattr(record_module, "COMPACTED", 7)
     work = SweepFolder.at(s3.uri("compact"))
     with work.owned():
-        tape = Tape(_begin(work))
-        drive(Scheduler(PLAN, work.record.append, events=tape.told))
+        begun = _begin(work)
+        drive(Scheduler(PLAN, work.record.append, events=begun))
         count = len((work.folder / "record.jsonl").read_bytes().splitlines())
     assert len(s3.names("compact/thousands/")) == count // 7
     assert len(s3.names("compact/record/")) == count
@@ -146,7 +147,7 @@ def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
     monkeypatch.setattr(lock, "SILENCE_S", 0.3)
     first = SweepFolder.at(s3.uri("silent"))
     with first.owned():
-        begun = _begin(first)
+        (begun,) = _begin(first)
         record = first.record
         monkeypatch.setenv("GLOSSTUNE_CACHE", str(tmp_path))
         monkeypatch.setattr(lock.platform, "node", lambda: "elsewhere")
@@ -156,7 +157,7 @@ def test_a_driver_that_has_gone_silent_is_replaced_and_can_write_no_more(
             with pytest.raises(FolderError, match="another driver has taken the sweep over"):
                 record.append("trial", trial=0, configuration={})
     kept = load_results(second.place)
-    assert begun[0]["event"] == "sweep"
+    assert isinstance(begun, SweepBegun)
     assert kept.trials.empty
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from s3_server import S3Server
 
 from glosstune.spaces.errors import FolderError, SettingError
-from glosstune.spaces.files.object_storage import ObjectFolder, check_uri, is_uri, join
+from glosstune.spaces.files.addresses import check_uri, is_uri, join
+from glosstune.spaces.files.object_storage import ObjectFolder
 
 NAMES = st.text("abcdefghij0123456789-_.", min_size=1, max_size=12)
 
