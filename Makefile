@@ -35,7 +35,7 @@ types: $(VENV)/installed-dev
 	MYPYPATH=.types $(BIN)/python -m mypy $(PACKAGES:%=-p glosstune.%)
 
 doc-tests: $(VENV)/installed-dev
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
 
 bench: $(VENV)/installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m suite $(ARGS)

@@ -18,7 +18,7 @@ class Architecture:
     Attributes:
         groups: names of the layers in the order data flows, in the groups that gradual unfreezing thaws one after the
             other from the end towards the input. The last group is the head, which reads what the others give.
-        depths: the layer that training starts at for each word that strategies use (see ``spaces.DEPTHS``).
+        depths: the layer that training starts at for each word that strategies use (see ``spaces.strategies.DEPTHS``).
         shortcuts: layers whose result bypasses those behind them and is added to what the head reads.
         peak_gb: that PyTorch has allocated at its peak in a training epoch, width 1, 16 utterances of 200 frames.
 
