@@ -3,6 +3,8 @@
 Sources: piergiaj/pytorch-i3d (also WLASL, BSL-1K), hassony2/kinetics_i3d_pytorch, deepmind/kinetics-i3d.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ BRANCHES = ("branch1", "branch2_reduce", "branch2", "branch3_reduce", "branch3",
 OUR_NAMES = "glosstune's own names"
 FUSION = "modality_fusion."
 BY_ORDER = "by shape and order"
+COMPILED = "_orig_mod."
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,34 @@ def translate(tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor], *, orde
     if own and own >= _hits(tensors, best):
         return _our_own(tensors, ours, ordered)
     return _of_i3d(tensors, best) if _hits(tensors, best) else None
+
+
+def unwrapped(tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The tensors by the names that they had before others were put around them, and what was removed, in words.
+
+    DataParallel, averaged models, Lightning and frameworks put a prefix before every name of the network, though not
+    before those of a loss or a counter beside it; torch.compile marks each module that it compiled. The prefix is the
+    one behind which most names are known.
+    """
+    names = {name: name.replace(COMPILED, "") for name in tensors}
+    layers = {layer for architecture, _ in KINDS.values() for layer in architecture.layers}
+    known: Counter[str] = Counter()
+    for name in names.values():
+        for place in (0, *(match.end() for match in re.finditer(r"\.", name))):
+            if _is_known(name[place:], ours):
+                known[name[:place]] += len(names)  # beside which the name of a layer alone says little
+            elif name[place:].partition(".")[0] in layers:
+                known[name[:place]] += 1
+    prefix = max(known, key=lambda each: (known[each], -len(each)), default="")
+    removed = [repr(COMPILED)] * any(COMPILED in name for name in names) + [repr(prefix)] * bool(prefix)
+    bare = {name: plain.removeprefix(prefix) for name, plain in names.items()}
+    if len(set(bare.values())) < len(bare):  # then they are not what they seem
+        return dict(tensors), ""
+    return {bare[name]: tensor for name, tensor in tensors.items()}, " and ".join(removed)
+
+
+def _is_known(name: str, ours: Mapping[str, Tensor]) -> bool:
+    return name in ours or any(naming.clean(name) in naming.names for naming in NAMINGS)
 
 
 def kind_of(names: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,7 @@
 """Load pretrained weights into a model: our own, the user's, or an I3D's, its kernels brought from 3-D to 1-D."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from glosstune.models.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.models.weights.load_plan import LoadPlan, units
 from glosstune.models.weights.load_report import LoadEntry, LoadReport
-from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, layers_of_none_but, translate
+from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, layers_of_none_but, translate, unwrapped
 from glosstune.models.weights.weights_file import WeightsFile, read_weights
 from glosstune.spaces.errors import CheckpointError, SettingError, likeliest, shown
 
@@ -48,8 +49,9 @@ def load_pretrained(
         rule = f"must be one of {', '.join(ADAPTATIONS)}; got {shown(adapt)}{likeliest(adapt, ADAPTATIONS)}"
         raise SettingError(rule, key="pretraining.adapt")
     path = Path(path)
-    file = file or read_weights(path)
-    state = model.state_dict()
+    file, state = file or read_weights(path), model.state_dict()
+    tensors, removed = unwrapped(file.tensors, state)
+    file = replace(file, tensors=tensors)
     translation = _recognised(path, file, model)
     plan = LoadPlan(state, translation.found, adapt)
     modules = list(units(model))
@@ -71,7 +73,7 @@ def load_pretrained(
     with torch.no_grad():
         for name, value in plan.values.items():
             state[name].copy_(value)
-    return _report(path, model, file, translation, plan)
+    return _report(path, model, file, translation, plan, removed)
 
 
 def _recognised(path: Path, file: WeightsFile, model: Recogniser) -> Translation:
@@ -145,12 +147,14 @@ def _check_statistics(path: Path, plan: LoadPlan, names: Sequence[str]) -> None:
             )
 
 
-def _report(path: Path, model: Recogniser, file: WeightsFile, translation: Translation, plan: LoadPlan) -> LoadReport:
+def _report(
+    path: Path, model: Recogniser, file: WeightsFile, translation: Translation, plan: LoadPlan, removed: str
+) -> LoadReport:
     reasons = plan.skipped | translation.unmatched
     skipped = [LoadEntry(name, "skipped", reasons[name]) for name in file.tensors if name in reasons]
     return LoadReport(
         path=path,
-        source=translation.source,
+        source=translation.source + f", without {removed} in names" * bool(removed),
         entries=(*(plan.ours[name] for name in plan.state), *skipped),
         recorded=file.recorded,
         fresh=frozenset(name for name, _ in model.named_parameters() if plan.ours[name].status == "missing"),

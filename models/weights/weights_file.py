@@ -21,13 +21,18 @@ from glosstune.models.weights.weights_record import plain, recorded_by
 from glosstune.spaces.errors import CheckpointError, shown
 from glosstune.spaces.files.atomic import write_whole
 
-TORCH_ENDINGS = (".pt", ".pth", ".pth.tar")
+TORCH_ENDINGS = (".pt", ".pth", ".pth.tar", ".ckpt")
 
-# Where a checkpoint keeps its state dict when that is not all it is.
-STATE_DICTS = ("state_dict", "model_state_dict", "model", "weights")
+# Where a checkpoint keeps its state dict when that is not all it is; averaged weights where there are no others.
+STATE_DICTS = (
+    *("state_dict", "model_state_dict", "model", "weights"),
+    *("state_dict_ema", "ema_state_dict", "model_ema", "ema", "swa_state_dict"),
+)
 
-# What DataParallel, torch.compile and training frameworks put before every name.
-WRAPPERS = ("module.", "_orig_mod.", "model.")
+# What a scalar of numpy's, such as the WER beside a state dict, is made of: numbers, which run nothing.
+_SCALAR = np.float64(0).__reduce__()[0]
+_SCALARS: list[Any] = [np.dtype, *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}]
+_SCALARS += [(_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]  # of numpy 1 and 2
 
 # The one key of our own metadata in a safetensors file.
 METADATA = "glosstune"
@@ -40,7 +45,7 @@ class WeightsFile:
     """The tensors of a file by the names they have there, and what the file says of itself.
 
     Attributes:
-        tensors: on the CPU, finite, in the file's order; a prefix that all names share (``module.``) is gone.
+        tensors: on the CPU, finite, in the file's order.
         recorded: plain data, nested: ``model`` (kind, width, time_stride, norm), ``corpus`` (layout, noise_floor,
             gains, split), ``vocabulary`` and ``recordings`` (hashes), whatever of them is known.
     """
@@ -50,7 +55,7 @@ class WeightsFile:
 
 
 def read_weights(path: Path | str) -> WeightsFile:
-    """Read ``.pt``, ``.pth``, ``.pth.tar``, ``.safetensors`` or ``.npz``; nothing in the file is executed.
+    """Read ``.pt``, ``.pth``, ``.pth.tar``, ``.ckpt``, ``.safetensors`` or ``.npz``; nothing in the file is executed.
 
     A state dict is the whole torch file or stands under one of STATE_DICTS.
 
@@ -81,7 +86,7 @@ def read_weights(path: Path | str) -> WeightsFile:
         raise CheckpointError(f"{path}: holds no tensors; save a state dict: torch.save(model.state_dict(), path)")
     for name, tensor in tensors.items():
         _check(path, name, tensor)
-    return WeightsFile(_without_wrappers(tensors), recorded)
+    return WeightsFile(tensors, recorded)
 
 
 def write_weights(path: Path | str, tensors: Mapping[str, Tensor], recorded: Mapping[str, object]) -> None:
@@ -101,7 +106,7 @@ def write_weights(path: Path | str, tensors: Mapping[str, Tensor], recorded: Map
 
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_SCALARS):
             warnings.simplefilter("ignore")  # about files that are refused below
             checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage
@@ -198,9 +203,3 @@ def _check(path: Path, name: str, tensor: Tensor) -> None:
             f"{path}: {name}: {bad} of {tensor.numel()} values are NaN or infinite: the training that wrote it "
             "diverged; take an earlier checkpoint"
         )
-
-
-def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    while wrapper := next((prefix for prefix in WRAPPERS if all(name.startswith(prefix) for name in tensors)), None):
-        tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
-    return tensors

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from glosstune.models import LoadReport, build_model, load_pretrained
 from glosstune.models.masking import Frames
@@ -17,6 +20,7 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.models.teacher import INCEPTION_CHANNELS
 from glosstune.models.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS
+from glosstune.models.weights.namings import COMPILED, unwrapped
 from glosstune.spaces.errors import CheckpointError
 
 State = dict[str, Tensor]
@@ -317,3 +321,62 @@ def test_i3d_without_running_statistics_does_not_enter_batch_normalisation(value
     with pytest.raises(CheckpointError, match=r"mixed_4b\.branch1\.1\.running_mean: not in the file"):
         load_pretrained(build_model("teacher", 9, norm="batch"), save(state))
     assert load_pretrained(build_model("teacher", 9), save(state)).counts["skipped"] == 6 + 2
+
+
+def _compiled(name: str) -> str:
+    block, _, rest = name.partition(".")
+    return f"{block}.{COMPILED}{rest}" if block.startswith("Mixed") else name
+
+
+BESIDE = {"criterion.weight": torch.ones(12), "n_averaged": torch.tensor(3)}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "removed"),
+    [
+        (lambda name: f"model.{name}", "'model.'"),
+        (lambda name: f"module.basenet.{name}", "'module.basenet.'"),
+        (lambda name: f"backbone.{name}", "'backbone.'"),
+        (_compiled, "'_orig_mod.'"),
+        (lambda name: f"module.{COMPILED}{name}", "'_orig_mod.' and 'module.'"),
+    ],
+    ids=["lightning", "pyvideoresearch", "mmaction", "compiled blocks", "compiled, parallel"],
+)
+def test_whatever_stands_around_names_is_removed_and_told(
+    values: Values, loaded: Loaded, tmp_path: Path, wrap: Callable[[str], str], removed: str
+) -> None:
+    tensors = {wrap(name): tensor for name, tensor in piergiaj(values).items()}
+    torch.save({"state_dict": {**tensors, **BESIDE}}, tmp_path / "a.ckpt")
+    teacher = build_model("teacher", 9, norm="batch")
+    report = load_pretrained(teacher, tmp_path / "a.ckpt")
+    plain, expected = loaded["piergiaj", "batch"]
+    assert report.source == f"{expected.source}, without {removed} in names"
+    assert {name: report.counts[name] for name in ("taken", "adapted", "missing")} == {
+        name: expected.counts[name] for name in ("taken", "adapted", "missing")
+    }
+    assert same(teacher.state_dict(), plain.state_dict())
+    assert {entry.name for entry in report.entries if entry.status == "skipped"} >= BESIDE.keys()
+
+
+def test_our_own_averaged_weights_arrive_whole(tmp_path: Path) -> None:
+    trained = build_model("student", 9, width=0.25, seed=1)
+    averaged = AveragedModel(trained)
+    torch.save({"model": averaged.state_dict()}, tmp_path / "swa.pt")
+    student = build_model("student", 9, width=0.25)
+    report = load_pretrained(student, tmp_path / "swa.pt")
+    assert same(student.state_dict(), trained.state_dict())
+    assert report.source == "glosstune's own names, without 'module.' in names"
+    assert report.counts["skipped"] == 1  # how many were averaged
+
+
+def test_weights_of_the_other_network_are_told_behind_a_prefix_too(tmp_path: Path) -> None:
+    state = build_model("teacher", 9, width=0.25).state_dict()
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="holds weights for a teacher, and the model is a student"):
+        load_pretrained(build_model("student", 9, width=0.25), tmp_path / "a.pt")
+
+
+@given(st.dictionaries(st.text("ab._", min_size=1, max_size=9), st.just(torch.ones(1)), max_size=6))
+def test_removing_what_stands_around_names_loses_no_tensor(tensors: dict[str, Tensor]) -> None:
+    found, _ = unwrapped(tensors, {"a.b": torch.ones(1)})
+    assert len(found) == len(tensors)

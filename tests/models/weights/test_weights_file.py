@@ -42,13 +42,28 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("ending", [".pt", ".pth", ".pth.tar"])
-@pytest.mark.parametrize("key", ["", "state_dict", "model_state_dict", "model", "weights"])
-@pytest.mark.parametrize("prefix", ["", "module.", "module.model."])
-def test_a_state_dict_is_found_wherever_checkpoints_keep_it(tmp_path: Path, ending: str, key: str, prefix: str) -> None:
-    state = {f"{prefix}{name}": tensor for name, tensor in TENSORS.items()}
-    torch.save({key: state, "epoch": 7} if key else state, tmp_path / f"a{ending}")
+@pytest.mark.parametrize("ending", [".pt", ".pth", ".pth.tar", ".ckpt"])
+@pytest.mark.parametrize("key", ["", "state_dict", "model_state_dict", "model", "weights", "model_ema"])
+def test_a_state_dict_is_found_wherever_checkpoints_keep_it(tmp_path: Path, ending: str, key: str) -> None:
+    torch.save({key: TENSORS, "epoch": 7} if key else TENSORS, tmp_path / f"a{ending}")
     assert equal(read_weights(tmp_path / f"a{ending}").tensors, TENSORS)
+
+
+def test_averaged_weights_give_way_to_those_beside_them(tmp_path: Path) -> None:
+    torch.save({"ema": {name: tensor + 1 for name, tensor in TENSORS.items()}, "weights": TENSORS}, tmp_path / "a.pt")
+    assert equal(read_weights(tmp_path / "a.pt").tensors, TENSORS)
+
+
+@pytest.mark.parametrize("number", [np.float64(0.31), np.float32(2), np.int64(7), np.bool_(True)])
+def test_numbers_of_numpy_beside_the_state_dict_are_read(tmp_path: Path, number: np.generic) -> None:
+    torch.save({"state_dict": TENSORS, "best_wer": number}, tmp_path / "a.pt")
+    assert equal(read_weights(tmp_path / "a.pt").tensors, TENSORS)
+
+
+def test_objects_of_numpy_are_still_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": TENSORS, "history": np.array([print], dtype=object)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="holds more than tensors and plain data"):
+        read_weights(tmp_path / "a.pt")
 
 
 def test_a_settings_section_called_model_is_no_state_dict(tmp_path: Path) -> None:
@@ -200,7 +215,7 @@ def test_a_program_of_torch_is_refused(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.pt", None, r"a\.pt: no such file"),
-        ("a.ckpt", b"x", r"unknown ending; .* \.pt, \.pth, \.pth\.tar, \.safetensors and \.npz"),
+        ("a.bin", b"x", r"unknown ending; .* \.pt, \.pth, \.pth\.tar, \.ckpt, \.safetensors and \.npz"),
         ("a.tar", b"x", "unknown ending"),
         ("a.pt", b"", "damaged or no torch file; copy or download it again"),
         ("a.pt", b"<html>404</html>", "damaged or no torch file"),
