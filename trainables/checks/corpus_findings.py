@@ -88,7 +88,7 @@ def _judge_glosses(found: Inspection) -> Iterator[Finding]:
             yield Finding("too few utterances", 1.0, f"the {split} split is empty", f"annotate {split} utterances")
     if found.glosses["empty"]:
         told = f"{found.glosses['empty']} utterances have no gloss"
-        yield Finding("empty transcripts", 0.8, told, "remove these rows of the annotations")
+        yield Finding("empty transcripts", 0.8, told, "annotate them, or leave them out: corpus.missing=skip")
     if found.glosses["unknown in dev"] > 0.15:
         told = f"{found.glosses['unknown in dev']:.1%} of dev's glosses never occur in training, such as "
         told += ", ".join(found.glosses["unknown"])

@@ -73,7 +73,7 @@ def inspect_corpus(
             f"{settings.root or settings.kind}: none of {found.sampled} sampled files can be used: {fault}"
         )
     found.layout, found.values = read.layout_seen(), read.values_seen()
-    _vocabulary(found, utterances)
+    _vocabulary(found, utterances, len(corpus.unannotated))
     if any(utterance.split == "train" for utterance, _ in kept):
         _lengths(found, kept)
         _floors(found, utterances, kept)
@@ -177,14 +177,14 @@ def _lengths(found: Inspection, kept: Sequence[tuple[Utterance, Any]]) -> None:
     found.frames["correlation with glosses"] = float(np.corrcoef(frames, glosses)[0, 1]) if varies else float("nan")
 
 
-def _vocabulary(found: Inspection, utterances: Sequence[Utterance]) -> None:
+def _vocabulary(found: Inspection, utterances: Sequence[Utterance], unannotated: int) -> None:
     counts = Counter(gloss for u in utterances if u.split == "train" for gloss in u.glosses)
     dev = Counter(gloss for u in utterances if u.split == "dev" for gloss in u.glosses)
     unknown = {gloss: count for gloss, count in dev.items() if gloss not in counts}
     found.glosses = {
         "vocabulary": len(counts),
         "tokens": sum(counts.values()),
-        "empty": sum(not u.glosses for u in utterances),
+        "empty": unannotated + sum(not u.glosses for u in utterances),
         "once": sum(count == 1 for count in counts.values()),
         "an utterance": sum(counts.values()) / max(1, sum(u.split == "train" for u in utterances)),
         "unknown in dev": sum(unknown.values()) / max(1, sum(dev.values())),

@@ -10,6 +10,7 @@ from inspect import Parameter, signature
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
+from unicodedata import normalize
 
 import numpy as np
 
@@ -166,6 +167,7 @@ class OwnCorpus(Corpus):
         for text in (key, each.signer, *glosses, *sources):
             if not isinstance(text, str) or not text.isprintable():
                 raise CorpusError(f"{where}: must have printable text for key, signer, glosses, sources; got {text!r}")
+        glosses = [normalize("NFC", gloss) for gloss in glosses]
         return Utterance(key, each.split, each.signer, tuple(glosses), sources), self._values(each.features, where)
 
     def _values(self, features: Any, where: str) -> Values:

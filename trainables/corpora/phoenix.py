@@ -5,6 +5,7 @@ Formats: PHOENIX-2014 and its SI5 split (``id|folder|signer|annotation``), PHOEN
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,18 +31,20 @@ _HEADERS = {
     "id|folder|signer|annotation": ("id", "signer", "annotation"),
     "name|video|start|end|speaker|orth|translation": ("name", "speaker", "orth"),
 }
-_FOLDERS = ("", "annotations", "annotations/manual")
+_FOLDERS = ("", "annotations", "annotations/manual", "sentence_label")
 _LISTED = 10
+# Zero-width space, word joiner, byte order mark, soft hyphen: what editors and web pages leave inside of words.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 
 
 class PhoenixCorpus(Corpus):
-    """Utterances whose features lie in ``<root>/<split>/<id>.npz`` or ``<root>/<id>.npy``.
+    """Utterances whose features lie in ``<root>/<split>/<id>``, ``.npz`` or ``.npy``, or in ``<root>/<id>.npy``.
 
     Args:
-        root: the folder; annotations lie in it, in ``annotations`` or in ``annotations/manual``.
+        root: the folder; annotations lie in it or in one of ``_FOLDERS``.
         layout: name or blocks of the feature files (see ``layout.LAYOUTS``).
         split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
-        missing: what to do with annotation rows that have no feature file.
+        missing: what to do with annotation rows that have no feature file or no gloss.
         signers: keep only these.
 
     Raises:
@@ -110,28 +113,38 @@ class PhoenixCorpus(Corpus):
         return self._rows_and_files[2]
 
     @property
+    def unannotated(self) -> list[str]:
+        return self._rows_and_files[3]
+
+    @property
     def paths(self) -> list[Path]:
         """The feature file of each utterance."""
         return self._found[1]
 
     @cached_property
     def _found(self) -> tuple[list[Utterance], list[Path]]:
-        utterances, paths, absent = self._rows_and_files
+        utterances, paths, absent, unannotated = self._rows_and_files
+        if unannotated and self.missing == "error":
+            told = f"{len(unannotated)} annotation rows have no gloss: {_listed(unannotated)}"
+            raise CorpusError(f"{self.root}: {told}; corpus.missing=skip leaves them out")
         if absent and (self.missing == "error" or not paths):
-            listed = ", ".join(absent[:_LISTED]) + (", …" if len(absent) > _LISTED else "")
             raise CorpusError(
-                f"{self.root}: {len(absent)} annotation rows have no feature file: {listed}; "
+                f"{self.root}: {len(absent)} annotation rows have no feature file: {_listed(absent)}; "
                 + ("none is there" if not paths else "corpus.missing=skip leaves them out")
             )
         return utterances, paths
 
     @cached_property
-    def _rows_and_files(self) -> tuple[list[Utterance], list[Path], list[str]]:
+    def _rows_and_files(self) -> tuple[list[Utterance], list[Path], list[str], list[str]]:
         utterances: list[Utterance] = []
         paths: list[Path] = []
         absent: list[str] = []
+        unannotated: list[str] = []
         for split, key, signer, glosses in self._rows():
             if (self.signers and signer not in self.signers) or (self._keys is not None and key not in self._keys):
+                continue
+            if not glosses:
+                unannotated.append(f"{split}/{key}")
                 continue
             if Path(key).is_absolute() or ".." in Path(key).parts:
                 raise CorpusError(f"{self.root}: annotation id {key!r} leads outside the folder")
@@ -141,11 +154,12 @@ class PhoenixCorpus(Corpus):
                 continue
             utterances.append(Utterance(key, split, signer, glosses, (str(path.relative_to(self.root)),)))
             paths.append(path)
-        return utterances, paths, absent
+        return utterances, paths, absent, unannotated
 
     def _feature_file(self, key: str) -> Path | None:
         # SI5 deals the original splits' utterances anew, so a file may lie under another split's folder.
-        candidates = [self.root / split / f"{key}.npz" for split in SPLITS] + [self.root / f"{key}.npy"]
+        candidates = [self.root / split / f"{key}.{ending}" for ending in ("npz", "npy") for split in SPLITS]
+        candidates.append(self.root / f"{key}.npy")
         return next((path for path in candidates if path.is_file()), None)
 
     def _rows(self) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
@@ -162,28 +176,40 @@ class PhoenixCorpus(Corpus):
                 if split == "test":  # only confirmation reads it
                     continue
                 places = ", ".join(filter(None, _FOLDERS))
-                raise CorpusError(f"{self.root}: no annotation file {' or '.join(names)} in it or in {places}")
+                others = "" if self.speaker_split else ", nor CSL-Daily's split_1.txt and video_map.txt,"
+                raise CorpusError(f"{self.root}: no annotation file {' or '.join(names)}{others} in it or in {places}")
             for row in _read_table(path, headers=tuple(_HEADERS)):
                 key, signer, glosses = _HEADERS["|".join(row)]
-                yield split, row[key], row[signer], tuple(row[glosses].split())
+                yield split, row[key], row[signer], split_glosses(row[glosses])
 
     def _csl_rows(self, path: Path) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
         table = self._annotation("video_map.txt")
         if table is None:
-            raise CorpusError(f"{path}: needs the gloss table video_map.txt beside it")
-        glosses = {row["name"]: tuple(row["gloss"].split()) for row in _read_table(table, columns=("name", "gloss"))}
+            raise CorpusError(f"{path}: needs the gloss table video_map.txt beside it; a .pkl is never opened")
+        glosses: dict[str, tuple[str, ...]] = {}
+        for row in _read_table(table, columns=("name", "gloss")):
+            signed = split_glosses(row["gloss"])
+            if glosses.setdefault(row["name"], signed) != signed:
+                raise CorpusError(f"{table}: {row['name']} stands twice with other glosses; keep one row")
         for row in _read_table(path, columns=("name", "split")):
-            if row["name"] not in glosses:
-                raise CorpusError(f"{path}: {row['name']} is not in {table.name}")
             split = next((split for split in SPLITS if split == row["split"]), None)
             if split is None:
                 raise CorpusError(f"{path}: {row['name']}: split {row['split']!r} is none of {', '.join(SPLITS)}")
             # S000196_P0004_T00: the second field is the signer.
             fields = row["name"].split("_")
-            yield split, row["name"], fields[1] if len(fields) > 1 else "", glosses[row["name"]]
+            yield split, row["name"], fields[1] if len(fields) > 1 else "", glosses.get(row["name"], ())
 
     def _annotation(self, name: str) -> Path | None:
         return next((path for folder in _FOLDERS if (path := self.root / folder / name).is_file()), None)
+
+
+def _listed(rows: Sequence[str]) -> str:
+    return ", ".join(rows[:_LISTED]) + (", …" if len(rows) > _LISTED else "")
+
+
+def split_glosses(text: str) -> tuple[str, ...]:
+    """Glosses of an annotation in one Unicode form, without the invisible characters that make two of one."""
+    return tuple(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
 
 
 def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:

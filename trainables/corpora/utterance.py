@@ -89,6 +89,11 @@ class Corpus(ABC):
         """Split and key of each utterance that is annotated and not there."""
         return []
 
+    @property
+    def unannotated(self) -> list[str]:
+        """Split and key of each utterance that has no gloss, where these are left out."""
+        return []
+
     @abstractmethod
     def identity(self) -> dict[str, object]:
         """All that its packed form depends on, as JSON."""

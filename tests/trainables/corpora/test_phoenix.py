@@ -1,12 +1,15 @@
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glosstune.spaces import CorpusError, FolderError
 from glosstune.trainables.corpora import PhoenixCorpus, pack_corpus
-from glosstune.trainables.corpora.phoenix import read_features
+from glosstune.trainables.corpora.phoenix import read_features, split_glosses
 from glosstune.trainables.corpora.store import pack
 from glosstune.trainables.settings import CorpusSettings
 
@@ -102,6 +105,60 @@ def test_csl_daily_annotations_are_read(root: Path) -> None:
     ]
 
 
+CSL = ("S000001_P0003_T00", "S000002_P0004_T00", "S000005_P0004_T00")
+
+
+def _csl(root: Path, *table: str, folder: str = "sentence_label") -> Path:
+    """CSL-Daily's two files with three rows in the split, of which the gloss table has those that are given."""
+    (root / folder).mkdir(exist_ok=True)
+    for name in CSL:
+        np.save(root / "train" / f"{name}.npy", _features())
+    rows = [f"{name}|{split}" for name, split in zip(CSL, ("train", "dev", "train"), strict=True)]
+    (root / folder / "split_1.txt").write_text("\n".join(["name|split", *rows]), encoding="utf-8")
+    (root / folder / "video_map.txt").write_text("\n".join(["name|gloss", *table]), encoding="utf-8")
+    return root
+
+
+def test_csl_daily_opens_as_it_is_released(root: Path) -> None:
+    corpus = _csl(root, f"{CSL[0]}|我 去", f"{CSL[1]}|我", "S000007_P0003_T00|去")
+    with pytest.raises(
+        CorpusError, match=r"1 annotation rows have no gloss: train/S000005_P0004_T00; corpus\.missing=skip leaves"
+    ):
+        PhoenixCorpus(corpus, layout="base").utterances()
+    opened = PhoenixCorpus(corpus, layout="base", missing="skip")
+    assert [u.key for u in opened.utterances()] == list(CSL[:2])
+    assert (opened.absent, opened.unannotated) == ([], [f"train/{CSL[2]}"])
+
+
+def test_a_row_that_stands_twice_with_other_glosses_is_an_error(root: Path) -> None:
+    corpus = _csl(root, f"{CSL[0]}|我 去", f"{CSL[1]}|我", f"{CSL[2]}|去", f"{CSL[0]}|去 我")
+    with pytest.raises(CorpusError, match=r"video_map\.txt: S000001_P0003_T00 stands twice with other glosses"):
+        PhoenixCorpus(corpus, layout="base").utterances()
+
+
+def test_rows_without_a_gloss_are_an_error_or_left_out(root: Path) -> None:
+    with (root / "train.corpus.csv").open("a", encoding="utf-8") as file:
+        file.write("\nfour|x|Signer01| \u200b")
+    np.save(root / "train" / "four.npy", _features())
+    with pytest.raises(CorpusError, match=r"no gloss: train/four; corpus\.missing=skip leaves them out"):
+        PhoenixCorpus(root, layout="base").utterances()
+    assert len(PhoenixCorpus(root, layout="base", missing="skip").utterances()) == 3
+
+
+def test_npy_files_lie_in_a_folder_a_split_too(root: Path) -> None:
+    (root / "train" / "one.npz").unlink()
+    np.save(root / "train" / "one.npy", _features(7))
+    assert next(PhoenixCorpus(root, layout="base").read()).shape == (7, 1629)
+
+
+@given(st.lists(st.text(st.characters(categories=["L", "M"]), min_size=1, max_size=5), max_size=4))
+def test_a_gloss_is_the_same_however_its_letters_are_composed(glosses: list[str]) -> None:
+    forms = {split_glosses(unicodedata.normalize(form, " ".join(glosses))) for form in ("NFC", "NFD")}
+    assert len(forms) == 1
+    (found,) = forms
+    assert split_glosses("\ufeff" + "\u200b".join(" ".join(found))) == found
+
+
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
@@ -165,7 +222,11 @@ def test_skipping_everything_is_still_an_error(tmp_path: Path) -> None:
     ("file", "text", "rule"),
     [
         ("dev", "id|folder|signer|annotation\none|x|S|A", "one.npz is in train and in dev"),
-        ("dev", "id|folder|signer|annotation\nthree|x|S|", "1 utterances have an empty transcript: three"),
+        (
+            "dev",
+            "id|folder|signer|annotation\nthree|x|S|",
+            "1 annotation rows have no gloss: dev/three; corpus.missing=skip",
+        ),
         ("dev", "id|folder|signer|annotation", "split dev: no utterance"),
         ("dev", "id;folder;signer;annotation\nthree;x;S;A", "header 'id;folder;signer;annotation' is unknown"),
         ("dev", "id|folder|signer|annotation\nthree|x|S", "line 2 has 3 fields, the header has 4"),
