@@ -47,7 +47,8 @@ def load_part(name: str, key: str, needs: Iterable[str] = ()) -> Any:
     try:
         part = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # importing runs somebody else's code
-        raise SettingError(f"{name} cannot be imported ({told(error)})", key=key) from error
+        where = f"; looked for among what is installed and in {Path.cwd()}" * isinstance(error, ModuleNotFoundError)
+        raise SettingError(f"{name} cannot be imported ({told(error)}){where}", key=key) from error
     lacking = [needed for needed in needs if not hasattr(part, needed)]
     if lacking:
         raise SettingError(f"{name} lacks {', '.join(lacking)}; see docs/extending.md", key=key)

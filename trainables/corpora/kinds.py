@@ -115,11 +115,15 @@ class OwnCorpus(Corpus):
         return self._seen[0]
 
     def read(self) -> Iterator[Values]:
+        digest = hashlib.sha256()
         for known, again in zip_longest(self.utterances(), self._read()):
             if again is None or again[0] != known:
                 where = again[0].key if known is None else known.key
                 raise CorpusError(f"{self.name}: utterance {where}: is another one each time that the corpus is read")
+            _add(digest, *again)
             yield again[1]
+        if digest.hexdigest() != self._seen[1]:
+            raise CorpusError(f"{self.name}: yields other features each time that it is read; make them the same")
 
     def isolated(self) -> list[tuple[str, Values]]:
         return [
@@ -133,8 +137,7 @@ class OwnCorpus(Corpus):
         utterances, digest = [], hashlib.sha256()
         for utterance, values in self._read():
             utterances.append(utterance)
-            digest.update(repr((utterance, values.shape)).encode())
-            digest.update(values.tobytes())
+            _add(digest, utterance, values)
         return utterances, digest.hexdigest()
 
     def _read(self) -> Iterator[tuple[Utterance, Values]]:
@@ -191,3 +194,8 @@ class OwnCorpus(Corpus):
             return flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
         except CorpusError as error:
             raise CorpusError(f"{where}: {error}") from None
+
+
+def _add(digest: "hashlib._Hash", utterance: Utterance, values: Values) -> None:
+    digest.update(repr((utterance, values.shape)).encode())
+    digest.update(values.tobytes())

@@ -147,6 +147,10 @@ def test_what_is_wrong_names_the_utterance_and_the_rule(own: Write, change: str,
         (["traits = 3"], "own_corpus:Own is no class, or its traits are no CorpusTraits"),
         (["def __init__(self, path): pass"], "own_corpus:Own cannot be opened (TypeError: "),
         (["def identity(self): return object()"], "identity() gives nothing that JSON can hold (TypeError: "),
+        (
+            ["def change(self, place, one): one.features[0, 0] = np.random.rand(); return one"],
+            "yields other features each time that it is read",
+        ),
         (["random = 0", "@property", "def count(self): Own.random += 1; return 8 + Own.random"], "is another one each"),
     ],
 )
