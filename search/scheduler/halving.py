@@ -8,7 +8,8 @@ nothing but ties.
 import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from glosstune.search.config.settings import HalvingSettings
 
@@ -34,6 +35,16 @@ class Standing:
     rivals: int
     quota: int
     score: float
+
+    def told(self) -> dict[str, Any]:
+        """The fields that an event has of it."""
+        return {**asdict(self), "score": self.score if math.isfinite(self.score) else None}
+
+    def in_words(self, verdict: str, epoch: int) -> str:
+        """What was decided on a trial after so many epochs, and why."""
+        rival = f"{_ordinal(self.rank)} of {self.rivals} at rung {self.rung} (epoch {epoch})"
+        quota = f"the best {self.quota} go on" if self.quota else "too few yet for one to go on"
+        return f"halving: {verdict}, {rival}; {quota}"
 
 
 class Halving:
@@ -180,3 +191,8 @@ class _Rung:
             index = bisect_left(ordered, place)
             if ordered[index : index + 1] == [place]:
                 del ordered[index]
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -316,7 +316,7 @@ class Scheduler:
         if chosen is not None and chosen.trial == trial.number:
             self._go_on(chosen)
             return True
-        self._emit(TrialPaused(**_told(standing), reason=self._in_words(standing, "waits")))
+        self._emit(TrialPaused(**standing.told(), reason=self._in_words(standing, "waits")))
         return False
 
     def _recover(self) -> None:
@@ -385,34 +385,22 @@ class Scheduler:
     def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""
         rung = self.state.halving.highest_rung(number)
-        told: dict[str, Any] = {"trial": number} if rung is None else _told(self.state.halving.standing(number, rung))
+        told: dict[str, Any] = {"trial": number} if rung is None else self.state.halving.standing(number, rung).told()
         self._emit(TrialPromoted(**told, reason=reason, carried=carried))
 
     def _go_on(self, standing: Standing) -> None:
-        self._emit(TrialPromoted(**_told(standing), reason=self._in_words(standing, "goes on")))
+        self._emit(TrialPromoted(**standing.told(), reason=self._in_words(standing, "goes on")))
 
     def _stop_at(self, standing: Standing) -> None:
         reason = self._in_words(standing, "stopped")
-        self._emit(TrialEnded(**_told(standing), status=STOPPED, rule=HALVING, reason=reason))
+        self._emit(TrialEnded(**standing.told(), status=STOPPED, rule=HALVING, reason=reason))
 
     def _in_words(self, standing: Standing, verdict: str) -> str:
-        at = f"rung {standing.rung} (epoch {self.state.trials[standing.trial].epoch})"
-        rival = f"{_ordinal(standing.rank)} of {standing.rivals} at {at}"
-        quota = f"the best {standing.quota} go on" if standing.quota else "too few yet for one to go on"
-        return f"halving: {verdict}, {rival}; {quota}"
+        return standing.in_words(verdict, self.state.trials[standing.trial].epoch)
 
     def _emit(self, event: Event) -> None:
         self.state.apply(write_event(self._append, event))
 
 
-def _told(standing: Standing) -> dict[str, Any]:
-    return {**asdict(standing), "score": standing.score if math.isfinite(standing.score) else None}
-
-
 def _finite(metrics: Mapping[str, float]) -> Metrics:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
