@@ -22,8 +22,8 @@ from suite import Ratio, write_ratios
 from glosstune.search import load_sweep
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.store import FORMAT
+from glosstune.trainables.layouts.layout import DEFAULT
 from glosstune.trainables.settings import TrialSettings
 
 FRAMES = 800_000
@@ -73,10 +73,10 @@ def write_corpus(folder: Path, frames: int) -> PackedCorpus:
     generator = np.random.default_rng(0)
     folder.mkdir()
     count = frames // UTTERANCE
-    block = generator.normal(size=(UTTERANCE, BASE_WIDTH)).astype(np.float16)
+    block = generator.normal(size=(UTTERANCE, DEFAULT.base_width)).astype(np.float16)
     with (folder / "features.f16").open("wb") as file:
         for _ in range(count):
-            file.write(np.roll(block, int(generator.integers(BASE_WIDTH)), axis=1).tobytes())
+            file.write(np.roll(block, int(generator.integers(DEFAULT.base_width)), axis=1).tobytes())
     words = [f"G{number}" for number in range(GLOSSES)]
     table = pd.DataFrame(
         {
@@ -87,14 +87,16 @@ def write_corpus(folder: Path, frames: int) -> PackedCorpus:
                 list(generator.choice(words, size=generator.integers(1, LONGEST_SENTENCE))) for _ in range(count)
             ],
             "sources": [[f"u{number}"] for number in range(count)],
+            "recordings": [[f"u{number}"] for number in range(count)],
             "start": np.arange(count) * UTTERANCE,
             "frames": UTTERANCE,
         }
     )
     table.to_parquet(folder / "utterances.parquet")
-    ones = np.ones(FULL_WIDTH, np.float32)
-    np.savez(folder / "statistics.npz", mean=0 * ones, deviation=ones, face_order=np.arange(468))
-    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "key": "synthetic", "width": BASE_WIDTH}))
+    ones = np.ones(DEFAULT.feature_width, np.float32)
+    np.savez(folder / "statistics.npz", mean=0 * ones, deviation=ones, mirror_order=np.arange(DEFAULT.landmark_count))
+    meta = {"format": FORMAT, "key": "synthetic", "width": DEFAULT.base_width, "layout": DEFAULT.recorded}
+    (folder / "store.json").write_text(json.dumps(meta))
     return PackedCorpus.open(folder)
 
 

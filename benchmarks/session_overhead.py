@@ -39,7 +39,11 @@ def bare_epochs_s(overrides: list[str]) -> list[float]:
     sweep = load_sweep("student", overrides)
     corpus = pack_corpus(sweep.corpus)
     conditioning = Conditioning.of(
-        corpus.statistics["mean"], corpus.statistics["deviation"], sweep.corpus.gains, sweep.corpus.noise_floor
+        corpus.statistics["mean"],
+        corpus.statistics["deviation"],
+        corpus.layout,
+        sweep.corpus.gains,
+        sweep.corpus.noise_floor,
     )
     model = build_model(
         sweep.model.kind,

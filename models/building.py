@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from glosstune.models.kinds import KIND_KEY, KINDS, load_kind
+from glosstune.models.modalities import MODALITY_WIDTHS, listed_modalities
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import SettingError, told
 
@@ -21,6 +23,7 @@ def build_model(
     time_stride: int = 4,
     norm: str = "group",
     dropout: float = 0.1,
+    modalities: Mapping[str, int] = MODALITY_WIDTHS,
     seed: int = 0,
 ) -> Recogniser:
     """A freshly initialised model, on the CPU; the same seed gives the same weights.
@@ -29,9 +32,11 @@ def build_model(
 
     Args:
         kind: ``teacher``, ``student``, or ``package.module:Name`` of one's own, which is imported.
+        modalities: values of each in a frame, in the order they are stored; default those of the default layout.
 
     Raises:
-        SettingError: the kind is unknown, an argument is out of range, or a model of one's own lacks something.
+        SettingError: the kind is unknown, an argument is out of range, or a model of one's own lacks something or does
+            not take the modalities.
     """
     make = load_kind(kind)
     sizes: dict[str, Any] = {"width": width, "time_stride": time_stride, "norm": norm, "dropout": dropout}
@@ -39,8 +44,8 @@ def build_model(
         # torch.manual_seed would reset the generators of all accelerators as well.
         torch.default_generator.manual_seed(seed)
         if kind not in KINDS:
-            return _own(kind, make, vocabulary_size, sizes)
-        model: Recogniser = make(vocabulary_size, **sizes)
+            return _own(kind, make, vocabulary_size, sizes, modalities)
+        model: Recogniser = make(vocabulary_size, **sizes, modalities=modalities)
         return model
 
 
@@ -52,9 +57,16 @@ def source_hash(model: nn.Module) -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest() if files else ""
 
 
-def _own(kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any]) -> Recogniser:
+def _own(
+    kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any], modalities: Mapping[str, int]
+) -> Recogniser:
     if not (isinstance(make, type) and issubclass(make, Recogniser)):
         raise SettingError(f"{kind} is no subclass of glosstune.models.Recogniser; see docs/extending.md", key=KIND_KEY)
+    time_stride = sizes["time_stride"]
+    if _takes_modalities(make):
+        sizes = {**sizes, "modalities": modalities}
+    else:
+        _check_default(kind, modalities)
     try:
         inspect.signature(make).bind(vocabulary_size, **sizes)
     except TypeError as error:
@@ -66,8 +78,11 @@ def _own(kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any]) -> R
         raise
     except (Exception, SystemExit) as error:  # somebody else's code
         raise SettingError(f"{kind} cannot be made ({told(error)})", key=KIND_KEY) from error
-    if not isinstance(model, Recogniser) or "_modules" not in vars(model):
+    if not isinstance(model, Recogniser) or not {"_modules", "modalities"} <= set(vars(model)):
         raise SettingError(f"{kind} makes no Recogniser; its __init__ has to call super().__init__()", key=KIND_KEY)
+    if list(model.modalities.items()) != list(modalities.items()):
+        rule = f"{kind} takes modalities and does not hand them on"
+        raise SettingError(f"{rule}; call super().__init__(..., modalities=modalities)", key=KIND_KEY)
     children, layers = tuple(name for name, _ in model.named_children()), model.layer_names
     if children != layers:
         rule = f"{kind}: its architecture names {', '.join(layers)}; its modules are {', '.join(children) or 'none'}"
@@ -77,9 +92,29 @@ def _own(kind: str, make: Any, vocabulary_size: int, sizes: dict[str, Any]) -> R
         if type(stride) is not int or stride < 1:
             rule = f"{kind}: its layer {name} lacks a whole number stride: frames that it takes for each that it gives"
             raise SettingError(rule, key=KIND_KEY)
-    strides, time_stride = set(model.strides(model.architecture.head[0])), sizes["time_stride"]
+    strides = set(model.strides(model.architecture.head[0]))
     if strides != {time_stride}:
         taken = " and ".join(map(str, sorted(strides)))
         rule = f"{kind}: the strides of its layers make {taken}, and model.time_stride is {time_stride}"
         raise SettingError(f"{rule}; make them the same", key=KIND_KEY)
     return model
+
+
+def _check_default(kind: str, modalities: Mapping[str, int]) -> None:
+    """Refuse another layout for a model that knows the default one alone."""
+    if list(modalities.items()) != list(MODALITY_WIDTHS.items()):
+        rule = f"{kind} reads the default layout alone, and a frame is {listed_modalities(modalities)} here"
+        way_out = "let its __init__ take modalities and hand them to super().__init__(..., modalities=modalities)"
+        raise SettingError(f"{rule}; {way_out}", key=KIND_KEY)
+
+
+def _takes_modalities(make: type) -> bool:
+    """Whether a model has the argument, by itself or in what it hands all further ones on to."""
+    for one in make.__mro__:
+        if "__init__" in vars(one):
+            parameters = inspect.signature(vars(one)["__init__"]).parameters
+            if "modalities" in parameters:
+                return True
+            if all(each.kind != each.VAR_KEYWORD for each in parameters.values()):
+                return False
+    return False

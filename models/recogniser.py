@@ -1,5 +1,6 @@
 """What all networks share: checked arguments, the recurrent head, and frozen layers that stay in eval mode."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self, cast
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from glosstune.models.kinds import Architecture
 from glosstune.models.masking import NORMS, Frames, strided_lengths
-from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
+from glosstune.models.modalities import MODALITY_WIDTHS, checked_modalities, listed_modalities
 from glosstune.models.temporal import bidirectional
 from glosstune.spaces.errors import CorpusError, SettingError, likeliest, shown
 
@@ -26,6 +27,9 @@ class Recogniser(nn.Module):
     have a ``stride``: of ceil(time / stride) frames each. The head is what ``read_out`` makes of it; ours is an LSTM
     and a classifier.
 
+    Attributes:
+        modalities: values of each modality in a frame, in the order they are stored.
+
     Raises:
         SettingError: an argument is out of range.
     """
@@ -34,7 +38,16 @@ class Recogniser(nn.Module):
     lstm: nn.LSTM
     classifier: nn.Linear
 
-    def __init__(self, vocabulary_size: int, width: float, time_stride: int, norm: str, dropout: float) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        width: float,
+        time_stride: int,
+        norm: str,
+        dropout: float,
+        *,
+        modalities: Mapping[str, int] = MODALITY_WIDTHS,
+    ) -> None:
         super().__init__()
         if vocabulary_size < 2:
             rule = f"must count the blank and at least one gloss; got {shown(vocabulary_size)}"
@@ -52,6 +65,12 @@ class Recogniser(nn.Module):
         self.width = width
         self.time_stride = time_stride
         self.dropout = dropout
+        self.modalities = checked_modalities(modalities)
+
+    @property
+    def feature_width(self) -> int:
+        """Values of a frame, those of all modalities."""
+        return sum(self.modalities.values())
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -67,7 +86,8 @@ class Recogniser(nn.Module):
         """Log-probabilities of glosses over time, as CTC wants them.
 
         Args:
-            features: (batch, time, 6516): pose 99 | hands 126 | face 1404 | temporal 4887.
+            features: (batch, time, value), a frame holding the values of one of ``modalities`` after the other; in
+                the default layout 6516: pose 99 | hands 126 | face 1404 | temporal 4887.
             lengths: int64 (batch,), on the CPU: real frames of each utterance; finite values behind them change
                 nothing.
 
@@ -77,7 +97,7 @@ class Recogniser(nn.Module):
         Raises:
             CorpusError: another number of features, or a length outside 1..time.
         """
-        _check(features, lengths)
+        _check(features, lengths, self.modalities)
         log_probs, _, strided = self.forward_from(self.layer_names[0], (features,), lengths)
         return log_probs, strided
 
@@ -98,7 +118,7 @@ class Recogniser(nn.Module):
 
         Args:
             layer: one of those up to the first of the head; see ``strides``.
-            state: what enters ``start``; for the first layer the features (batch, time, 6516) alone.
+            state: what enters ``start``; for the first layer the features (batch, time, value) alone.
             lengths: int64 (batch,), on the CPU: input frames of each utterance.
         """
         return self._chain(start, layer, state, self._frames(start, state, lengths))[0]
@@ -170,11 +190,12 @@ def scaled(channels: float, width: float) -> int:
     return max(8, round(channels * width / 8) * 8)
 
 
-def _check(features: Tensor, lengths: Tensor) -> None:
-    if features.dim() != 3 or features.shape[2] != FEATURE_WIDTH:
-        parts = " | ".join(f"{name} {width}" for name, width in MODALITY_WIDTHS.items())
+def _check(features: Tensor, lengths: Tensor, modalities: Mapping[str, int]) -> None:
+    width = sum(modalities.values())
+    if features.dim() != 3 or features.shape[2] != width:
+        parts = listed_modalities(modalities)
         raise CorpusError(
-            f"features of shape {tuple(features.shape)}: must be (batch, time, {FEATURE_WIDTH}), a frame being {parts}"
+            f"features of shape {tuple(features.shape)}: must be (batch, time, {width}), a frame being {parts}"
         )
     if lengths.shape != features.shape[:1] or lengths.device.type != "cpu" or lengths.dtype != torch.int64:
         raise CorpusError(f"lengths: must be int64 of shape ({features.shape[0]},) on the CPU")

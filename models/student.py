@@ -4,6 +4,7 @@ Paper: "Searching for MobileNetV3", Howard, Sandler, Chu, Chen, Chen, Tan, Wang,
 Adam, 2019.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 
 from glosstune.models.kinds import STUDENT
 from glosstune.models.masking import Frames
-from glosstune.models.modalities import ModalityProjections
+from glosstune.models.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
 from glosstune.models.recogniser import Recogniser, scaled
 from glosstune.models.temporal import Activation, ConvNorm, TemporalConv
 
-PARTS = (32, 64, 32, 64)  # width of pose, hands, face and temporal
+PARTS = (32, 64, 32, 64)  # width of pose, hands, face and temporal; other layouts share out the same sum
+LIGHT = ("pose", "face")  # modalities that get half of what any other gets
 STEM = 16
 LAST = 256
 HIDDEN = 128
@@ -63,6 +65,7 @@ class MobileNetV3Student(Recogniser):
         time_stride: frames to one output, 1, 2, 4, 8 or 16; the paper's strides beyond it become 1.
         norm: ``group`` or ``batch``, statistics over real frames only.
         dropout: before the LSTM and before the classifier.
+        modalities: values of each in a frame, in the order they are stored.
 
     Raises:
         SettingError: an argument is out of range.
@@ -78,15 +81,16 @@ class MobileNetV3Student(Recogniser):
         time_stride: int = 4,
         norm: str = "group",
         dropout: float = 0.1,
+        modalities: Mapping[str, int] = MODALITY_WIDTHS,
     ) -> None:
-        super().__init__(vocabulary_size, width, time_stride, norm, dropout)
-        parts = [scaled(part, width) for part in PARTS]
+        super().__init__(vocabulary_size, width, time_stride, norm, dropout, modalities=modalities)
+        projected = sum(scaled(part, width) for part in PARTS)
         last = scaled(LAST, width)
-        self.modality_projection = ModalityProjection(parts)
-        self.shortcut = Shortcut(sum(parts), last, time_stride, norm)
+        self.modality_projection = ModalityProjection(self.modalities, projected)
+        self.shortcut = Shortcut(projected, last, time_stride, norm)
         inputs = scaled(STEM, width)
         stride = min(2, time_stride)
-        self.stem = ConvNorm(sum(parts), inputs, 3, norm, stride=stride, activation=F.hardswish)
+        self.stem = ConvNorm(projected, inputs, 3, norm, stride=stride, activation=F.hardswish)
         for number, row in enumerate(BOTTLENECKS, start=1):
             left = time_stride // stride
             block = Bottleneck(inputs, row, width, norm, min(row.stride, left))
@@ -97,17 +101,18 @@ class MobileNetV3Student(Recogniser):
 
 
 class ModalityProjection(nn.Module):
-    """Project the four modalities and normalise each frame."""
+    """Project the modalities and normalise each frame."""
 
     stride = 1
 
-    def __init__(self, parts: list[int]) -> None:
+    def __init__(self, modalities: Mapping[str, int], width: int) -> None:
         super().__init__()
-        self.projections = ModalityProjections(parts)
-        self.norm = nn.LayerNorm(sum(parts))
+        weights = [1 if name in LIGHT else 2 for name in modalities]
+        self.projections = ModalityProjections(modalities, share_channels(width, weights))
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, features: Tensor, frames: Frames) -> Tensor:
-        """Features (batch, time, 6516) to activations (batch, time, channel), zero in padded frames."""
+        """Features (batch, time, value) to activations (batch, time, channel), zero in padded frames."""
         return frames.zero_padding(self.norm(self.projections(features, frames)))
 
 

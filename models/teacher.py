@@ -4,13 +4,15 @@ Paper: "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", Ca
 Inception-v1: "Going Deeper with Convolutions", Szegedy et al., 2014.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models.kinds import TEACHER
 from glosstune.models.masking import Frames
-from glosstune.models.modalities import ModalityProjections
+from glosstune.models.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
 from glosstune.models.recogniser import Recogniser, scaled
 from glosstune.models.temporal import ConvNorm, max_pool
 
@@ -34,20 +36,19 @@ HALVINGS = ("stem", "mixed_4b", "mixed_5b", "mixed_3b")
 
 
 class ModalityFusion(nn.Module):
-    """Project the four modalities, then let frames attend to each other."""
+    """Project the modalities, to as many channels each, then let frames attend to each other."""
 
     stride = 1
 
-    def __init__(self, part: int) -> None:
+    def __init__(self, modalities: Mapping[str, int], width: int) -> None:
         super().__init__()
-        width = 4 * part
-        self.projections = ModalityProjections([part] * 4)
+        self.projections = ModalityProjections(modalities, share_channels(width, [1] * len(modalities)))
         self.norm_in = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, HEADS, batch_first=True)
         self.norm_out = nn.LayerNorm(width)
 
     def forward(self, features: Tensor, frames: Frames) -> Tensor:
-        """Features (batch, time, 6516) to activations (batch, time, channel), zero in padded frames."""
+        """Features (batch, time, value) to activations (batch, time, channel), zero in padded frames."""
         x = self.norm_in(self.projections(features, frames))
         return frames.zero_padding(self.norm_out(x + self._attend(x, frames)))
 
@@ -104,6 +105,7 @@ class I3DTeacher(Recogniser):
         time_stride: frames to one output, 1, 2, 4, 8 or 16; I3D's own is 8.
         norm: ``group`` or ``batch``, statistics over real frames only.
         dropout: before the LSTM and before the classifier.
+        modalities: values of each in a frame, in the order they are stored.
 
     Raises:
         SettingError: an argument is out of range.
@@ -119,12 +121,14 @@ class I3DTeacher(Recogniser):
         time_stride: int = 4,
         norm: str = "group",
         dropout: float = 0.1,
+        modalities: Mapping[str, int] = MODALITY_WIDTHS,
     ) -> None:
-        super().__init__(vocabulary_size, width, time_stride, norm, dropout)
+        super().__init__(vocabulary_size, width, time_stride, norm, dropout, modalities=modalities)
         halved = HALVINGS[: time_stride.bit_length() - 1]
-        self.modality_fusion = ModalityFusion(scaled(64, width))
         outputs = scaled(64, width)
-        self.stem = ConvNorm(4 * scaled(64, width), outputs, 7, norm, stride=2 if "stem" in halved else 1)
+        fused = 4 * outputs
+        self.modality_fusion = ModalityFusion(self.modalities, fused)
+        self.stem = ConvNorm(fused, outputs, 7, norm, stride=2 if "stem" in halved else 1)
         for name, channels in INCEPTION_CHANNELS.items():
             widths = tuple(scaled(count, width) for count in channels)
             block = InceptionBlock(outputs, widths, norm, 2 if name in halved else 1)

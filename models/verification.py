@@ -35,7 +35,7 @@ class _Unusable(Exception):
 
 
 def verify_model(
-    model: nn.Module, vocabulary_size: int, *, width: int = FEATURE_WIDTH, seed: int = 0
+    model: nn.Module, vocabulary_size: int, *, width: int | None = None, seed: int = 0
 ) -> tuple[Check, ...]:
     """Run a model on random features and check what it gives.
 
@@ -50,8 +50,11 @@ def verify_model(
             model without a second argument, or with one that may be left out and is not called after lengths, gets the
             features alone.
         vocabulary_size: glosses and the blank.
+        width: features a frame; default what a model of glosstune's reads, and for any other the default layout's.
         seed: of the features.
     """
+    if width is None:
+        width = model.feature_width if isinstance(model, Recogniser) else FEATURE_WIDTH
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(len(_LENGTHS), max(_LENGTHS), width, generator=generator)
     for slot, length in enumerate(_LENGTHS):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,14 +17,18 @@ from pydantic import (
 
 from glosstune.models.kinds import check_kind
 from glosstune.spaces import STRATEGIES
+from glosstune.spaces.errors import SettingError
 from glosstune.spaces.parts import named_among
+from glosstune.trainables.layouts.blocks import KEY, NotSeen, read_blocks
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
 ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
 CORPORA: Mapping[str, str] = {
     "fingerspelling": "glosstune.trainables.corpora.fingerspelling:FingerspellingCorpus",
     "phoenix": "glosstune.trainables.corpora.phoenix:PhoenixCorpus",
+    "table": "glosstune.trainables.corpora.table:TableCorpus",
 }
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 def _joined(known: tuple[str, ...]) -> AfterValidator:
@@ -35,6 +39,15 @@ def _joined(known: tuple[str, ...]) -> AfterValidator:
         return augment
 
     return AfterValidator(check)
+
+
+def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
+    try:
+        read_blocks(given)
+    except SettingError as error:
+        place = error.key.removeprefix(KEY)
+        raise ValueError(f"{place}: {error.rule}" if place else error.rule) from None
+    return given
 
 
 Augmentations = Annotated[str, _joined(AUGMENTATIONS)]
@@ -51,12 +64,14 @@ class Section(BaseModel):
 class Gains(Section):
     """How loud each body part and each channel enters the model, after standardisation; 0 mutes.
 
-    The gain of one value is that of its part times that of its channel.
+    The gain of one feature is that of its part times that of its channel; ``values`` is the part of all blocks that
+    are no landmarks.
     """
 
     pose: Gain = 1.0
     hands: Gain = 1.0
     face: Gain = 1.0
+    values: Gain = 1.0
     shape: Gain = 1.0
     velocity: Gain = 1.0
     acceleration: Gain = 1.0
@@ -76,13 +91,18 @@ class ModelSettings(Section):
 
 
 class CorpusSettings(Section):
-    """Where utterances come from, how they are split and conditioned; ``kind`` may be a corpus of one's own."""
+    """Where utterances come from, how they are split and conditioned; ``kind`` may be a corpus of one's own.
+
+    ``split_seed`` draws the splits that a table does not say.
+    """
 
     kind: Annotated[str, AfterValidator(named_among(CORPORA))] = "fingerspelling"
     root: Path | None = None
-    layout: str | tuple[str, ...] = "default"
+    layout: Annotated[str | tuple[Any, ...], AfterValidator(_layout)] = "default"
+    not_seen: NotSeen = "zeros+nan"
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
     fold: int = Field(default=1, ge=1, le=5)
+    split_seed: int = Field(default=0, ge=0, lt=2**32)
     signers: tuple[str, ...] | None = Field(default=None, min_length=1)
     sentences: int = Field(default=600, ge=12, le=20_000)
     missing: Literal["error", "skip"] = "error"
@@ -207,7 +227,8 @@ class TrialSettings(Section):
 
     def input_and_model(self) -> dict[str, object]:
         """What a file of weights records of the model and the input that it was trained for."""
-        seen = {"kind", "split", "fold", "signers", "sentences", "layout", "noise_floor", "gains"}
+        seen = {"kind", "split", "fold", "split_seed", "signers", "sentences"}
+        seen |= {"layout", "not_seen", "noise_floor", "gains"}
         return {
             "model": self.model.model_dump(mode="json"),
             "corpus": self.corpus.model_dump(mode="json", include=seen),

@@ -82,10 +82,16 @@ class LoadPlan:
                 self.skipped[self.found[name].name] = reason
             self.ours[name] = LoadEntry(name, "missing", reason if reason == ABSENT else f"skipped: {reason}")
 
-    def skip_rest(self) -> None:
-        """Say why those of the file's tensors were skipped that the model has no place for."""
+    def skip_rest(self, other: str = "", places: tuple[str, ...] = ()) -> None:
+        """Say why those of the file's tensors were skipped that the model has no place for.
+
+        Args:
+            other: the reason for names that begin with one of ``places``.
+        """
         for name, found in self.found.items():
-            if name not in self.state:
+            if name not in self.state and name.startswith(places):
+                self.skipped[found.name] = other
+            elif name not in self.state:
                 place, _, entry = name.rpartition(".1.")
                 kernel = f"{place}.0.weight"
                 reason = NO_STATISTICS if entry in STATISTICS and kernel in self.state else UNKNOWN

@@ -37,6 +37,8 @@ class LoadReport:
         entries: the model's tensors in its order, then the file's skipped ones in its order.
         recorded: what the file says of the model and the input of its weights (see WeightsFile).
         fresh: parameters of the model that received nothing and are still random.
+        layout: in a line how the file's layout differs from the model's, and which projections are taken; empty where
+            nothing shows that it differs.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class LoadReport:
     entries: tuple[LoadEntry, ...]
     recorded: Mapping[str, object]
     fresh: frozenset[str]
+    layout: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,14 +67,15 @@ class LoadReport:
         counts = ", ".join(f"{count} {status}" for status, count in self.counts.items())
         rows = [("layer", *map(str, STATUSES[:2]), STATUSES[3], "")]
         rows += _layer_rows([entry for entry in self.entries if entry.status != "skipped"])
-        lines = [f"{self.path.name}: {self.source}: {counts}", *align(rows, left=[0, 4]), *self._skipped_lines()]
-        return "\n".join(lines)
+        lines = [f"{self.path.name}: {self.source}: {counts}", *[self.layout] * bool(self.layout)]
+        return "\n".join([*lines, *align(rows, left=[0, 4]), *self._skipped_lines()])
 
     def to_mapping(self) -> dict[str, Any]:
         """Everything but the hashes of recordings, as JSON can hold it."""
         return {
             "path": str(self.path),
             "source": self.source,
+            "layout": self.layout,
             "counts": self.counts,
             "recorded": plain({name: value for name, value in self.recorded.items() if name != "recordings"}),
             "fresh": sorted(self.fresh),

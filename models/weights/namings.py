@@ -20,6 +20,9 @@ FUSION = "modality_fusion."
 BY_ORDER = "by shape and order"
 COMPILED = "_orig_mod."
 
+# How we name what a modality is projected by, whichever a layout has.
+PROJECTION = re.compile(rf"{re.escape(FUSION)}projections\.[a-z][a-z0-9_]*\.(weight|bias)")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -116,8 +119,11 @@ def _our_own(tensors: Mapping[str, Tensor], ours: Mapping[str, Tensor], ordered:
     wanted = [name for name in ours if name.startswith(FUSION)]
     found = {name: Found(name, tensor) for name, tensor in tensors.items() if name not in theirs or name in ours}
     strange = [name for name in theirs if name not in ours]
-    if not strange or set(wanted) <= set(theirs):
-        return Translation(OUR_NAMES, found, dict.fromkeys(strange, "the model has no such tensor"))
+    # Those of another layout are ours as well, and say nothing that shape and order could.
+    layout = {name: Found(name, tensors[name]) for name in strange if PROJECTION.fullmatch(name)}
+    if len(layout) == len(strange) or set(wanted) <= set(theirs):
+        rest = [name for name in strange if name not in layout]
+        return Translation(OUR_NAMES, found | layout, dict.fromkeys(rest, "the model has no such tensor"))
     if ordered and [tensors[name].shape for name in theirs] == [ours[name].shape for name in wanted]:
         matched = zip(wanted, theirs, strict=True)
         return Translation(OUR_NAMES, found | {own: Found(name, tensors[name], BY_ORDER) for own, name in matched}, {})

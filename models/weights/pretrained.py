@@ -15,6 +15,7 @@ from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.models.weights.load_plan import LoadPlan, units
 from glosstune.models.weights.load_report import LoadEntry, LoadReport
 from glosstune.models.weights.namings import OUR_NAMES, Translation, kind_of, layers_of_none_but, translate, unwrapped
+from glosstune.models.weights.projections import OTHER_LAYOUT, Blocks, layout_difference
 from glosstune.models.weights.weights_file import WeightsFile, read_weights
 from glosstune.spaces.errors import CheckpointError, SettingError, likeliest, shown
 
@@ -25,18 +26,21 @@ def load_pretrained(
     adapt: str = "sum",
     *,
     vocabulary: Sequence[str] | None = None,
+    layout: Blocks | None = None,
     file: WeightsFile | None = None,
 ) -> LoadReport:
     """Load what fits of a file into a model, in place.
 
     A convolution, its bias and its normalisation are taken together or not at all, and so are the tensors of any
-    other module. Nothing of the model is changed when an error is raised.
+    other module. Of a file of another layout only those projections are taken that read the same values, and all that
+    lies behind them. Nothing of the model is changed when an error is raised.
 
     Args:
         path: a file that ``read_weights`` reads, with our own names or those of an I3D (see ``namings``).
         adapt: how 3-D kernels lose their spatial axes: sum, mean, max or centre.
         vocabulary: glosses of the model's classes, without the blank. Where the file records others, its classifier
             is skipped.
+        layout: the blocks that the model's features are made of, as a file of weights records them (see WeightsFile).
 
     Raises:
         SettingError: ``adapt`` is unknown.
@@ -56,15 +60,18 @@ def load_pretrained(
     plan = LoadPlan(state, translation.found, adapt)
     modules = list(units(model))
     classifier = f"{model.layer_names[-1]}."
+    difference = layout_difference(model, plan.found, file.recorded.get("layout"), layout)
     other_classes = _other_classes(plan, f"{classifier}weight", file, vocabulary)
     for names, unit in modules:
         if other_classes and names[0].startswith(classifier):
             plan.skip(names, other_classes)
+        elif names[0].startswith(difference.places):
+            plan.skip(names, OTHER_LAYOUT)
         elif isinstance(unit, ConvNorm):
             plan.take_convolution(names)
         else:
             plan.take(names)
-    plan.skip_rest()
+    plan.skip_rest(OTHER_LAYOUT, difference.places)
     convolutions = [(names, unit) for names, unit in modules if isinstance(unit, ConvNorm)]
     _check_fit(path, file, translation, plan, [names[0] for names, _ in convolutions], model.width)
     for names, unit in convolutions:
@@ -73,7 +80,7 @@ def load_pretrained(
     with torch.no_grad():
         for name, value in plan.values.items():
             state[name].copy_(value)
-    return _report(path, model, file, translation, plan, removed)
+    return _report(path, model, file, translation, plan, removed, difference.told)
 
 
 def _recognised(path: Path, file: WeightsFile, model: Recogniser) -> Translation:
@@ -148,7 +155,13 @@ def _check_statistics(path: Path, plan: LoadPlan, names: Sequence[str]) -> None:
 
 
 def _report(
-    path: Path, model: Recogniser, file: WeightsFile, translation: Translation, plan: LoadPlan, removed: str
+    path: Path,
+    model: Recogniser,
+    file: WeightsFile,
+    translation: Translation,
+    plan: LoadPlan,
+    removed: str,
+    layout: str,
 ) -> LoadReport:
     reasons = plan.skipped | translation.unmatched
     skipped = [LoadEntry(name, "skipped", reasons[name]) for name in file.tensors if name in reasons]
@@ -158,4 +171,5 @@ def _report(
         entries=(*(plan.ours[name] for name in plan.state), *skipped),
         recorded=file.recorded,
         fresh=frozenset(name for name, _ in model.named_parameters() if plan.ours[name].status == "missing"),
+        layout=layout,
     )

@@ -47,7 +47,8 @@ class WeightsFile:
     Attributes:
         tensors: on the CPU, finite, in the file's order.
         recorded: plain data, nested: ``model`` (kind, width, time_stride, norm), ``corpus`` (layout, noise_floor,
-            gains, split), ``vocabulary`` and ``recordings`` (hashes), whatever of them is known.
+            gains, split), ``layout`` (blocks of a frame, each with the modality that it is ``part`` of),
+            ``vocabulary`` and ``recordings`` (hashes), whatever of them is known.
     """
 
     tensors: dict[str, Tensor]

@@ -27,12 +27,14 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "fold": (),
         "signers": (),
         "sentences": (),
+        "split_seed": (),
+        "not_seen": (),
     },
 }
 
 
 def recorded_by(checkpoint: Mapping[Any, Any]) -> dict[str, object]:
-    """What a checkpoint tells, nested: ``model``, ``corpus``, ``vocabulary``, ``recordings``, whatever of them it has.
+    """What a checkpoint tells, nested: model, corpus, layout, vocabulary, recordings, whatever of them it has.
 
     Settings are a mapping under one of SETTINGS, itself flat or with the sections ``model`` and ``corpus``.
     """
@@ -54,6 +56,9 @@ def recorded_by(checkpoint: Mapping[Any, Any]) -> dict[str, object]:
         words = checkpoint.get(name)
         if isinstance(words, list | tuple) and words and all(isinstance(word, str) for word in words):
             recorded[name] = list(words)
+    blocks = checkpoint.get("layout")
+    if isinstance(blocks, list | tuple) and all(isinstance(block, Mapping) and is_plain(block) for block in blocks):
+        recorded["layout"] = plain(blocks)
     return recorded
 
 

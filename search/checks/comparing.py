@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from glosstune.results.text import align
+from glosstune.search.config.changes import PLACES, check_places
 from glosstune.search.config.loading import load_sweep
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.parts import is_own
@@ -12,11 +13,13 @@ from glosstune.trainables.export.comparing import MeasuredModel, ModelComparison
 from glosstune.trainables.settings import CorpusSettings
 
 # What may differ where a corpus has moved. The other keys decide which utterances dev has, or belong to a model.
-PLACE_KEYS = ("corpus.root", "corpus.cache", "corpus.layout", "corpus.missing")
+PLACE_KEYS = (*PLACES, "corpus.layout", "corpus.missing")
 
 
 def place_corpus(recorded: CorpusSettings, overrides: Sequence[str], kinds: Collection[str] = ()) -> CorpusSettings:
     """The corpus that a file records, where overrides such as ``corpus.root=/data/phoenix`` say that it lies.
+
+    It is packed in the reader's own cache unless they say otherwise, not in that of whoever wrote the file.
 
     Args:
         kinds: corpora of one's own that it may be.
@@ -27,13 +30,8 @@ def place_corpus(recorded: CorpusSettings, overrides: Sequence[str], kinds: Coll
     if is_own(recorded.kind) and recorded.kind not in kinds:
         rule = f"the files' corpus is {recorded.kind}, code that is not glosstune's and that reading it would run"
         raise SettingError(f"{rule}; if you trust it, name it: --kind {recorded.kind}")
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if key not in PLACE_KEYS:
-            rule = (
-                f"the files record their models and which utterances dev has; only {', '.join(PLACE_KEYS)} may change"
-            )
-            raise SettingError(f"override {override!r}: {rule}")
+    check_places(overrides, "the files record their models and which utterances dev has", PLACE_KEYS)
+    recorded = recorded.model_copy(update={"cache": None})
     if not overrides:
         return recorded
     # By way of a sweep, for that checks corpora and makes paths absolute; any would do.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glosstune.models import FEATURE_WIDTH, Check, build_model, load_pretrained
+from glosstune.models import Check, build_model, load_pretrained
 from glosstune.results import load_results
 from glosstune.search.checks.curve import judge_curve
 from glosstune.search.checks.verifying import verify_foreign, verify_target
@@ -37,7 +37,7 @@ def diagnose(
     trial: tuple[Path, int] | None = None,
     model: str | None = None,
     classes: int | None = None,
-    features: int = FEATURE_WIDTH,
+    features: int | None = None,
     sample: int = 160,
 ) -> list[Finding]:
     """Causes that keep the sweep, or a trial of it, from learning, likeliest first; none if nothing is found.
@@ -48,7 +48,7 @@ def diagnose(
             of the space's ranges.
         model: somebody else's, ``package.module:factory``, verified instead of the sweep's.
         classes: glosses and the blank that it is made for; default those of the corpus.
-        features: values a frame that it reads.
+        features: values a frame that it reads; default those of the default layout.
         sample: utterances to inspect at most.
 
     Raises:
@@ -113,8 +113,9 @@ def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
 def _arrived(settings: TrialSettings) -> tuple[int, int]:
     """Tensors before the head that the pretrained weights fill, and those that they do not."""
     assert settings.pretrained is not None
-    model = build_model(vocabulary_size=2, **settings.model.model_dump())
-    report = load_pretrained(model, settings.pretrained, settings.pretraining.adapt)
+    layout = open_corpus(settings.corpus).layout
+    model = build_model(vocabulary_size=2, modalities=layout.modalities, **settings.model.model_dump())
+    report = load_pretrained(model, settings.pretrained, settings.pretraining.adapt, layout=layout.recorded)
     head = tuple(f"{layer}." for layer in model.architecture.head)
     body = [name for name, _ in model.named_parameters() if not name.startswith(head)]
     missing = sum(name in report.fresh for name in body)

@@ -6,6 +6,8 @@ from typing import Any
 from glosstune.results.text import align
 from glosstune.search.config.sweep import Sweep
 from glosstune.trainables.checks.findings import Finding, Inspection
+from glosstune.trainables.layouts.blocks import LAYOUTS, describe_block, names_of
+from glosstune.trainables.layouts.layout import FileLayout
 
 _SHARES = ("explained", "by chance", "share of input")
 
@@ -17,10 +19,14 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
     lines = [
         ("corpus", f"{corpus.root or corpus.kind} ({corpus.split})"),
         ("rows", f"{rows}; {len(seen.missing)} without a file"),
+        *((topic, text) for topic, _, text in (note.partition(": ") for note in seen.notes)),
         ("read", f"{seen.sampled} of train and dev; {len(seen.broken)} cannot be used"),
-        ("layout", f"declared {' | '.join(layout['declared'])}, {_recognised(layout)}"),
+        ("layout", f"declared {' | '.join(names_of(layout['declared']))}, {_recognised(layout)}"),
         ("values", ", ".join(f"{share:.0%} {name}" for name, share in seen.values.items())),
     ]
+    if seen.unseen:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in seen.unseen.items())
+        lines.append(("not seen", shares + "; bridged in time" * (not layout.get("ready"))))
     if seen.frames:
         spread = " / ".join(f"{seen.frames[name]:.0f}" for name in list(seen.frames)[:5])
         told = f"{seen.frames['a gloss']:.1f} a gloss; correlation of frames with glosses"
@@ -50,6 +56,15 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
     return "\n".join([*page, "", *describe_findings(seen.findings)])
 
 
+def describe_layouts() -> str:
+    """A line for each named layout: values a frame of a file, values that are packed, and its blocks."""
+    rows = [["corpus.layout", "values", "packed", "blocks of a file"]]
+    for name in LAYOUTS:
+        layout = FileLayout.of(name)
+        rows.append([name, str(layout.width), str(layout.stored_width), " | ".join(map(describe_block, layout.blocks))])
+    return "\n".join(align(rows, left=[0, 3]))
+
+
 def describe_findings(findings: Iterable[Finding]) -> list[str]:
     """Two lines a finding, or one that says that there is none."""
     told = [line for one in findings for line in (f"{one.cause}: {one.evidence}", f"    mend: {one.mend}")]
@@ -58,10 +73,13 @@ def describe_findings(findings: Iterable[Finding]) -> list[str]:
 
 def _recognised(layout: dict[str, Any]) -> str:
     if layout.get("recognised") is None:
-        return "made here" if "recognised" not in layout else "which the values neither confirm nor deny"
+        if "recognised" not in layout:
+            return "made here"
+        unsure = "which the values neither confirm nor deny"
+        return unsure if layout["points twice"] else "in which no point stands twice: taken as declared"
     apart = f"{layout['distance']:.2f} shoulder widths between points that stand in two blocks"
     return (
-        f"but the values say {' | '.join(layout['recognised'])}"
+        f"but the values say {' | '.join(names_of(layout['recognised']))}"
         if layout["disagrees"]
         else f"as the values say ({apart})"
     )

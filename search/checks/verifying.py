@@ -2,16 +2,18 @@
 
 import inspect
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from torch import nn
 
-from glosstune.models import FEATURE_WIDTH, Check, build_model, verify_model
+from glosstune.models import Check, build_model, verify_model
 from glosstune.models.kinds import KINDS
 from glosstune.spaces.errors import CheckpointError, SettingError, told
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.trainables import TrainedRecogniser, export_checkpoint, load_recogniser
+from glosstune.trainables.layouts.blocks import BlockSpec
+from glosstune.trainables.layouts.layout import FileLayout
 
 
 def verify_target(
@@ -21,11 +23,13 @@ def verify_target(
     width: float = 1.0,
     time_stride: int = 4,
     norm: str = "group",
+    layout: str | Sequence[BlockSpec] = "default",
     kinds: Collection[str] = (),
 ) -> tuple[Check, ...]:
     """Check a kind of model, or the recogniser in an exported file or a trial's checkpoint.
 
     Args:
+        layout: of the frames that a kind reads, as ``corpus.layout`` says it.
         kinds: models of one's own that a file may be of (see ``load_recogniser``).
 
     Raises:
@@ -34,7 +38,10 @@ def verify_target(
     """
     path = Path(target).expanduser()
     if target in KINDS or (is_own(target) and not path.exists()):
-        model = build_model(target, vocabulary_size, width=width, time_stride=time_stride, norm=norm)
+        modalities = FileLayout.of(layout).layout.modalities
+        model = build_model(
+            target, vocabulary_size, modalities=modalities, width=width, time_stride=time_stride, norm=norm
+        )
         return verify_model(model, vocabulary_size)
     if not path.is_file():
         rule = f"{target}: neither {' nor '.join(KINDS)} nor package.module:Name, and no such file"
@@ -43,12 +50,12 @@ def verify_target(
     return verify_model(recogniser.model, len(recogniser.vocabulary))
 
 
-def verify_foreign(factory: str, vocabulary_size: int, width: int = FEATURE_WIDTH) -> tuple[Check, ...]:
+def verify_foreign(factory: str, vocabulary_size: int, width: int | None = None) -> tuple[Check, ...]:
     """Check somebody else's model; ``models.verification`` says what it has to take and give.
 
     Args:
         factory: ``package.module:name`` of what makes it: called with the vocabulary size if it takes an argument.
-        width: features a frame that it reads.
+        width: features a frame that it reads; default those of the default layout.
 
     Raises:
         SettingError: there is no such thing, it fails, or makes no torch module.

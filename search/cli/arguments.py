@@ -30,6 +30,13 @@ Arguments = Annotated[
 ResultsFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or its s3:// address.")]
 
 
+# Where it lies may change; what it holds is compared.
+Moved = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Where its corpus lies now: corpus.root, corpus.cache."),
+]
+
+
 Attached = Annotated[
     str | None, typer.Option(metavar="HOST:PORT|auto", help="Ray cluster to attach to; default RAY_ADDRESS.")
 ]

@@ -17,6 +17,10 @@ Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", metavar="MODULE:NAME", help="Model of your own that a file may be of: its code runs."),
 ]
+Features = Annotated[
+    int | None,
+    typer.Option(min=1, help="Values a frame that --model reads; default 6516, those of the default layout."),
+]
 Preset = Literal["default", "A", "B", "C"]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of a sweep file, such as corpus.root.")
@@ -32,10 +36,11 @@ def verify(
         str | None, typer.Option(help="Somebody else's model instead: package.module:factory, see docs/why-97.md.")
     ] = None,
     vocabulary: Annotated[int, typer.Option(min=2, help="Glosses and the blank.")] = 1232,
-    features: Annotated[int, typer.Option(min=1, help="Values a frame that --model reads.")] = 6516,
+    features: Features = None,
     width: Annotated[float, typer.Option(help="model.width of a kind.")] = 1.0,
     time_stride: Annotated[int, typer.Option(help="model.time_stride of a kind.")] = 4,
     norm: Annotated[Literal["group", "batch"], typer.Option(help="model.norm of a kind.")] = "group",
+    layout: Annotated[str, typer.Option(help="corpus.layout that a kind reads: a name, or [blocks].")] = "default",
     kinds: Kinds = None,
 ) -> None:
     """Check that a model is what CTC needs: a line a check, exit status 1 if one fails.
@@ -43,14 +48,22 @@ def verify(
     Example: glosstune verify --model mypackage.net:build --vocabulary 1232
     """
     from glosstune.search.checks.verifying import verify_foreign, verify_target
+    from glosstune.spaces.files.yaml_data import parse_yaml
 
     if (target is None) == (model is None):
         raise SettingError(f"verify: name {_KIND}; or a file, or somebody else's model with --model")
+    _check_features(features, model)
     if model is not None:
         checks = verify_foreign(model, vocabulary, features)
     else:
         checks = verify_target(
-            str(target), vocabulary, width=width, time_stride=time_stride, norm=norm, kinds=kinds or []
+            str(target),
+            vocabulary,
+            width=width,
+            time_stride=time_stride,
+            norm=norm,
+            layout=parse_yaml(layout, "--layout"),
+            kinds=kinds or [],
         )
     for check in checks:
         typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
@@ -104,6 +117,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was seen as JSON.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Draw it too: a file .png or .pdf.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Utterances to read at most.")] = 160,
+    layouts: Annotated[bool, typer.Option("--layouts", help="List the named layouts instead.")] = False,
 ) -> None:
     """Read a sample of a corpus, at most a minute, and say what is wrong with it.
 
@@ -112,10 +126,13 @@ def inspect(
     from glosstune.results.report.curves import picture_format
     from glosstune.results.report.inspection_picture import draw_inspection
     from glosstune.search.checks.diagnosing import middle_settings
-    from glosstune.search.checks.inspecting import describe_inspection
+    from glosstune.search.checks.inspecting import describe_inspection, describe_layouts
     from glosstune.search.config.loading import load_sweep
     from glosstune.trainables.checks.inspection import inspect_corpus
 
+    if layouts:
+        typer.echo(describe_layouts())
+        return
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
     sweep = load_sweep(*split_arguments(overrides))
@@ -142,7 +159,7 @@ def diagnose(
     vocabulary: Annotated[
         int | None, typer.Option(min=2, help="Glosses and the blank that --model is made for; default the corpus's.")
     ] = None,
-    features: Annotated[int, typer.Option(min=1, help="Values a frame that --model reads.")] = 6516,
+    features: Features = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the causes as JSON.")] = False,
 ) -> None:
     """Say why a recipe stays near 100 % WER: ranked causes, what was seen, and what mends each.
@@ -154,6 +171,7 @@ def diagnose(
     from glosstune.search.checks.inspecting import describe_findings
     from glosstune.search.config.loading import load_sweep
 
+    _check_features(features, model)
     path, changes = split_arguments(overrides)
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])
     if path is None and where is not None and (where[0] / SWEEP).is_file():
@@ -196,3 +214,8 @@ def compare_models(
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
     else:
         typer.echo(describe_comparison(comparison))
+
+
+def _check_features(features: int | None, model: str | None) -> None:
+    if features is not None and model is None:
+        raise SettingError("goes with --model alone: other models read what their layout has", key="--features")

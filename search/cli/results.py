@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from glosstune.search.cli.arguments import ResultsFolder
+from glosstune.search.cli.arguments import Moved, ResultsFolder
 from glosstune.spaces.errors import Interrupted, SettingError
 
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
@@ -52,6 +52,7 @@ def results(
 
 def confirm(
     folder: ResultsFolder,
+    overrides: Moved = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the best trials.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="New seeds for each.")] = 5,
     folds: Annotated[bool, typer.Option("--folds", help="Repeat over the folds of unseen signers.")] = False,
@@ -71,7 +72,17 @@ def confirm(
     from glosstune.search.confirm.confirming import confirm as run
 
     try:
-        summary = run(folder, top=top, seeds=seeds, folds=folds, per=per, decode=decode, rules=rules, out=out)
+        summary = run(
+            folder,
+            overrides or [],
+            top=top,
+            seeds=seeds,
+            folds=folds,
+            per=per,
+            decode=decode,
+            rules=rules,
+            out=out,
+        )
     except Interrupted as error:
         typer.echo(f"glosstune: interrupted by {error.signal.name}; the same command goes on", err=True)
         raise typer.Exit(128 + error.signal) from None
@@ -126,16 +137,17 @@ def export(
 def reproduce(
     folder: ResultsFolder,
     number: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial.")],
+    overrides: Moved = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most so many; default all that it reported.")] = None,
 ) -> None:
     """Train a trial again on this machine and compare its curve with the recorded one; exit status 1 if they differ.
 
-    Example: glosstune reproduce runs/a 17 --epochs 3
+    Example: glosstune reproduce runs/a 17 corpus.root=/moved/phoenix --epochs 3
     """
     from glosstune.results import format_table
     from glosstune.search.confirm.reproducing import reproduce as run
 
-    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs)
+    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs, overrides or [])
     sys.stdout.write(format_table(curve))
     apart = curve[(curve["train_loss_difference"] != 0) | (curve["wer_difference"] != 0)]
     if len(apart):

@@ -48,7 +48,7 @@ def resume(
     folder: ResultsFolder,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Ranges of the space, budgets, target or resources."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Ranges of the space, budgets, resources, corpus.root."),
     ] = None,
     samples: Annotated[str | None, typer.Option(help="How many trials in all, or how many more: +32.")] = None,
     queue: Annotated[
@@ -129,12 +129,17 @@ def pack(arguments: Arguments = None) -> None:
     Example: glosstune pack my.yaml corpus.root=/data/phoenix
     """
     from glosstune.search.config.loading import load_sweep
+    from glosstune.trainables.checks.look_alikes import corpus_look_alikes
     from glosstune.trainables.corpora import pack_corpus
 
     path, overrides = split_arguments(arguments)
     corpus = pack_corpus(load_sweep(path, overrides).corpus)
     size_mb = sum(file.stat().st_size for file in corpus.folder.iterdir()) / 1e6
     typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
+    for note in corpus.notes:
+        typer.echo(note)
+    if alike := corpus_look_alikes(corpus):
+        typer.echo(alike)
 
 
 def _finish(run: Callable[[], "Results | None"]) -> None:

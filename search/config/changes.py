@@ -1,13 +1,17 @@
 """What may change when a sweep is resumed: how much is searched and where, not what is compared with what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
 
+# Where a corpus lies: it may have moved, for whoever opens it compares its content.
+PLACES = ("corpus.root", "corpus.cache")
+
 _CHANGEABLE = (
+    *PLACES,
     "search.samples",
     "search.sampler",
     "search.target",
@@ -28,6 +32,21 @@ _CHANGEABLE = (
 def is_changeable(key: str) -> bool:
     """Whether a dotted key may change while a sweep goes on."""
     return any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE)
+
+
+def check_places(overrides: Sequence[str], why: str, places: Sequence[str] = PLACES) -> None:
+    """Require that overrides say only where a corpus lies.
+
+    Args:
+        why: all else stays as it is, for the error.
+        places: the keys that may change.
+
+    Raises:
+        SettingError: another key.
+    """
+    for override in overrides:
+        if override.partition("=")[0].strip() not in places:
+            raise SettingError(f"override {override!r}: {why}; only {', '.join(places)} may change")
 
 
 def count_samples(samples: str, sweep: Sweep) -> int:

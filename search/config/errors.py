@@ -76,7 +76,8 @@ def problems(error: ValidationError, model: type[BaseModel], *, with_defaults: b
         if rule not in rules.setdefault(key, []):
             rules[key].append(rule)
         if key not in endings:
-            endings[key] = f"; got {shown(details['input'])}" + _way_out(field if with_defaults else None)
+            got = "" if "; got " in rule else f"; got {shown(details['input'])}"
+            endings[key] = got + _way_out(field if with_defaults else None)
     return [SettingError(" or ".join(found) + endings.get(key, ""), key=key) for key, found in rules.items()]
 
 

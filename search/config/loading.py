@@ -16,7 +16,7 @@ from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import parse_yaml, read_yaml
-from glosstune.trainables.settings import SETTINGS_PATHS
+from glosstune.trainables.settings import SETTINGS_PATHS, TABLE_ENDINGS
 
 _PACKAGED = Path(__file__).with_name("sweeps")
 
@@ -38,7 +38,8 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     Args:
         path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``, or where an
             override sets ``corpus.root`` or a ``corpus.kind`` of one's own for ``teacher-phoenix``. Relative paths in
-            it start at its folder, those of overrides and of packaged sweeps at the current one.
+            it start at its folder, those of overrides and of packaged sweeps at the current one. A
+            ``corpus.root`` that is a table makes ``corpus.kind`` ``table`` where nobody says another.
         overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
 
     Raises:
@@ -53,6 +54,11 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
         for keys, value, _ in parsed:
             _put(tree, keys, value)
         _make_absolute(tree, Path.cwd())
+        told = any(
+            keys == ["corpus", "kind"] or (keys == ["corpus"] and isinstance(value, dict) and "kind" in value)
+            for keys, value, _ in parsed
+        )
+        _tell_kind(tree, told=told, packaged=file.parent == _PACKAGED)
         return validated(Sweep, tree)
     except ValidationError as error:
         found = problems(error, Sweep)
@@ -141,6 +147,16 @@ def _narrow(space: dict[str, Any], name: str, value: object) -> None:
             del space[other]
         elif kept != several:
             space[other] = kept
+
+
+def _tell_kind(tree: dict[str, Any], *, told: bool, packaged: bool) -> None:
+    """A root that is a table says itself what kind of corpus it is, unless somebody has said another."""
+    corpus = tree.get("corpus")
+    if not isinstance(corpus, dict) or told or ("kind" in corpus and not packaged):
+        return
+    root = corpus.get("root")
+    if isinstance(root, str) and root.lower().endswith(TABLE_ENDINGS) and not Path(root).is_dir():
+        corpus["kind"] = "table"
 
 
 def _make_absolute(tree: dict[str, Any], folder: Path) -> None:

@@ -12,7 +12,7 @@ from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
-from glosstune.trainables.corpora.kinds import corpus_traits, has_ready_features, root_of
+from glosstune.trainables.corpora.kinds import corpus_traits, draws_splits, has_positions, layout_by_header, root_of
 from glosstune.trainables.settings import CORPORA, SETTINGS_PATHS, CorpusSettings, DistillationSettings, TrialSettings
 
 
@@ -69,28 +69,39 @@ def _values(sweep: Sections, name: str) -> list[Scalar]:
 def _check_corpus(corpus: CorpusSettings) -> None:
     kind, traits, root = shown(corpus.kind), corpus_traits(corpus.kind), root_of(corpus.kind)
     if corpus.root is None and root is not None and root.default is Parameter.empty:
-        rule = f"must name the corpus's folder, because corpus.kind is {kind}; got null; give corpus.root=FOLDER"
-        raise SettingError(rule, key="corpus.root")
+        rule = f"must name the corpus's {traits.root}, because corpus.kind is {kind}; got null"
+        raise SettingError(f"{rule}; give corpus.root={traits.root.upper()}", key="corpus.root")
     if corpus.split not in traits.splits:
         rule = f"must not be {shown(corpus.split)} where corpus.kind is {kind}"
         rule += ": only fingerspelling has clips" * (corpus.split == "unseen-clips")
         raise SettingError(f"{rule}; choose {' or '.join(map(shown, traits.splits))}", key="corpus.split")
     if corpus.root is not None and root is None:
         source = f"comes with the {traits.extra} extra" if traits.extra else "takes no root"
-        rule = f"has no meaning where corpus.kind is {kind}, which {source}; set corpus.kind=phoenix, or leave it out"
+        rule = f"has no meaning where corpus.kind is {kind}, which {source}"
+        rule += "; set corpus.kind=phoenix, or table for a table of your own, or leave it out"
         raise SettingError(rule, key="corpus.root")
+    if corpus.split_seed != CorpusSettings.model_fields["split_seed"].default and not draws_splits(corpus.kind):
+        rule = f"has no meaning where corpus.kind is {kind}, which draws no splits; got {corpus.split_seed}"
+        raise SettingError(f"{rule}; leave it out", key="corpus.split_seed")
     default = CorpusSettings.model_fields["fold"].default
     if corpus.fold != default and not (traits.folds and corpus.split == "unseen-signers"):
         known = ", ".join(name for name in {**CORPORA, corpus.kind: ""} if corpus_traits(name).folds)
-        rule = f"must be {default}: only {known} with corpus.split 'unseen-signers' has folds; got {corpus.fold}"
+        rule = f"must be {default}: only {known} with corpus.split 'unseen-signers' have folds; got {corpus.fold}"
         raise SettingError(f"{rule}; leave it out", key="corpus.fold")
 
 
 def _check_augment(sweep: Sections) -> None:
-    """Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong."""
-    if not has_ready_features(sweep.corpus):
+    if not layout_by_header(sweep.corpus):
+        check_augment(sweep, has_positions(sweep.corpus))
+
+
+def check_augment(sweep: Sections, positions: bool) -> None:
+    """Require that no augmentation turns or mirrors where there are no positions; errors as ``check_sweep``.
+
+    Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong.
+    """
+    if positions:
         return
-    has = "corpus.layout has" if corpus_traits(sweep.corpus.kind).layouts else f"{sweep.corpus.kind} yields"
     found: dict[str, list[Scalar]] = {
         "space.augment": _values(sweep, "augment"),
         "training.augment": [sweep.training.augment],
@@ -100,7 +111,9 @@ def _check_augment(sweep: Sections) -> None:
         for value in values:
             wrong = sorted({"mirror", "rotation", "scale"} & set(str(value).split("+")))
             if wrong:
-                rule = f"{', '.join(wrong)} need landmark positions, but {has} ready features"
+                rule = (
+                    f"{', '.join(wrong)} need landmark positions, and corpus.layout has ready features or none at all"
+                )
                 raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
 
 

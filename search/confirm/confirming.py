@@ -7,7 +7,7 @@ as every sweep does.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import count, islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from glosstune.results.analysis.confirmation import summarise_confirmation
 from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.names import CONFIRM, PLAN, SUMMARY, SWEEP, UTTERANCES
 from glosstune.results.reading.remote import as_local
+from glosstune.search.config.changes import PLACES, check_places
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
@@ -29,21 +30,22 @@ from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, 
 from glosstune.search.confirm.scoring import find_broadcast, score_parts
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
+from glosstune.search.driver.weights import take_weights_along
 from glosstune.search.storage.lock import refuse_links
+from glosstune.search.storage.manifest import check_corpus, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
-from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.corpora import open_corpus, pack_corpus
 from glosstune.trainables.corpora.kinds import corpus_traits
 from glosstune.trainables.corpora.provenance import check_unseen
-
-FOLDS = range(1, 6)
 
 
 def confirm(
     place: Path | str,
+    overrides: Sequence[str] = (),
     *,
     top: int = 3,
     seeds: int = 5,
@@ -59,6 +61,7 @@ def confirm(
     Called again after an interruption it goes on; once the test split is scored it only says what came out.
 
     Args:
+        overrides: where the corpus lies now, such as ``corpus.root=/data/phoenix``.
         top: how many configurations; with ``per="strategy"`` the best one of each strategy instead.
         seeds: how often each is trained, under seeds that the sweep has not used.
         folds: repeat over the folds of unseen signers.
@@ -68,10 +71,13 @@ def confirm(
         console: where progress is shown; default standard error.
 
     Raises:
-        SettingError: nothing to confirm, or other options than the confirmation in ``out`` began with.
+        CorpusError: where overrides say that the corpus lies, there is another one.
+        SettingError: nothing to confirm, an override of anything else, or other options than the confirmation in
+            ``out`` began with.
         Driven: the sweep still runs.
         Interrupted: a signal ended it; the same command goes on.
     """
+    check_places(overrides, "the trials of a sweep are trained again as they were")
     folder = as_local(place)
     refuse_links(folder)
     console = console or Console(stderr=True)
@@ -79,7 +85,8 @@ def confirm(
         out or join(str(place), CONFIRM), partial(console.print, soft_wrap=True, highlight=False, markup=False)
     )
     results = load_results(folder)
-    sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP))  # whose files this machine may lack
+    # This machine may lack its files.
+    sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP, overrides))
     traits = corpus_traits(sweep.corpus.kind)
     if folds and not traits.folds:
         raise SettingError(f"the {sweep.corpus.kind} corpus has no folds of signers; leave it out", key="--folds")
@@ -88,15 +95,21 @@ def confirm(
     beam_width(decode)
     chosen = _choose(results, top, per)
     wanted = Confirmation(
-        None if per == "strategy" else top, new, list(FOLDS) if folds else [], per, decode, rules, chosen
+        None if per == "strategy" else top, new, _folds(sweep) if folds else [], per, decode, rules, chosen
     )
-    wanted.parts(sweep)  # refuses what cannot be, before anything is written
+    parts = wanted.parts(sweep)  # refuses what cannot be, before anything is written
+    scored = work.files.fetch(UTTERANCES)
+    if overrides and scored is None:
+        manifest = read_manifest(folder)
+        check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
+        take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
+    if scored is None:
+        _check_test(parts)
     plan = _agree(place, work, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:
         told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
         console.print(told.format(*numbers), soft_wrap=True, highlight=False, markup=False)
-    scored = work.files.fetch(UTTERANCES)
     if scored is None:
         scored = _score(work, plan, plan.parts(sweep), console)
     clusters = traits.clusters or ("signer",) * bool(plan.folds)
@@ -113,8 +126,23 @@ def confirm(
     return summary
 
 
+def _folds(sweep: Sweep) -> list[int]:
+    corpus = open_corpus(sweep.corpus.model_copy(update={"split": "unseen-signers", "fold": 1}))
+    return list(range(1, corpus.folds + 1))
+
+
 def _searched_seeds(results: Results) -> set[int]:
     return {int(seed) for seed in results.trials["seed"].dropna()} if "seed" in results.trials else set()
+
+
+def _check_test(parts: Mapping[str, Sweep]) -> None:
+    """Require that every part has something to be scored on in the end, before a plan is written or a trial trains."""
+    for part in parts.values():
+        if not pack_corpus(part.corpus).rows("test"):
+            rule = "split test: no utterance, and a confirmation is scored on test"
+            raise CorpusError(
+                f"{part.corpus.root or part.corpus.kind} ({part.corpus.split}): {rule}; say which are test"
+            )
 
 
 def _check_weights(parts: Mapping[str, Sweep]) -> None:
@@ -179,4 +207,6 @@ def _train(place: str, part: Sweep, console: Console) -> None:
     if not SweepFolder.at(place).begun:
         launch(part, place, console=console)
     elif load_results(place).trials["status"].isin([FINISHED, STOPPED, FAILED]).sum() < part.search.samples:
-        resume(place, console=console)
+        # The corpus may have moved since it began.
+        known = part.resolved()["corpus"]
+        resume(place, [f"{key}={json.dumps(known[key.partition('.')[2]])}" for key in PLACES], console=console)

@@ -1,7 +1,7 @@
 """Run a trial of a sweep again and compare its curve with the one in the record."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import torch
 from glosstune.results import load_results
 from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.remote import as_local
+from glosstune.search.config.changes import check_places
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sections import AUTO
-from glosstune.search.driver.weights import with_weights
-from glosstune.search.storage.manifest import build_manifest, read_manifest
+from glosstune.search.driver.weights import take_weights_along, with_weights
+from glosstune.search.storage.manifest import build_manifest, check_corpus, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
-from glosstune.spaces.errors import CheckpointError, CorpusError
+from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
@@ -25,7 +26,13 @@ from glosstune.trainables.corpora import pack_corpus
 COMPARED = ("train_loss", "wer")
 
 
-def reproduce(place: Path | str, trial: int, say: Callable[[str], None], epochs: int | None = None) -> pd.DataFrame:
+def reproduce(
+    place: Path | str,
+    trial: int,
+    say: Callable[[str], None],
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+) -> pd.DataFrame:
     """Train a trial again, from the seed, corpus and weights of its sweep, and say where it differs.
 
     On the machine's CPU that trained it, with as many threads, every epoch is the same; on another one, or on a GPU,
@@ -34,26 +41,28 @@ def reproduce(place: Path | str, trial: int, say: Callable[[str], None], epochs:
     Args:
         say: hears of each epoch.
         epochs: at most so many; default all that the trial reported.
+        overrides: where the corpus lies now, such as ``corpus.root=/data/phoenix``.
 
     Returns:
         a row an epoch: ``epoch``, and for ``train_loss`` and ``wer`` what was recorded, what it is now, and the
         difference.
 
     Raises:
-        SettingError: there is no such trial, or it reported nothing.
+        SettingError: there is no such trial, it reported nothing, or an override is of anything else.
         CorpusError, CheckpointError: corpus or weights are not those that the sweep had.
     """
+    check_places(overrides, "a trial is trained again as it was")
     folder = as_local(place)
-    results, sweep = load_results(folder), load_sweep(folder / SWEEP)
+    results, sweep = load_results(folder), load_sweep(folder / SWEEP, overrides)
     configuration = results.configuration(trial)
     recorded = results.epochs[results.epochs["trial"] == trial].set_index("epoch")
     if recorded.empty:
         raise SettingError(f"trial {trial} reported nothing that could be compared", key="TRIAL")
     manifest = read_manifest(folder)
     corpus = pack_corpus(sweep.corpus)
-    if manifest["corpus"]["key"] != corpus.key:
-        raise CorpusError(f"{folder}: the corpus has changed since the sweep ran")
+    check_corpus(str(place), manifest, corpus, sweep.corpus)
     sweep = SweepFolder.at(place).with_inputs(sweep)
+    take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
     weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
     if weights != (manifest["pretrained"] or {}).get("sha256"):

@@ -11,7 +11,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.rules import check_parts
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.weights import tell_start, with_weights
+from glosstune.search.driver.weights import check_input, tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
@@ -21,6 +21,7 @@ from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials
 from glosstune.search.tracking.trackers import check_tracking
 from glosstune.spaces.errors import CorpusError
+from glosstune.trainables.checks.look_alikes import corpus_look_alikes
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.ctc.floor import corpus_floor, infeasible_rows
@@ -80,6 +81,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
+    check_input(sweep, corpus)
     stride = sweep.model.time_stride
     floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
     say(_describe(corpus))
@@ -157,7 +159,10 @@ def _describe(corpus: PackedCorpus) -> str:
     line = (
         f"corpus: {counts} utterances, {len(corpus.vocabulary) - 1} glosses, {table['frames'].mean():.0f} frames each"
     )
+    line += "".join(f"\n{note}" for note in corpus.notes)
     if unknown:
         listed = ", ".join(unknown[:10]) + (", …" if len(unknown) > 10 else "")
         line += f"\ndev: {len(unknown)} glosses do not occur in training and count as errors: {listed}"
+    if alike := corpus_look_alikes(corpus):
+        line += f"\n{alike}"
     return line

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from glosstune.results.reading.names import REQUESTS, SWEEP
-from glosstune.search.config.changes import count_samples, list_changes
+from glosstune.search.config.changes import PLACES, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
@@ -73,8 +73,9 @@ class Requests:
             overrides.append(f"search.samples={count_samples(samples, old)}")
         new = load_sweep(self._work.folder / SWEEP, overrides)
         changes = list_changes(old, new)
+        begun_with = (*PLACES, "resources.cpu", "resources.gpu", "teacher", "tracking")
         for key in changes:
-            if key in ("resources.cpu", "resources.gpu", "teacher", "tracking"):  # which this run has begun with
+            if key in begun_with:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._work)

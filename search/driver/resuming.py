@@ -15,14 +15,16 @@ from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
 from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
+from glosstune.search.driver.weights import take_weights_along
 from glosstune.search.storage.lock import Driven
-from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.storage.manifest import check_corpus, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
-from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, Interrupted, SettingError
+from glosstune.spaces.errors import CheckpointError, FolderError, Interrupted, SettingError
 from glosstune.spaces.files.yaml_data import read_yaml
 
 
@@ -101,8 +103,9 @@ def _drive(
 ) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
+    take_weights_along(load_sweep(folder / SWEEP), new, manifest["pretrained"])
     prepared = prepare(work.with_inputs(new), say, work.place, address)
-    _check_same(work.place, manifest, prepared)
+    _check_same(work.place, manifest, prepared, new)
     record = work.record
     record.repair()
     # Read under the lock: a driver that has just ended may have written more.
@@ -117,13 +120,13 @@ def _drive(
     )
 
 
-def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared) -> None:
+def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared, new: Sweep) -> None:
     """Require the corpus, the weights and the teacher that the sweep began with."""
-    if manifest["corpus"]["key"] != prepared.corpus.key:
-        raise CorpusError(f"{place}: the corpus has changed since the sweep began, so trials would not compare")
+    check_corpus(place, manifest, prepared.corpus, prepared.sweep.corpus)
     if (manifest["pretrained"] or {}).get("sha256") != (prepared.weights or {}).get("sha256"):
         what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
-        raise CheckpointError(f"{what}, so trials would not compare")
+        where = "; copy the file of that name from the cache that it began with" * (new.pretrained == AUTO)
+        raise CheckpointError(f"{what}, so trials would not compare{where}")
     if (manifest["teacher"] or {}).get("sha256") != (prepared.teacher or {}).get("sha256"):
         what = f"{prepared.sweep.teacher}: is not the teacher that the sweep began with"
         raise CheckpointError(f"{what}, so trials would not compare")

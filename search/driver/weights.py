@@ -1,24 +1,30 @@
 """The weights that a sweep starts from: made where none are given, checked, and told before any trial."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from glosstune.models import LoadReport, WeightsFile, trainable_parameters
 from glosstune.models.recogniser import Recogniser
 from glosstune.search.config.errors import Say
+from glosstune.search.config.rules import check_augment
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Int, SettingError
-from glosstune.spaces.errors import shown
-from glosstune.spaces.files.atomic import check_free
+from glosstune.spaces.errors import GlosstuneError, shown
+from glosstune.spaces.files.atomic import check_free, file_hash, write_whole
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
+from glosstune.trainables.batches.conditioning import live_blocks
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.pretraining.pretraining import pretrained_weights, write_pretrained
+from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.settings import SETTINGS_PATHS, TrialSettings
 from glosstune.trainables.training.initial_model import starting_model
 from glosstune.trainables.training.input_files import InputFile
+from glosstune.trainables.training.pretraining import pretrained_weights, write_pretrained
 from glosstune.trainables.training.thawing import thaw_epochs, thaw_for
 
 
@@ -29,18 +35,45 @@ def with_weights(sweep: Sweep, corpus: PackedCorpus, say: Say) -> Sweep:
     return sweep.model_copy(update={"pretrained": str(pretrained_weights(_settings(sweep), corpus, say))})
 
 
+def take_weights_along(before: Sweep, now: Sweep, known: Mapping[str, Any] | None) -> None:
+    """Copy the weights that a sweep has made into the cache that it is to have from now on, as far as they are there.
+
+    Args:
+        known: what its manifest says of them.
+    """
+    places = [sweep.corpus.cache or default_cache() for sweep in (before, now)]
+    if now.pretrained != AUTO or known is None or places[0] == places[1]:
+        return
+    with suppress(OSError, GlosstuneError):  # else they are made anew
+        for path in places[0].glob("pretrained-*.safetensors"):
+            copy = places[1] / path.name
+            if not copy.exists() and file_hash(path) == known["sha256"]:
+                write_whole(copy, partial(shutil.copyfile, path))
+
+
 def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:
     """Pretrain as the sweep's ``pretraining`` says and write the weights to a new file.
 
     Raises:
         FolderError: the file exists, or its folder cannot be written.
-        SettingError, CorpusError, CheckpointError: see ``trainables.pretraining.labels.labelled_signs``.
+        SettingError, CorpusError, CheckpointError: see ``trainables.training.labels.labelled_signs``.
     """
     if path.suffix != ".safetensors":
         raise SettingError(f"--out {path}: must end in .safetensors")
     check_free(path)
-    progress = write_pretrained(path, _settings(sweep), pack_corpus(sweep.corpus), say)
+    corpus = pack_corpus(sweep.corpus)
+    check_input(sweep, corpus)
+    progress = write_pretrained(path, _settings(sweep), corpus, say)
     say(f"{path}: {progress.accuracy:.1%} right at the end; next: give pretrained={path} to a sweep on this corpus")
+
+
+def check_input(sweep: Sweep, corpus: PackedCorpus) -> None:
+    """Require what only the packed corpus tells: something that enters the model; errors as ``check_sweep``."""
+    check_augment(sweep, corpus.has_positions)
+    searched = any(name.startswith("gains.") for name in sweep.space)
+    if not searched and not live_blocks(corpus.layout, sweep.corpus.gains):
+        rule = f"mute all that corpus.layout has, {', '.join(corpus.layout.parts)}; got 0 for each"
+        raise SettingError(f"{rule}; give one of them a gain", key="corpus.gains")
 
 
 def tell_start(

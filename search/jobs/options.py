@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from glosstune.search.config.changes import is_changeable
+from glosstune.search.config.changes import PLACES, is_changeable
 from glosstune.search.config.errors import problems, validated
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
@@ -85,7 +85,7 @@ def list_overrides(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
 
 def _with_paths(key: str, override: str, sweep: Sweep) -> str:
     """An override with the paths as the sweep has them: the cluster has another current folder."""
-    if key not in ("search.warm_start", "storage", "teacher"):
+    if key not in (*PLACES, "search.warm_start", "storage", "teacher"):
         return override
     section: Any = sweep.resolved()
     for name in key.split("."):

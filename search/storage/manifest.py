@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from glosstune.results.reading.names import MANIFEST
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
+from glosstune.trainables.settings import CorpusSettings
 
 PACKAGES = (
     "glosstune",
@@ -82,6 +83,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"
         raise FolderError(f"{path}: {rule}; start another sweep with search.warm_start=[{folder}]") from error
     return dict(manifest)
+
+
+def check_corpus(place: str, manifest: Mapping[str, Any], corpus: PackedCorpus, settings: CorpusSettings) -> None:
+    """Require that a corpus holds what the one held that a sweep began with, wherever it lies.
+
+    Raises:
+        CorpusError: it holds something else.
+    """
+    began = manifest["corpus"]
+    if began["key"] == corpus.key:
+        return
+    now = {split: len(corpus.rows(split)) for split in SPLITS}
+    ours, theirs = (
+        f"{key}, {', '.join(f'{count} {split}' for split, count in counts.items())}"
+        for key, counts in ((corpus.key, now), (began["key"], began.get("utterances", {})))
+    )
+    rule = f"the corpus in {settings.root}" if settings.root is not None else f"the corpus {settings.kind}"
+    rule += f" ({ours}) is not the one that the sweep began with ({theirs}), so trials would not compare"
+    where = "say where that one lies with corpus.root=FOLDER, or " if settings.root is not None else ""
+    raise CorpusError(f"{place}: {rule}; {where}start another sweep, with search.warm_start=[{place}]")
 
 
 def _version(package: str) -> str | None:

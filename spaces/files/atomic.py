@@ -56,10 +56,10 @@ def fill_once(
     Raises:
         FolderError: the cache cannot be written; nothing half-written stays.
     """
-    if (folder / complete).exists():  # a shared cache may be read-only
-        return
     partial = folder.with_name(f"{folder.name}.partial")
     try:
+        if (folder / complete).exists():  # a shared cache may be read-only
+            return
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock_of(folder), timeout=patience_s):
             if (folder / complete).exists():
@@ -73,7 +73,7 @@ def fill_once(
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        rule = f"cannot write {what} ({error}); set corpus.cache to another folder"
+        rule = f"cannot write {what} ({error}); name another folder with corpus.cache=FOLDER"
         raise FolderError(f"{folder.parent}: {rule}") from error
 
 

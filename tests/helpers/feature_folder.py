@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.trainables.corpora import FingerspellingCorpus
-from glosstune.trainables.corpora.layout import BLOCK_WIDTHS, canonical_columns
+from glosstune.trainables.layouts.blocks import BlockSpec
+from glosstune.trainables.layouts.layout import FileLayout
 
 Values = npt.NDArray[np.float32]
 Glosses = Sequence[tuple[str, ...]]
@@ -20,11 +21,11 @@ def with_temporal(positions: Values) -> Values:
     return np.concatenate([positions, velocity, acceleration, positions], axis=1)
 
 
-def in_order(values: Values, blocks: Sequence[str]) -> Values:
-    """Values in canonical order, (time, 1629 or 6516), as a file of another layout holds them."""
-    columns = canonical_columns(blocks)
-    written = np.zeros((len(values), sum(BLOCK_WIDTHS[block] for block in blocks)), np.float32)
-    written[:, columns] = values[:, : len(columns)]
+def in_order(values: Values, blocks: str | Sequence[BlockSpec]) -> Values:
+    """Values in canonical order, (time, stored width), as a file of another layout holds them."""
+    layout = FileLayout.of(blocks)
+    written = np.zeros((len(values), layout.width), np.float32)
+    written[:, layout.columns] = values[:, : layout.stored_width]
     return written
 
 

@@ -1,20 +1,21 @@
 """Models as a user may write them: sound ones, and some that lack something."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glosstune.models import FEATURE_WIDTH, Architecture, Recogniser
+from glosstune.models import FEATURE_WIDTH, MODALITY_WIDTHS, Architecture, MobileNetV3Student, Recogniser
 from glosstune.models.masking import Frames
 
 
 class Project(nn.Module):
     stride = 1
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, inputs: int = FEATURE_WIDTH) -> None:
         super().__init__()
-        self.linear = nn.Linear(FEATURE_WIDTH, channels)
+        self.linear = nn.Linear(inputs, channels)
 
     def forward(self, x: Tensor, frames: Frames) -> Tensor:
         return frames.zero_padding(F.relu(self.linear(x)))
@@ -100,3 +101,43 @@ class Narrow(Tiny):
 class Failing(Tiny):
     def __init__(self, vocabulary_size: int, **sizes: float) -> None:
         raise RuntimeError("no such table")
+
+
+class AnyLayout(Recogniser):
+    """It takes the modalities of any layout, and projects them together."""
+
+    architecture = Architecture(
+        groups=(("project",), ("conv",), ("lstm", "classifier")), depths={"last": "conv", "middle": "conv"}
+    )
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        width: float = 1.0,
+        time_stride: int = 4,
+        norm: str = "group",
+        dropout: float = 0.1,
+        modalities: Mapping[str, int] = MODALITY_WIDTHS,
+    ) -> None:
+        super().__init__(vocabulary_size, width, time_stride, norm, dropout, modalities=modalities)
+        channels = int(32 * width)
+        self.project = Project(channels, self.feature_width)
+        self.conv = Convolve(channels, time_stride)
+        self.add_head(channels, channels, vocabulary_size)
+
+
+class OnTop(MobileNetV3Student):
+    """The student, with all arguments handed on."""
+
+    def __init__(self, vocabulary_size: int, **sizes: Any) -> None:
+        super().__init__(vocabulary_size, **sizes)
+
+
+class Forgetful(Tiny):
+    def __init__(self, vocabulary_size: int, *, modalities: Mapping[str, int], **sizes: float) -> None:
+        super().__init__(vocabulary_size, **sizes)  # type: ignore[arg-type]  # as given
+
+
+def hands_alone(vocabulary_size: int) -> AnyLayout:
+    return AnyLayout(vocabulary_size, width=0.25, modalities={"hands": 84, "temporal": 252})

@@ -126,6 +126,32 @@ def test_an_argument_out_of_range_is_told_as_for_ours() -> None:
         build_model(OWN, 7, width=-1.0)
 
 
+HANDS = {"hands": 84, "temporal": 252}
+
+
+@pytest.mark.parametrize("name", ["AnyLayout", "OnTop"])
+def test_a_model_of_ones_own_that_takes_modalities_reads_any_layout(name: str) -> None:
+    model = build_model(f"own_models:{name}", 7, width=0.25, modalities=HANDS)
+    assert model.modalities == HANDS and model.feature_width == 336
+    assert [check for check in verify_model(model, 7) if not check.passed] == []
+    assert build_model(f"own_models:{name}", 7, width=0.25).feature_width == 6516
+
+
+@pytest.mark.parametrize("name", ["Tiny", "Fewer"])
+def test_one_that_does_not_reads_the_default_layout_alone_and_is_told_what_to_add(name: str) -> None:
+    rule = r"reads the default layout alone, and a frame is hands 84 \| temporal 252 here; let its __init__ take modal"
+    with pytest.raises(SettingError, match=f"^model.kind: own_models:{name} {rule}"):
+        build_model(f"own_models:{name}", 7, modalities=HANDS)
+
+
+def test_one_that_takes_modalities_and_forgets_them_is_told_so() -> None:
+    with pytest.raises(
+        SettingError, match=r"^model.kind: own_models:Forgetful takes modalities and does not hand them"
+    ):
+        build_model("own_models:Forgetful", 7, modalities=HANDS)
+    assert build_model("own_models:Forgetful", 7).feature_width == 6516
+
+
 def test_weights_of_ones_own_model_are_loaded_by_its_own_names(tmp_path: Path) -> None:
     # Though two of its layers are called like the student's and one like the teacher's.
     source = build_model(OWN, 7, seed=1)

@@ -12,6 +12,7 @@ from torch import Tensor
 from glosstune.models.recogniser import State
 from glosstune.trainables.batches.augmentation import augment_frames, mask_features
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.layouts.layout import Layout
 
 EVALUATION_BATCH = 32
 BATCHES_A_POOL = 8
@@ -22,12 +23,12 @@ class FrameSource(Protocol):
     """Rows of frames such as a PackedCorpus holds."""
 
     @property
-    def width(self) -> int:
-        """Values a frame: 1629 positions or all 6516 features."""
+    def layout(self) -> Layout:
+        """What its values are: base values, or all features."""
 
     @property
     def statistics(self) -> Mapping[str, npt.NDArray[Any]]:
-        """``face_order`` (468,): mirror pairs of face landmarks."""
+        """Of the training split, see ``PackedCorpus.statistics``."""
 
     def frames(self, row: int) -> npt.NDArray[Any]:
         """Stored values (time, width) of one row."""
@@ -38,7 +39,7 @@ class Batch:
     """Utterances ready for a model.
 
     Attributes:
-        state: what enters ``layer``; for the first one the features alone, float32 (batch, time, 6516), conditioned.
+        state: what enters ``layer``; for the first one the features alone, float32 (batch, time, feature), conditioned.
             Padded frames are 0.
         lengths: int64 (batch,), on the CPU: input frames.
         rows: row of each utterance in the corpus.
@@ -122,8 +123,10 @@ def collate(
     stored: list[npt.NDArray[Any]] = [corpus.frames(row) for row in rows]
     if augment:
         assert generator is not None
-        face_order = corpus.statistics["face_order"]
-        stored = [augment_frames(frames.astype(np.float32), augment, face_order, generator) for frames in stored]
+        stored = [
+            augment_frames(frames.astype(np.float32), augment, corpus.layout, corpus.statistics, generator)
+            for frames in stored
+        ]
     lengths = torch.tensor([len(frames) for frames in stored])
     device = conditioning.scale.device
     padded = pad(stored, padded_length(lengths), device).float()
@@ -131,5 +134,5 @@ def collate(
     conditioned = conditioning.features(padded, valid)
     if augment:
         assert generator is not None
-        mask_features(conditioned, lengths, augment, generator)
+        mask_features(conditioned, lengths, augment, corpus.layout, generator)
     return Batch((conditioned,), lengths, tuple(rows))

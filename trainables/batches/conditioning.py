@@ -2,7 +2,8 @@
 
 Plain standardisation lifts thousands of nearly constant face derivatives to unit variance and drowns
 the hands; that alone keeps a recogniser on the 97 % plateau. The floor says which deviation, in the
-features' own units (shoulder widths, hand sizes), is only noise.
+features' own units (shoulder widths, hand sizes), is only noise. Values that are no landmarks have no such units: the
+floor of each block is that share of its root mean square deviation, and not less than packing rounds a value by.
 """
 
 from dataclasses import dataclass
@@ -12,70 +13,93 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from glosstune.trainables.corpora.derivation import derive
-from glosstune.trainables.corpora.layout import BASE_WIDTH, CHANNELS, FULL_WIDTH, PART_COLUMNS, PART_WIDTHS
+from glosstune.trainables.layouts.blocks import PARTS
+from glosstune.trainables.layouts.derivation import derive
+from glosstune.trainables.layouts.layout import FeatureBlock, Layout
 from glosstune.trainables.settings import Gains
+
+_LEAST = 1e-12  # of a deviation, below which a block of values never changes
+_HALF_PRECISION = 2**-11  # of a value, by which packing rounds it
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """An affine map of each of the 6516 features; what a checkpoint keeps of its corpus.
+    """An affine map of each feature; what a checkpoint keeps of its corpus.
 
     Attributes:
-        scale, offset: float32 (6516,): ``features * scale + offset``.
-        live: (channel, part) of the blocks whose gain is not 0.
+        scale, offset: float32 (feature,): ``features * scale + offset``.
+        layout: what the features are.
+        live: the blocks whose gain is not 0.
     """
 
     scale: Tensor
     offset: Tensor
-    live: frozenset[tuple[str, str]]
+    layout: Layout
+    live: tuple[FeatureBlock, ...]
 
     @classmethod
     def of(
         cls,
         mean: npt.NDArray[np.float32],
         deviation: npt.NDArray[np.float32],
+        layout: Layout,
         gains: Gains,
         noise_floor: float,
     ) -> "Conditioning":
-        """From the training split's statistics (6516,)."""
-        scale = feature_gains(gains) / np.maximum(deviation, noise_floor)
-        live = frozenset(
-            (channel, part)
-            for channel in CHANNELS
-            for part in PART_WIDTHS
-            if getattr(gains, channel) and getattr(gains, part)
-        )
+        """From the training split's statistics (feature,)."""
+        floor = np.full(layout.feature_width, noise_floor, np.float32)
+        for block in layout.blocks:
+            if block.part not in PARTS:
+                loudness = np.sqrt(np.square(deviation[block.features].astype(np.float64)).mean())
+                rounding = _HALF_PRECISION * np.abs(mean[block.features])
+                # What never changes in training says nothing, and would be thousands on dev where it does.
+                floor[block.features] = np.maximum(noise_floor * loudness, rounding) if loudness > _LEAST else np.inf
+        scale = feature_gains(layout, gains) / np.maximum(deviation, floor)
         offset = -mean * scale
-        return cls(torch.from_numpy(scale.astype(np.float32)), torch.from_numpy(offset.astype(np.float32)), live)
+        return cls(
+            torch.from_numpy(scale.astype(np.float32)),
+            torch.from_numpy(offset.astype(np.float32)),
+            layout,
+            live_blocks(layout, gains),
+        )
 
     def features(self, stored: Tensor, valid: Tensor) -> Tensor:
         """Derive and condition the features of a batch.
 
         Args:
-            stored: float32 (batch, time, 1629 positions, or all 6516 features).
+            stored: float32 (batch, time, base values, or all features).
             valid: bool (batch, time); other frames become 0.
 
         Returns:
-            (batch, time, 6516). Muted blocks are 0 and cost nothing.
+            (batch, time, feature). Muted blocks are 0 and cost nothing.
         """
-        out = stored.new_zeros((*stored.shape[:-1], FULL_WIDTH))
+        out = stored.new_zeros((*stored.shape[:-1], self.layout.feature_width))
         inside = valid.unsqueeze(-1)
-        for start, channel in zip(range(0, FULL_WIDTH, BASE_WIDTH), CHANNELS, strict=True):
-            for part, columns in PART_COLUMNS.items():
-                block = slice(start + columns.start, start + columns.stop)
-                if (channel, part) not in self.live:
-                    continue
-                values = derive(stored, channel, part) if stored.shape[-1] == BASE_WIDTH else stored[..., block]
-                torch.addcmul(self.offset[block], values, self.scale[block], out=out[..., block]).mul_(inside)
+        derived = stored.shape[-1] == self.layout.base_width
+        for block in self.live:
+            own = block.features
+            values = derive(stored, block, self.layout) if derived else stored[..., own]
+            torch.addcmul(self.offset[own], values, self.scale[own], out=out[..., own]).mul_(inside)
         return out
 
     def to(self, device: torch.device) -> "Conditioning":
         """The same on another device."""
-        return Conditioning(self.scale.to(device), self.offset.to(device), self.live)
+        return Conditioning(self.scale.to(device), self.offset.to(device), self.layout, self.live)
 
 
-def feature_gains(gains: Gains) -> npt.NDArray[np.float64]:
-    """Gain of each feature (6516,): that of its body part times that of its channel."""
-    parts = np.concatenate([np.full(width, getattr(gains, part)) for part, width in PART_WIDTHS.items()])
-    return np.concatenate([parts * getattr(gains, channel) for channel in CHANNELS])
+def live_blocks(layout: Layout, gains: Gains) -> tuple[FeatureBlock, ...]:
+    """The blocks whose gain is not 0."""
+    return tuple(block for block in layout.blocks if _gain(block, gains))
+
+
+def feature_gains(layout: Layout, gains: Gains) -> npt.NDArray[np.float64]:
+    """Gain of each feature: that of its part times that of its channel."""
+    return np.concatenate(
+        [np.full(block.features.stop - block.features.start, _gain(block, gains)) for block in layout.blocks]
+    )
+
+
+def _gain(block: FeatureBlock, gains: Gains) -> float:
+    part = block.part if block.part in PARTS else "values"
+    gain: float = getattr(gains, part) * getattr(gains, block.channel)
+    return gain

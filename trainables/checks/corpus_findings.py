@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from glosstune.trainables.checks.findings import Finding, Inspection
-from glosstune.trainables.corpora.layout import CHANNELS
+from glosstune.trainables.checks.look_alikes import tell_look_alikes
+from glosstune.trainables.layouts.blocks import CHANNELS, BlockSpec, describe_layout, names_of
 
 _LISTED = 5
 GAINS = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2} corpus.noise_floor=0.05"
@@ -33,6 +34,8 @@ def _judge_files(found: Inspection) -> Iterator[Finding]:
         share = len(faults) / found.sampled
         listed = "; ".join(f"{name}: {fault}" for name, fault in faults[:3])
         mend = "extract them again, or remove them"
+        if all(fault.startswith("no frame shows the shoulders") for _, fault in faults):
+            mend = "extract them again; files of hands alone need no padding: corpus.layout=hands-2d or hands-3d"
         yield Finding("broken files", min(1.0, 0.3 + share), f"{share:.1%} of those read: {listed}", mend)
     widths = {width: count for width, count in found.layout["widths"].items() if width != found.layout["width"]}
     if widths and len(widths) < len(found.layout["widths"]):
@@ -46,26 +49,29 @@ def _judge_layout(found: Inspection) -> Iterator[Finding]:
     cause = "blocks in the wrong order"
     if layout["widths"] and layout["width"] not in layout["widths"]:
         width = max(layout["widths"], key=lambda each: layout["widths"][each])
-        told = f"files hold {width} values a frame, corpus.layout {layout['declared']} has {layout['width']}"
-        known = layout.get("recognised")
-        yield Finding(cause, 1.0, told, _override(known) if known else "name the layout that the files have")
+        told = f"files hold {width} values a frame, corpus.layout {names_of(layout['declared'])} has {layout['width']}"
+        known, fits = layout.get("recognised"), layout.get("fits")
+        mend = (
+            f"corpus.layout={' or '.join(fits)}" if fits else "name the layout that the files have, or list its blocks"
+        )
+        yield Finding(cause, 1.0, told, _override(known) if known else mend)
     elif layout.get("disagrees"):
         told = (
             f"wrists, eyes and mouth, which stand in two blocks, are {layout['declared distance']:.2f} shoulder widths "
-            f"apart as declared, {layout['distance']:.2f} as {layout['recognised']}"
+            f"apart as declared, {layout['distance']:.2f} as {names_of(layout['recognised'])}"
         )
         yield Finding(cause, 0.95, told, _override(layout["recognised"]))
     seen = layout.get("behind the positions", [])
-    named = [block for block in layout["declared"] if block in CHANNELS] or list(CHANNELS[1:])
+    named = [block for block in names_of(layout["declared"]) if block in CHANNELS] or list(CHANNELS[1:])
     if layout["width"] in layout["widths"] and seen and "unknown" not in seen and seen != named:
         best = layout["recognised"] if layout["disagrees"] else layout["declared"]
-        body = [block for block in best if block not in ("temporal", *CHANNELS)]
+        body = [block for block in best if not isinstance(block, str) or block not in ("temporal", *CHANNELS)]
         told = f"behind the positions stand {', '.join(seen)}, declared are {', '.join(named)}"
         yield Finding(cause, 0.96, told, _override([*body, *seen]))
 
 
-def _override(blocks: Sequence[str]) -> str:
-    return f"corpus.layout=[{', '.join(blocks)}]"
+def _override(blocks: Sequence[BlockSpec]) -> str:
+    return f"corpus.layout={describe_layout(blocks)}"
 
 
 def _judge_values(found: Inspection) -> Iterator[Finding]:
@@ -89,12 +95,20 @@ def _judge_glosses(found: Inspection) -> Iterator[Finding]:
     if found.glosses["empty"]:
         told = f"{found.glosses['empty']} utterances have no gloss"
         yield Finding("empty transcripts", 0.8, told, "annotate them, or leave them out: corpus.missing=skip")
+    another_case = False
     if found.glosses["unknown in dev"] > 0.15:
         told = f"{found.glosses['unknown in dev']:.1%} of dev's glosses never occur in training, such as "
         told += ", ".join(found.glosses["unknown"])
-        case = found.glosses["known in another case"] > 0
-        mend = "write both splits in the same case" if case else "annotate both splits by the same conventions"
+        another_case = found.glosses["known in another case"] > 0
+        mend = "write both splits in the same case" if another_case else "annotate both splits by the same conventions"
         yield Finding("vocabulary mismatch", min(1.0, 0.5 + found.glosses["unknown in dev"]), told, mend)
+    alike = found.glosses["look-alikes"]
+    if alike and not another_case:  # which says it of all of them
+        rarer = sum(sum(group.values()) - max(group.values()) for group in alike)
+        one, other, *_ = alike[0]
+        told = f"{len(alike)} glosses are written in forms that look the same and are not: {tell_look_alikes(alike)}"
+        mend = f"write one sign in one way, such as {other} as {one}; leave those that are two signs"
+        yield Finding("look-alike glosses", min(0.7, 0.3 + rarer / max(1, found.glosses["tokens"])), told, mend)
     train, often = found.rows.get("train", 0), found.glosses["tokens"] / max(1, found.glosses["vocabulary"])
     if train < 100 or often < 5:
         told = f"{train} training utterances, each gloss {often:.1f} times on average"
@@ -121,7 +135,7 @@ def _judge_input(found: Inspection) -> Iterator[Finding]:
         for block in found.blocks
         if block["part"] == "face" or block["channel"] == "acceleration"
     )
-    if noise > 0.7 and hands < 0.2:
+    if noise > 0.7 and hands < 0.2 and any(block["part"] == "hands" for block in found.blocks):
         told = f"face and accelerations are {noise:.0%} of what enters the model, hands {hands:.0%}"
         mend = GAINS
         yield Finding("noise drowns the hands", 0.5, told, mend)

@@ -29,11 +29,13 @@ class Inspection:
     Attributes:
         rows: annotation rows of each split.
         missing: split and id of rows without a file.
+        notes: what a user should know of how the corpus was read, as ``topic: text``.
         skips: whether such rows are to be left out.
         sampled: utterances that were read.
         broken: file and fault of those that cannot be used.
         layout: declared, recognised, and how far points that stand in two blocks are apart, in shoulder widths.
         values: shares of frames and columns with a property.
+        unseen: share of frames in which the landmarks of each block were not seen.
         lengths: frames of each utterance that was read.
         frames: of an utterance, quantiles.
         glosses: of an utterance and of the vocabulary.
@@ -45,11 +47,13 @@ class Inspection:
 
     rows: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     skips: bool = False
     sampled: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
+    unseen: dict[str, float] = field(default_factory=dict)
     lengths: list[int] = field(default_factory=list)
     frames: dict[str, float] = field(default_factory=dict)
     glosses: dict[str, Any] = field(default_factory=dict)

@@ -14,29 +14,24 @@ from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.checks.corpus_findings import judge_corpus
 from glosstune.trainables.checks.findings import Inspection
-from glosstune.trainables.checks.recognition import recognise_layout
-from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
-from glosstune.trainables.corpora.kinds import has_ready_features, open_corpus
-from glosstune.trainables.corpora.layout import (
-    BASE_WIDTH,
-    CHANNELS,
-    FULL_WIDTH,
-    PART_COLUMNS,
-    canonical_columns,
-    layout_blocks,
-    layout_width,
-)
+from glosstune.trainables.checks.look_alikes import find_look_alikes
+from glosstune.trainables.corpora.kinds import file_layout, open_corpus
 from glosstune.trainables.corpora.store import full_features
 from glosstune.trainables.corpora.utterance import Corpus, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
+from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS
+from glosstune.trainables.layouts.layout import FileLayout, Layout
+from glosstune.trainables.layouts.reading import seen_in, stored_values
+from glosstune.trainables.layouts.recognition import points_twice, recognise_layout
 from glosstune.trainables.settings import CorpusSettings
 
 STRIDES = (1, 2, 4, 8, 16)
 _LISTED = 5
 _RECOGNISED = 40
-_HANDS = (slice(99, 162), slice(162, 225))  # of the base values, in canonical order
+_LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
+_NO_HAND = "no hand"
 
 
 def inspect_corpus(
@@ -58,6 +53,7 @@ def inspect_corpus(
     skipping = settings.model_copy(update={"missing": "skip"})
     corpus = open_corpus(skipping)
     found.missing = corpus.absent
+    found.notes = corpus.notes
     utterances = corpus.utterances()
     found.rows = dict(Counter(utterance.split for utterance in utterances))
     for row in found.missing:
@@ -72,12 +68,12 @@ def inspect_corpus(
         raise CorpusError(
             f"{settings.root or settings.kind}: none of {found.sampled} sampled files can be used: {fault}"
         )
-    found.layout, found.values = read.layout_seen(), read.values_seen()
+    found.layout, found.values, found.unseen = read.layout_seen(), read.values_seen(), read.parts_unseen()
     _vocabulary(found, utterances, len(corpus.unannotated))
     if any(utterance.split == "train" for utterance, _ in kept):
         _lengths(found, kept)
         _floors(found, utterances, kept)
-        _blocks(found, settings, kept, seed)
+        _blocks(found, settings, read.file_layout.layout, kept, seed)
         _cost(found, kept, read_s)
     found.findings = judge_corpus(found, time_stride)
     return found
@@ -102,50 +98,68 @@ def _sample(
 
 
 class _Reading:
-    """From the values of files to features in canonical order; notes what is wrong on the way."""
+    """From the values of files to what is packed; notes what is wrong on the way."""
 
     def __init__(self, corpus: Corpus, settings: CorpusSettings, found: Inspection) -> None:
         self.found = found
-        self.own = not corpus.traits.layouts  # made here: positions in the shoulder frame, every part filled in
-        ready = "default" if has_ready_features(settings) else "base"
-        self.layout = layout_blocks(ready if self.own else settings.layout)
-        self.width = layout_width(self.layout)
+        self.own = corpus.files is None  # packed as they are: positions in their frame, every part filled in
+        self.file_layout = corpus.files or file_layout(settings)
+        self.width = self.file_layout.stored_width if self.own else self.file_layout.width
+        self.not_seen = settings.not_seen
         self.widths: Counter[int] = Counter()
         self.raw: list[npt.NDArray[np.floating]] = []
-        self.unseen: list[float] = []
+        self.unseen: dict[str, list[float]] = {}
 
     def features(self, utterance: Utterance, raw: npt.NDArray[np.floating]) -> npt.NDArray[np.float32] | None:
-        """(time, 1629 or 6516), or None where the file cannot be used."""
+        """Stored values (time, width), or None where the file cannot be used."""
         name = utterance.sources[0]
         self.widths[raw.shape[1]] += 1
-        if not np.isfinite(raw).all():
-            self.found.broken.append((name, f"{(~np.isfinite(raw)).mean():.1%} of its values are NaN or infinite"))
-            return None
         self.raw.append(raw)
+        if self.own:
+            return np.asarray(raw, np.float32)
         if raw.shape[1] != self.width:
-            self.found.broken.append((name, f"{raw.shape[1]} values a frame; the layout has {self.width}"))
+            told = f"{raw.shape[1]} values a frame; the layout has {self.width}"
+            self.found.broken.append((name, told))
             return None
-        values = np.asarray(raw[:, canonical_columns(self.layout)], np.float32)
-        hands = np.stack([np.abs(values[:, hand]).max(axis=1) for hand in _HANDS])
-        self.unseen.append(float((hands.max(axis=0) == 0).mean()))
-        if values.shape[1] == BASE_WIDTH and not self.own:
-            try:
-                values = flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
-            except CorpusError as error:
-                self.found.broken.append((name, str(error)))
-                return None
-        return values
+        self._note_unseen(raw)
+        try:
+            return stored_values(raw, self.file_layout, "", self.not_seen)
+        except CorpusError as error:
+            self.found.broken.append((name, str(error).removeprefix(": ")))
+            return None
+
+    def _note_unseen(self, raw: npt.NDArray[np.floating]) -> None:
+        layout = self.file_layout.layout
+        start = layout.positions_width
+        for other in layout.values:
+            own = self.file_layout.columns[start : start + other.values]
+            start += other.values
+            self.unseen.setdefault(other.name, []).append(float(np.isnan(raw[:, own]).mean()))
+        if not layout.points:
+            return
+        columns = self.file_layout.columns[: layout.positions_width]
+        with np.errstate(over="ignore"):  # told where it is stored
+            positions = layout.positions(np.asarray(raw[:, columns], np.float32))
+        seen = seen_in(positions, self.file_layout, self.not_seen)
+        for each in layout.landmarks:
+            self.unseen.setdefault(each.name, []).append(float(1 - seen[:, each.span].mean()))
+        hands = [seen[:, each.span].any(axis=1) for each in layout.landmarks if each.part == "hands"]
+        if hands:
+            self.unseen.setdefault(_NO_HAND, []).append(float(1 - np.any(hands, axis=0).mean()))
 
     def layout_seen(self) -> dict[str, Any]:
         """The declared order of blocks, and the one that files of the commonest width speak for."""
+        declared = {"declared": self.file_layout.written, "width": self.width, "widths": dict(self.widths)}
         if self.own:
-            return {"declared": list(self.layout), "width": self.width, "widths": dict(self.widths)}
+            return declared
         width = self.widths.most_common(1)[0][0]
-        seen = recognise_layout([raw for raw in self.raw if raw.shape[1] == width][:_RECOGNISED], self.layout)
+        alike = [raw for raw in self.raw if raw.shape[1] == width][:_RECOGNISED]
+        seen = recognise_layout(alike, self.file_layout)
         return {
-            "declared": list(self.layout),
-            "width": self.width,
-            "widths": dict(self.widths),
+            **declared,
+            "ready": self.file_layout.ready,
+            "points twice": bool(points_twice(self.file_layout.layout)),
+            "fits": [name for name in LAYOUTS if FileLayout.of(name).width == width],
             "recognised": None if seen.blocks is None else list(seen.blocks),
             "distance": seen.distance,
             "declared distance": seen.declared_distance,
@@ -154,16 +168,29 @@ class _Reading:
         }
 
     def values_seen(self) -> dict[str, float]:
-        """Shares of the positions' columns, and of frames, with a property."""
+        """Shares of the positions' columns, and of frames, with a property; of any values where there are none."""
         width = self.widths.most_common(1)[0][0]
-        frames = np.concatenate([raw[:, :BASE_WIDTH] for raw in self.raw if raw.shape[1] == width]).astype(np.float64)
-        mean, deviation = frames.mean(axis=0), frames.std(axis=0)
+        points = self.file_layout.layout.positions_width if width == self.width else 0
+        columns = slice(points or None) if self.own else self.file_layout.columns[:points] if points else slice(None)
+        alike = [np.asarray(raw[:, columns], np.float64) for raw in self.raw if raw.shape[1] == width]
+        frames = np.concatenate(alike)
+        # NaN stands for what was not seen: a hand that never was leaves everything else as it is.
+        found = np.abs(frames) < _LARGEST
+        count = np.maximum(found.sum(axis=0), 1)
+        mean = np.where(found, frames, 0).sum(axis=0) / count
+        deviation = np.sqrt(np.where(found, np.square(np.where(found, frames, 0) - mean), 0).sum(axis=0) / count)
         standard = (np.abs(mean) < 0.2) & (deviation > 0.7) & (deviation < 1.4)
         return {
-            "columns already standardised": float(standard.mean()),
-            "columns that never change": float((deviation == 0).mean()),
-            "frames without hands": float(np.mean(self.unseen)) if self.unseen and not self.own else 0.0,
+            "columns already standardised": float(standard.mean()) if points else 0.0,
+            "columns that never change": float((deviation < _STILL * np.maximum(np.abs(mean), _STILL)).mean()),
+            "frames without hands": float(np.mean(self.unseen.get(_NO_HAND, [0.0]))),
         }
+
+    def parts_unseen(self) -> dict[str, float]:
+        """Share of frames in which the landmarks of each block were not seen; of other values, where it is above 0."""
+        shares = {name: float(np.mean(each)) for name, each in self.unseen.items() if name != _NO_HAND}
+        others = {block.name for block in self.file_layout.layout.values}
+        return {name: share for name, share in shares.items() if share > 0 or name not in others}
 
 
 def _lengths(found: Inspection, kept: Sequence[tuple[Utterance, Any]]) -> None:
@@ -189,6 +216,7 @@ def _vocabulary(found: Inspection, utterances: Sequence[Utterance], unannotated:
         "an utterance": sum(counts.values()) / max(1, sum(u.split == "train" for u in utterances)),
         "unknown in dev": sum(unknown.values()) / max(1, sum(dev.values())),
         "unknown": sorted(unknown, key=lambda gloss: -unknown[gloss])[:_LISTED],
+        "look-alikes": find_look_alikes(counts + dev),
         "known in another case": sum(gloss.upper() in {known.upper() for known in counts} for gloss in unknown),
     }
 
@@ -204,12 +232,17 @@ def _floors(found: Inspection, utterances: Sequence[Utterance], kept: Sequence[t
 
 
 def _blocks(
-    found: Inspection, settings: CorpusSettings, kept: Sequence[tuple[Utterance, npt.NDArray[np.float32]]], seed: int
+    found: Inspection,
+    settings: CorpusSettings,
+    layout: Layout,
+    kept: Sequence[tuple[Utterance, npt.NDArray[np.float32]]],
+    seed: int,
 ) -> None:
     """How much of each block's variance glosses explain, each utterance cut evenly, and how loud the block enters."""
-    means, labels, squares, total, frames = [], [], np.zeros(FULL_WIDTH), np.zeros(FULL_WIDTH), 0
+    width = layout.feature_width
+    means, labels, squares, total, frames = [], [], np.zeros(width), np.zeros(width), 0
     for utterance, values in kept:
-        full = full_features(torch.from_numpy(values)).numpy()
+        full = full_features(torch.from_numpy(values), layout).numpy()
         squares, total, frames = (
             squares + np.square(full, dtype=np.float64).sum(0),
             total + full.sum(0),
@@ -224,24 +257,23 @@ def _blocks(
     mean = total / frames
     deviation = np.sqrt(np.maximum(squares / frames - mean**2, 0))
     conditioning = Conditioning.of(
-        mean.astype(np.float32), deviation.astype(np.float32), settings.gains, settings.noise_floor
+        mean.astype(np.float32), deviation.astype(np.float32), layout, settings.gains, settings.noise_floor
     )
     energy = (conditioning.scale.numpy() * deviation) ** 2
-    segments = np.array(means).reshape(-1, FULL_WIDTH)
+    segments = np.array(means).reshape(-1, width)
     generator = np.random.default_rng(seed)
     shuffled = [labels[place] for place in generator.permutation(len(labels))]
-    for start, channel in zip(range(0, FULL_WIDTH, BASE_WIDTH), CHANNELS, strict=True):
-        for part, columns in PART_COLUMNS.items():
-            block = slice(start + columns.start, start + columns.stop)
-            found.blocks.append(
-                {
-                    "channel": channel,
-                    "part": part,
-                    "explained": _explained(segments[:, block], labels),
-                    "by chance": _explained(segments[:, block], shuffled),
-                    "share of input": float(energy[block].sum() / max(energy.sum(), 1e-12)),
-                }
-            )
+    for block in layout.blocks:
+        own = block.features
+        found.blocks.append(
+            {
+                "channel": block.channel if block.part in PARTS or block.channel != "shape" else "values",
+                "part": block.part.removeprefix("values_"),
+                "explained": _explained(segments[:, own], labels),
+                "by chance": _explained(segments[:, own], shuffled),
+                "share of input": float(energy[own].sum() / max(energy.sum(), 1e-12)),
+            }
+        )
 
 
 def _explained(segments: npt.NDArray[np.floating], labels: Sequence[str]) -> float:

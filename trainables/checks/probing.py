@@ -8,6 +8,7 @@ from glosstune.trainables.checks.corpus_findings import GAINS
 from glosstune.trainables.checks.findings import Finding
 from glosstune.trainables.checks.overfitting import choose_samples
 from glosstune.trainables.corpora.store import PackedCorpus, SampledCorpus
+from glosstune.trainables.layouts.layout import Layout
 from glosstune.trainables.settings import Gains, TrialSettings
 from glosstune.trainables.training.session import TrainingSession
 
@@ -75,7 +76,7 @@ def probe_changes(settings: TrialSettings, corpus: PackedCorpus) -> list[Finding
     most = STEPS // 2 if own[-1] >= NOTHING else STEPS
     seen = f"{SAMPLES} utterances, {len(own)} steps: the loss came {own[-1]:.0%} of the way from the CTC floor to 0"
     found = []
-    for alternatives in _changes(settings):
+    for alternatives in _changes(settings, corpus.layout):
         for change in alternatives:
             curve = probe(_changed(settings, change), corpus, rival=own)
             if curve[-1] >= LEARNED and len(curve) <= most:
@@ -94,7 +95,7 @@ def probe_changes(settings: TrialSettings, corpus: PackedCorpus) -> list[Finding
     ]
 
 
-def _changes(settings: TrialSettings) -> Iterator[list[Change]]:
+def _changes(settings: TrialSettings, layout: Layout) -> Iterator[list[Change]]:
     """For each thing that may be at fault what to try, one after the other until something helps."""
     rate = settings.learning_rate
     for factor, cause in ((0.1, "learning rate too high"), (10.0, "learning rate too low")):
@@ -105,7 +106,8 @@ def _changes(settings: TrialSettings) -> Iterator[list[Change]]:
     if settings.tuned.dropout > 0.1:
         yield [Change("dropout too high", "space.dropout=0.1", {"tuned": {"dropout": 0.1}})]
     gains = settings.corpus.gains
-    if gains.face > 0 or gains.acceleration > _CONDITIONED.acceleration:
+    hands = any(block.part == "hands" for block in layout.points)
+    if hands and (gains.face > 0 or gains.acceleration > _CONDITIONED.acceleration):
         update = {"corpus": {"gains": _CONDITIONED, "noise_floor": 0.05}}
         yield [Change("noise drowns the hands", GAINS, update)]
 

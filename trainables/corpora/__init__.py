@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from glosstune.trainables.corpora.opening import pack_corpus
     from glosstune.trainables.corpora.phoenix import PhoenixCorpus
     from glosstune.trainables.corpora.store import PackedCorpus
+    from glosstune.trainables.corpora.table import TableCorpus
     from glosstune.trainables.corpora.utterance import CorpusTraits, Recording
     from glosstune.trainables.corpora.vocabulary import Vocabulary
 else:
@@ -22,6 +23,7 @@ __all__ = [
     "PackedCorpus",
     "PhoenixCorpus",
     "Recording",
+    "TableCorpus",
     "Vocabulary",
     "open_corpus",
     "pack_corpus",

@@ -10,27 +10,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError, SettingError
-from glosstune.trainables.corpora.geometry import (
-    FACE_START,
-    PARTS,
-    RIGHT_HAND,
+from glosstune.trainables.corpora.files.pose import open_pose
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
+from glosstune.trainables.layouts.geometry import (
     Positions,
-    face_mirror_order,
-    flatten,
     mirror,
+    mirror_order,
     present,
     resample,
-    seen_frames,
-    to_shoulder_frame,
+    seen_landmarks,
+    to_frame,
 )
-from glosstune.trainables.corpora.layout import FACE, HAND, POSE
-from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
+from glosstune.trainables.layouts.layout import DEFAULT
 
 # Right-handed one-handed Latin alphabets, so that A-Z are comparable handshapes (lls lacks Q, W, X).
 DEFAULT_SIGNERS = ("ase", "asq", "bzs", "eso", "gsg", "lls", "mfs", "psr", "sgg", "ssp", "svk", "swl")
@@ -42,7 +38,7 @@ CLIP_SPEEDS = (1.2, 2.0)  # of a letter in a word, against its recording
 HELD_OUT_LETTERS = {"dev": 4, "test": 3}
 _SEED = 20140
 _REACH = 0.3  # shoulder widths from the resting wrist that still belong to a letter
-_IRISES = 10
+_LEFT_WRIST, _RIGHT_WRIST = (each.span.start for each in DEFAULT.landmarks if each.part == "hands")
 _TRIES = 1000
 
 
@@ -115,7 +111,7 @@ class FingerspellingCorpus(Corpus):
     def read(self) -> Iterator[npt.NDArray[np.float32]]:
         for index, (utterance, clips) in enumerate(self._plan):
             generator = np.random.default_rng([_SEED, SPLITS.index(utterance.split), index])
-            yield flatten(_join([self.clip(*clip).positions for clip in clips], generator))
+            yield DEFAULT.flat(_join([self.clip(*clip).positions for clip in clips], generator))
 
     def clip(self, signer: str, letter: str) -> Clip:
         """The active part of one recording."""
@@ -125,7 +121,7 @@ class FingerspellingCorpus(Corpus):
         """The recordings that training words are made of, at the mean speed they have there."""
         used = {clip for utterance, clips in self._plan if utterance.split == "train" for clip in clips}
         return [
-            (letter, flatten(resample(self.clip(signer, letter).positions, sum(CLIP_SPEEDS) / 2)))
+            (letter, DEFAULT.flat(resample(self.clip(signer, letter).positions, sum(CLIP_SPEEDS) / 2)))
             for signer, letter in sorted(used)
         ]
 
@@ -221,27 +217,22 @@ def _letter_files(root: Path, signers: tuple[str, ...]) -> dict[str, dict[str, s
 
 
 def _read_clip(path: Path, *, mirrored: bool) -> Positions:
-    from pose_format import Pose  # the demo extra; its import takes half a second
-
-    pose: Any = Pose.read(path.read_bytes())
-    data = np.ma.filled(pose.body.data[:, 0], 0.0).astype(np.float32)
-    # Components of the file: pose 33, face 478 (the last ten are irises), left hand, right hand, pose world.
-    face_end = POSE + FACE
-    hands = face_end + _IRISES
-    landmarks = [data[:, :POSE], data[:, hands : hands + 2 * HAND], data[:, POSE:face_end]]
-    raw: Positions = np.concatenate(landmarks, axis=1)
-    seen = seen_frames(raw, PARTS["left_hand" if mirrored else "right_hand"])
-    if not seen.any():
+    file = open_pose(path)
+    # Single landmarks that a pose lacks stand at 0, as they always have here: figures of this corpus stay comparable.
+    raw = np.nan_to_num(DEFAULT.positions(file.values(DEFAULT.points)))
+    seen = seen_landmarks(raw, DEFAULT, zeros=True)
+    signing = seen[:, _LEFT_WRIST if mirrored else _RIGHT_WRIST]
+    if not signing.any():
         raise CorpusError(f"{path}: no frame shows the signing hand")
-    framed = to_shoulder_frame(raw)
+    framed = to_frame(raw, seen, DEFAULT)
     if mirrored:
-        framed = mirror(framed, face_mirror_order(framed[:, FACE_START:].mean(axis=0)))
-    return resample(framed[_active(framed, seen)], float(pose.body.fps) / FRAME_RATE_HZ)
+        framed = mirror(framed, mirror_order(DEFAULT, framed.mean(axis=0)))
+    return resample(framed[_active(framed, signing)], file.rate_hz / FRAME_RATE_HZ)
 
 
 def _active(framed: Positions, seen: npt.NDArray[np.bool_]) -> slice:
     # A recording raises the hand, holds the letter, lowers the hand; only the middle belongs to the word.
-    wrist = framed[:, RIGHT_HAND]
+    wrist = framed[:, _RIGHT_WRIST]
     near = seen & (np.linalg.norm(wrist - np.median(wrist[seen], axis=0), axis=-1) < _REACH)
     frames = np.flatnonzero(near)
     return slice(int(frames[0]), int(frames[-1]) + 1)
@@ -262,7 +253,7 @@ def _join(clips: list[Positions], generator: np.random.Generator) -> Positions:
     for clip in clips:
         # Noise is one offset a landmark and clip: drawn anew for each frame, derivatives would make it the
         # loudest signal there is.
-        offset = generator.normal(0, 0.01, size=clip.shape[1:]).astype(np.float32) * present(clip)[:, None]
+        offset = generator.normal(0, 0.01, size=clip.shape[1:]).astype(np.float32) * present(clip, DEFAULT)[:, None]
         piece = resample(clip, generator.uniform(*CLIP_SPEEDS)) + offset
         if pieces:
             steps = int(generator.integers(2, 5))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from inspect import Parameter, signature
@@ -13,17 +13,20 @@ from typing import Any, cast
 from unicodedata import normalize
 
 import numpy as np
+import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError, GlosstuneError, SettingError, told
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.parts import is_own, load_part
-from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
-from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH, layout_width
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Utterance, Values
+from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
+from glosstune.trainables.layouts.layout import FileLayout, Layout
+from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import CORPORA, CorpusSettings
 
 KEY = "corpus.kind"
 _LARGEST = 65504.0  # of half precision, in which a corpus is packed
+_MADE_HERE = ("base", "default")  # layouts of a corpus that has none of its own: positions, or ready features
 
 
 def corpus_class(kind: str) -> Callable[..., Any]:
@@ -52,17 +55,37 @@ def root_of(kind: str) -> Parameter | None:
     return signature(corpus_class(kind)).parameters.get("root")
 
 
-def has_ready_features(settings: CorpusSettings) -> bool:
-    """Whether a corpus yields all features, about which a mirror, a rotation or another scale would be wrong."""
+def draws_splits(kind: str) -> bool:
+    """Whether a kind of corpus takes ``corpus.split_seed``."""
+    return "split_seed" in signature(corpus_class(kind)).parameters
+
+
+def file_layout(settings: CorpusSettings) -> FileLayout:
+    """What frames of a corpus hold: what ``corpus.layout`` says where it has layouts."""
     traits = corpus_traits(settings.kind)
-    return traits.ready_features or (traits.layouts and layout_width(settings.layout) == FULL_WIDTH)
+    return FileLayout.of(settings.layout if traits.layouts else _MADE_HERE[traits.ready_features])
+
+
+def has_positions(settings: CorpusSettings) -> bool:
+    """Whether a corpus has positions that a mirror, a rotation or another scale may change.
+
+    Ready features may stand in any frame of reference, and other values have none.
+    """
+    layout = file_layout(settings)
+    return not layout.ready and bool(layout.layout.points)
+
+
+def layout_by_header(settings: CorpusSettings) -> bool:
+    """Whether the layout may be what files say of themselves, which only opening them tells."""
+    return corpus_traits(settings.kind).headers and settings.layout == CorpusSettings.model_fields["layout"].default
 
 
 def open_corpus(settings: CorpusSettings) -> Corpus:
     """The corpus that the settings describe, not read yet: its class is given the settings that it takes by name."""
     made, root = corpus_class(settings.kind), root_of(settings.kind)
     if settings.root is None and root is not None and root.default is Parameter.empty:
-        raise SettingError(f"missing; corpus.kind {settings.kind} needs the folder of its files", key="corpus.root")
+        needed = "its table" if corpus_traits(settings.kind).root == "table" else "the folder of its files"
+        raise SettingError(f"missing; corpus.kind {settings.kind} needs {needed}", key="corpus.root")
     taken = signature(made).parameters.keys() & CorpusSettings.model_fields.keys()
     try:
         source = made(**{name: getattr(settings, name) for name in taken})
@@ -73,7 +96,13 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
     if isinstance(source, Corpus):
         return source
     # Not its folder: the same files in another place are the same corpus.
-    return OwnCorpus(settings.kind, source, settings.model_dump(mode="json", include=taken - {"root"}))
+    return OwnCorpus(
+        settings.kind,
+        source,
+        settings.model_dump(mode="json", include=taken - {"root"}),
+        layout=settings.layout,
+        not_seen=settings.not_seen,
+    )
 
 
 class OwnCorpus(Corpus):
@@ -84,11 +113,29 @@ class OwnCorpus(Corpus):
     read whenever the corpus is opened.
     """
 
-    def __init__(self, name: str, source: Any, taken: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: Any,
+        taken: Mapping[str, object],
+        *,
+        layout: str | Sequence[BlockSpec] = "default",
+        not_seen: NotSeen = "zeros+nan",
+    ) -> None:
         self.name = name
         self.source = source
         self.taken = taken
         self.traits = getattr(source, "traits", CorpusTraits())
+        self._declared = FileLayout.of(layout if self.traits.layouts else _MADE_HERE[self.traits.ready_features])
+        self.not_seen: NotSeen = not_seen
+
+    @property
+    def layout(self) -> Layout:
+        return self._declared.layout
+
+    @property
+    def files(self) -> FileLayout | None:
+        return self._declared if self.traits.layouts else None
 
     @property
     def shares_recordings(self) -> bool:
@@ -108,6 +155,8 @@ class OwnCorpus(Corpus):
             "corpus": self.name.partition(":")[2],
             "source": None if file is None else file_hash(Path(file)),
             "settings": self.taken,
+            "layout": self._declared.written,
+            "not seen": self.not_seen,
             "content": self._seen[1] if content is None else content,
         }
 
@@ -115,6 +164,8 @@ class OwnCorpus(Corpus):
         return self._seen[0]
 
     def read(self) -> Iterator[Values]:
+        if self.files is not None:
+            check_order(self, self.files, self.name)
         digest = hashlib.sha256()
         for known, again in zip_longest(self.utterances(), self._read()):
             if again is None or again[0] != known:
@@ -124,6 +175,15 @@ class OwnCorpus(Corpus):
             yield again[1]
         if digest.hexdigest() != self._seen[1]:
             raise CorpusError(f"{self.name}: yields other features each time that it is read; make them the same")
+
+    def look(self, places: Collection[int]) -> Iterator[tuple[int, npt.NDArray[np.floating] | CorpusError]]:
+        if self.files is None:
+            yield from super().look(places)
+            return
+        self.utterances()  # which says what is wrong with any of them
+        for place, each in enumerate(self.source.utterances()):
+            if place in places:
+                yield place, np.asarray(each.features)
 
     def isolated(self) -> list[tuple[str, Values]]:
         return [
@@ -179,21 +239,17 @@ class OwnCorpus(Corpus):
         if array.ndim != 2 or not len(array) or array.dtype.kind != "f":
             rule = "features must be floats (time, values) of at least one frame"
             raise CorpusError(f"{where}: {rule}; got {array.dtype} {array.shape}")
-        width = FULL_WIDTH if self.traits.ready_features else BASE_WIDTH
-        if array.shape[1] != width:
-            way_out = f"; for {FULL_WIDTH} set traits = CorpusTraits(ready_features=True)" * (width == BASE_WIDTH)
-            raise CorpusError(f"{where}: features must have {width} values a frame{way_out}; got {array.shape[1]}")
-        if not (sound := np.abs(array) <= _LARGEST).all():
+        width = self._declared.width
+        if array.shape[1] != width and not self.traits.layouts:
+            all_features = self.layout.feature_width
+            way_out = f"; for {all_features} set traits = CorpusTraits(ready_features=True)" * (width < all_features)
+            rule = f"features must have {width} values a frame{way_out}; for others CorpusTraits(layouts=True)"
+            raise CorpusError(f"{where}: {rule}; got {array.shape[1]}")
+        if not (sound := ~(np.abs(array) > _LARGEST)).all():
             frame, column = np.argwhere(~sound)[0]
-            rule = f"features must lie within {_LARGEST:g}, and none may be NaN"
+            rule = f"features must lie within {_LARGEST:g}"
             raise CorpusError(f"{where}: {rule}; got {array[frame, column]} at frame {frame}, value {column}")
-        values: Values = array.astype(np.float32)
-        if width == FULL_WIDTH:
-            return values
-        try:
-            return flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
-        except CorpusError as error:
-            raise CorpusError(f"{where}: {error}") from None
+        return stored_values(array, self._declared, where, self.not_seen)
 
 
 def _add(digest: "hashlib._Hash", utterance: Utterance, values: Values) -> None:

@@ -5,8 +5,9 @@ Formats: PHOENIX-2014 and its SI5 split (``id|folder|signer|annotation``), PHOEN
 """
 
 import hashlib
-import unicodedata
+import json
 from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,34 +16,35 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError
-from glosstune.trainables.corpora.geometry import flatten, to_shoulder_frame
-from glosstune.trainables.corpora.layout import (
-    BASE_WIDTH,
-    canonical_columns,
-    describe_widths,
-    layout_blocks,
-    layout_width,
-)
+from glosstune.trainables.corpora.files.contents import content_digests, content_hash
+from glosstune.trainables.corpora.files.features import load_values
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
+from glosstune.trainables.corpora.vocabulary import split_glosses
+from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
+from glosstune.trainables.layouts.layout import FileLayout, Layout
+from glosstune.trainables.layouts.reading import check_order, stored_values
+from glosstune.trainables.settings import TABLE_ENDINGS
 
-FEATURE_KEYS = ("features", "feature", "arr_0")
 _HEADERS = {
     # header's first columns: (utterance, signer, glosses)
     "id|folder|signer|annotation": ("id", "signer", "annotation"),
     "name|video|start|end|speaker|orth|translation": ("name", "speaker", "orth"),
 }
 _FOLDERS = ("", "annotations", "annotations/manual", "sentence_label")
+# Of folders of features; what lies in an earlier one is taken.
+_FEATURE_FOLDERS = ("", "features")
 _LISTED = 10
-# Zero-width space, word joiner, byte order mark, soft hyphen: what editors and web pages leave inside of words.
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 
 
 class PhoenixCorpus(Corpus):
     """Utterances whose features lie in ``<root>/<split>/<id>``, ``.npz`` or ``.npy``, or in ``<root>/<id>.npy``.
 
+    An id that several splits have is an utterance of each, whose key is then ``<split>/<id>``.
+
     Args:
-        root: the folder; annotations lie in it or in one of ``_FOLDERS``.
-        layout: name or blocks of the feature files (see ``layout.LAYOUTS``).
+        root: the folder; annotations lie in it, in one of ``_FOLDERS``, or in a folder there of their split.
+        layout: name or blocks of the feature files (see ``layouts.blocks.LAYOUTS``).
+        not_seen: what stands in them where a landmark was not seen.
         split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
         missing: what to do with annotation rows that have no feature file or no gloss.
         signers: keep only these.
@@ -57,49 +59,57 @@ class PhoenixCorpus(Corpus):
         self,
         root: Path,
         *,
-        layout: str | Sequence[str] = "default",
+        layout: str | Sequence[BlockSpec] = "default",
+        not_seen: NotSeen = "zeros+nan",
         split: str = "multi-signer",
         missing: Literal["error", "skip"] = "error",
         signers: Sequence[str] | None = None,
     ) -> None:
         if not root.is_dir():
-            raise CorpusError(f"{root}: corpus.root is no folder")
+            if root.is_file():
+                rule = f"must be a folder, or a table ({', '.join(TABLE_ENDINGS)})"
+                raise CorpusError(f"{root}: corpus.root {rule}; convert it")
+            raise CorpusError(f"{root}: corpus.root is no folder; where the corpus has moved, say corpus.root=FOLDER")
         self.root = root
-        self.layout = layout_blocks(layout)
+        self._files = FileLayout.of(layout)
+        self.not_seen: NotSeen = not_seen
         self.speaker_split = split == "unseen-signers"
         self.missing = missing
         self.signers = tuple(signers) if signers else None
         self._keys: frozenset[str] | None = None
 
     def only(self, keys: Collection[str]) -> "PhoenixCorpus":
-        few = PhoenixCorpus(self.root, layout=self.layout, missing=self.missing, signers=self.signers)
-        few.speaker_split, few._keys = self.speaker_split, frozenset(keys)
+        few = copy(self)
+        few._keys = frozenset(keys)
+        for found in ("_found", "_rows_and_files"):
+            vars(few).pop(found, None)
         return few
 
     def identity(self) -> dict[str, object]:
-        files = [(str(path.relative_to(self.root)), path.stat()) for path in self.paths]
-        listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)
-        rows = "\n".join(f"{u.key} {u.split} {u.signer} {' '.join(u.glosses)}" for u in self.utterances())
+        rows = [[u.key, u.split, u.signer, u.glosses] for u in self.utterances()]
         return {
             "corpus": "phoenix",
-            "layout": list(self.layout),
-            "files": hashlib.sha256(listing.encode()).hexdigest(),
-            "annotations": hashlib.sha256(rows.encode()).hexdigest(),
+            "layout": self.files.written,
+            "not seen": self.not_seen,
+            "files": content_hash(self._content, self.root),
+            "annotations": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         }
+
+    @property
+    def _content(self) -> dict[str, Path]:
+        return {path.relative_to(self.root).as_posix(): path for path in self.paths}
+
+    def contents(self) -> list[str]:
+        digests = content_digests(self._content, self.root)
+        return [digests[path.relative_to(self.root).as_posix()] for path in self.paths]
 
     def utterances(self) -> list[Utterance]:
         return self._found[0]
 
     def read(self) -> Iterator[npt.NDArray[np.float32]]:
-        columns = canonical_columns(self.layout)
+        check_order(self, self.files, str(self.root))
         for path in self.paths:
-            values = read_features(path, self.layout)[:, columns]
-            if values.shape[1] == BASE_WIDTH:
-                try:
-                    values = flatten(to_shoulder_frame(values.reshape(len(values), -1, 3)))
-                except CorpusError as error:
-                    raise CorpusError(f"{path}: {error}") from None
-            yield values
+            yield stored_values(load_values(path), self.files, str(path), self.not_seen)
 
     def look(self, places: Collection[int]) -> Iterator[tuple[int, npt.NDArray[np.floating] | CorpusError]]:
         for place in places:
@@ -107,6 +117,14 @@ class PhoenixCorpus(Corpus):
                 yield place, load_values(self.paths[place])
             except CorpusError as error:
                 yield place, error
+
+    @property
+    def files(self) -> FileLayout:
+        return self._files
+
+    @property
+    def layout(self) -> Layout:
+        return self.files.layout
 
     @property
     def absent(self) -> list[str]:
@@ -140,27 +158,44 @@ class PhoenixCorpus(Corpus):
         paths: list[Path] = []
         absent: list[str] = []
         unannotated: list[str] = []
-        for split, key, signer, glosses in self._rows():
+        rows = list(self._rows())
+        splits: dict[str, set[Split]] = {}
+        for split, name, *_ in rows:
+            splits.setdefault(name, set()).add(split)
+        for split, name, signer, glosses in rows:
+            key = name if len(splits[name]) == 1 else f"{split}/{name}"
             if (self.signers and signer not in self.signers) or (self._keys is not None and key not in self._keys):
                 continue
             if not glosses:
-                unannotated.append(f"{split}/{key}")
+                unannotated.append(f"{split}/{name}")
                 continue
-            if Path(key).is_absolute() or ".." in Path(key).parts:
-                raise CorpusError(f"{self.root}: annotation id {key!r} leads outside the folder")
-            path = self._feature_file(key)
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise CorpusError(f"{self.root}: annotation id {name!r} leads outside the folder")
+            path = self._feature_file(split, name)
             if path is None:
-                absent.append(f"{split}/{key}")
+                absent.append(f"{split}/{name}")
                 continue
             utterances.append(Utterance(key, split, signer, glosses, (str(path.relative_to(self.root)),)))
             paths.append(path)
         return utterances, paths, absent, unannotated
 
-    def _feature_file(self, key: str) -> Path | None:
-        # SI5 deals the original splits' utterances anew, so a file may lie under another split's folder.
-        candidates = [self.root / split / f"{key}.{ending}" for ending in ("npz", "npy") for split in SPLITS]
-        candidates.append(self.root / f"{key}.npy")
-        return next((path for path in candidates if path.is_file()), None)
+    def _feature_file(self, split: Split, name: str) -> Path | None:
+        for folder in self._feature_folders:
+            # SI5 deals the original splits' utterances anew: there a file may lie under any split's folder.
+            if not self.speaker_split and (own := _first(folder / split, name)):
+                return own
+            lying = [found for each in SPLITS if (found := _first(folder / each, name))]
+            if len(lying) > 1:
+                listed = " and ".join(str(path.relative_to(self.root)) for path in lying)
+                rule = f"{listed} are there, and nothing says which one is meant; give ids that no other file has"
+                raise CorpusError(f"{self.root}: {split}/{name}: {rule}")
+            if found := next(iter(lying), None) or _first(folder, name, ("npy",)):
+                return found
+        return None
+
+    @cached_property
+    def _feature_folders(self) -> list[Path]:
+        return [folder for name in _FEATURE_FOLDERS if (folder := self.root / name).is_dir()]
 
     def _rows(self) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
         csl = self._annotation("split_1.txt")
@@ -171,11 +206,11 @@ class PhoenixCorpus(Corpus):
             # Only PHOENIX-2014 has a split by signer; any other file would pass for one here.
             own = (f"{split}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
             names = (f"{split}.SI5.corpus.csv",) if self.speaker_split else own
-            path = next((found for name in names if (found := self._annotation(name))), None)
+            path = next((found for name in names if (found := self._annotation(name, split))), None)
             if path is None:
                 if split == "test":  # only confirmation reads it
                     continue
-                places = ", ".join(filter(None, _FOLDERS))
+                places = f"{', '.join(filter(None, _FOLDERS))}, nor in a folder {split} there"
                 others = "" if self.speaker_split else ", nor CSL-Daily's split_1.txt and video_map.txt,"
                 raise CorpusError(f"{self.root}: no annotation file {' or '.join(names)}{others} in it or in {places}")
             for row in _read_table(path, headers=tuple(_HEADERS)):
@@ -199,61 +234,18 @@ class PhoenixCorpus(Corpus):
             fields = row["name"].split("_")
             yield split, row["name"], fields[1] if len(fields) > 1 else "", glosses.get(row["name"], ())
 
-    def _annotation(self, name: str) -> Path | None:
-        return next((path for folder in _FOLDERS if (path := self.root / folder / name).is_file()), None)
+    def _annotation(self, name: str, split: str = "") -> Path | None:
+        places = (self.root / folder / inside / name for inside in ("", split) for folder in _FOLDERS)
+        return next((path for path in places if path.is_file()), None)
+
+
+def _first(folder: Path, name: str, endings: Sequence[str] = ("npz", "npy")) -> Path | None:
+    files = (folder / f"{name}.{ending}" for ending in endings)
+    return next((path for path in files if path.is_file()), None)
 
 
 def _listed(rows: Sequence[str]) -> str:
     return ", ".join(rows[:_LISTED]) + (", …" if len(rows) > _LISTED else "")
-
-
-def split_glosses(text: str) -> tuple[str, ...]:
-    """Glosses of an annotation in one Unicode form, without the invisible characters that make two of one."""
-    return tuple(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
-
-
-def read_features(path: Path, layout: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Values (time, width) of one feature file, as they lie there.
-
-    Raises:
-        CorpusError: unreadable, empty, truncated, of another width, or NaN; with the rule and the way out.
-    """
-    values = load_values(path)
-    width = layout_width(layout)
-    if values.shape[1] != width:
-        raise CorpusError(
-            f"{path}: {values.shape[1]} values a frame, but corpus.layout {list(layout)} has {width}; "
-            f"{describe_widths()}"
-        )
-    if not np.isfinite(values).all():
-        frame, column = np.argwhere(~np.isfinite(values))[0]
-        raise CorpusError(f"{path}: NaN or infinity at frame {frame}, value {column}; repair or remove the file")
-    with np.errstate(over="ignore"):  # packing says so with the file's name
-        return np.asarray(values, dtype=np.float32)
-
-
-def load_values(path: Path) -> npt.NDArray[np.floating]:
-    """Floats (time, width) of one feature file, whatever they are; CorpusError if it holds none."""
-    try:
-        # Opened here, since NumPy leaves a file open when its content is broken.
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            values = loaded if isinstance(loaded, np.ndarray) else loaded[_array_key(path, loaded.files)]
-    except CorpusError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise a different type for each kind of damage
-        raise CorpusError(f"{path}: empty, truncated or no NumPy file of numbers ({type(error).__name__})") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or not len(values) or values.dtype.kind != "f":
-        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise CorpusError(f"{path}: expected floats (time, width) and at least one frame, got {found}; convert it")
-    return values
-
-
-def _array_key(path: Path, names: Sequence[str]) -> str:
-    for key in FEATURE_KEYS:
-        if key in names:
-            return key
-    raise CorpusError(f"{path}: no array {', '.join(FEATURE_KEYS)}; it holds {', '.join(names)}")
 
 
 def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:

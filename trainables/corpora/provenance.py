@@ -10,7 +10,7 @@ from glosstune.trainables.corpora.utterance import Split
 
 
 def training_recordings(corpus: PackedCorpus, *earlier: Mapping[str, object]) -> list[str]:
-    """A short hash of the name of each recording in the training split, sorted; what a file of weights keeps.
+    """A short hash of what each recording in the training split is known by, sorted; what a file of weights keeps.
 
     Args:
         earlier: what files say of themselves that training began from or was taught by: their recordings count too.
@@ -43,6 +43,6 @@ def check_unseen(path: Path, recorded: Mapping[str, object], corpus: PackedCorpu
 
 
 def _recordings(corpus: PackedCorpus, split: Split) -> set[str]:
-    sources = corpus.table["sources"].iloc[corpus.rows(split)]
-    names = {source for several in sources for source in several}
+    recordings = corpus.table["recordings"].iloc[corpus.rows(split)]
+    names = {name for several in recordings for name in several}
     return {hashlib.sha256(name.encode()).hexdigest()[:16] for name in names}

@@ -1,7 +1,7 @@
 """Pack a corpus into one memory-mapped half-precision file that all trials of a node share.
 
 A store is a folder: ``features.f16`` (frame, value), ``utterances.parquet``, ``statistics.npz`` (mean
-and standard deviation of the training split's 6516 features) and ``store.json``.
+and standard deviation of the training split's features) and ``store.json``.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.spaces.files.atomic import fill_once
-from glosstune.trainables.corpora.derivation import expand
-from glosstune.trainables.corpora.geometry import FACE_START, face_mirror_order
-from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.corpora.vocabulary import Vocabulary
+from glosstune.trainables.layouts.derivation import expand
+from glosstune.trainables.layouts.geometry import mirror_order
+from glosstune.trainables.layouts.layout import Layout
 
-FORMAT = 2
+FORMAT = 3
 _LISTED = 10
 
 
@@ -36,12 +36,14 @@ class PackedCorpus:
 
     Attributes:
         key: hash of everything it was made from.
-        width: values stored a frame: 1629 positions (features are derived from them) or all 6516.
+        width: values stored a frame: base values (features are derived from them) or all features.
+        layout: what they are.
     """
 
     folder: Path
     key: str
     width: int
+    layout: Layout
 
     @classmethod
     def open(cls, folder: Path) -> "PackedCorpus":
@@ -49,8 +51,8 @@ class PackedCorpus:
         way_out = f"remove {folder} to have it packed again"
         try:
             meta = json.loads((folder / "store.json").read_text())
-            corpus = cls(folder, meta["key"], meta["width"])
-            damaged = corpus.statistics.keys() != {"mean", "deviation", "face_order"} or not len(corpus.table)
+            corpus = cls(folder, meta["key"], meta["width"], Layout.read(meta["layout"]))
+            damaged = corpus.statistics.keys() != {"mean", "deviation", "mirror_order"} or not len(corpus.table)
             size = (folder / "features.f16").stat().st_size
         except Exception as error:  # JSON, parquet and NumPy raise a different type for each kind of damage
             raise CorpusError(
@@ -62,13 +64,18 @@ class PackedCorpus:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row an utterance: key, split, signer, glosses (list), sources (list), start, frames."""
+        """A row an utterance: key, split, signer, glosses, sources and recordings (lists), start, frames."""
         return pd.read_parquet(self.folder / "utterances.parquet")
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Glosses of the training split."""
         return Vocabulary.of(self.table.loc[self.table["split"] == "train", "glosses"])
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a user should know of how the corpus was read (see ``Corpus.notes``)."""
+        return list(json.loads((self.folder / "store.json").read_text()).get("notes", []))
 
     @cached_property
     def _frames(self) -> npt.NDArray[np.float16]:
@@ -81,11 +88,16 @@ class PackedCorpus:
 
     @cached_property
     def statistics(self) -> dict[str, npt.NDArray[Any]]:
-        """Of the training split: ``mean`` and ``deviation`` (6516,), ``face_order`` (468,)."""
+        """Of the training split: ``mean`` and ``deviation`` of each feature, ``mirror_order`` of the landmarks."""
         # Opened here, since NumPy leaves a file open when its content is broken.
         with (self.folder / "statistics.npz").open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
             return {name: arrays[name] for name in arrays.files}
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether it stores positions, which may be turned and mirrored."""
+        return bool(self.layout.points) and self.width == self.layout.base_width
 
     @property
     def whole(self) -> bool:
@@ -123,7 +135,7 @@ class SampledCorpus(PackedCorpus):
     @classmethod
     def of(cls, corpus: PackedCorpus, chosen: Mapping[Split, tuple[int, ...]]) -> "SampledCorpus":
         """Of a packed corpus, the rows that are used in each split."""
-        return cls(corpus.folder, corpus.key, corpus.width, chosen)
+        return cls(corpus.folder, corpus.key, corpus.width, corpus.layout, chosen)
 
     def rows(self, split: Split) -> list[int]:
         return list(self.chosen.get(split, ()))
@@ -172,7 +184,7 @@ def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) ->
 def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) -> None:
     utterances = corpus.utterances()
     check_utterances(utterances, shares_recordings=corpus.shares_recordings)
-    statistics = _Statistics()
+    statistics = _Statistics(corpus.layout)
     frames: list[int] = []
     width = 0
     with (folder / "features.f16").open("wb") as file:
@@ -196,26 +208,35 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
             "signer": [u.signer for u in utterances],
             "glosses": [list(u.glosses) for u in utterances],
             "sources": [list(u.sources) for u in utterances],
+            "recordings": [list(names) for names in corpus.recordings()],
             "start": np.cumsum([0, *frames[:-1]]),
             "frames": frames,
         }
     )
     table.to_parquet(folder / "utterances.parquet")
     statistics.save(folder / "statistics.npz")
-    meta = {"format": FORMAT, "key": key, "width": width, "identity": identity}
+    meta = {
+        "format": FORMAT,
+        "key": key,
+        "width": width,
+        "layout": corpus.layout.recorded,
+        "identity": identity,
+        "notes": [*corpus.notes, *_tell_copies(utterances, corpus.contents())],
+    }
     (folder / "store.json").write_text(json.dumps(meta, indent=1))
 
 
 class _Statistics:
     """Running mean and deviation of the features; sums in float64 stay exact enough for values near 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
         self.count = 0
-        self.total = np.zeros(FULL_WIDTH)
-        self.square = np.zeros(FULL_WIDTH)
+        self.total = np.zeros(layout.feature_width)
+        self.square = np.zeros(layout.feature_width)
 
     def add(self, half: npt.NDArray[np.float16]) -> None:
-        values = full_features(torch.from_numpy(half.astype(np.float32))).double()
+        values = full_features(torch.from_numpy(half.astype(np.float32)), self.layout).double()
         self.count += len(values)
         self.total += values.sum(0).numpy()
         self.square += values.square().sum(0).numpy()
@@ -223,18 +244,30 @@ class _Statistics:
     def save(self, path: Path) -> None:
         mean = self.total / self.count
         deviation = np.sqrt(np.maximum(self.square / self.count - mean**2, 0))
-        face = mean[-BASE_WIDTH:].reshape(-1, 3)[FACE_START:].astype(np.float32)
-        np.savez(
-            path,
-            mean=mean.astype(np.float32),
-            deviation=deviation.astype(np.float32),
-            face_order=face_mirror_order(face),
-        )
+        # Positions are the last channel, after all else.
+        position = mean[self.layout.feature_width - self.layout.positions_width :].astype(np.float32)
+        order = mirror_order(self.layout, self.layout.positions(position[None])[0])
+        np.savez(path, mean=mean.astype(np.float32), deviation=deviation.astype(np.float32), mirror_order=order)
 
 
-def full_features(stored: torch.Tensor) -> torch.Tensor:
-    """All 6516 features of stored values (..., time, 1629 or 6516)."""
-    return expand(stored) if stored.shape[-1] == BASE_WIDTH else stored
+def full_features(stored: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """All features of stored values (..., time, base or feature width)."""
+    return expand(stored, layout) if stored.shape[-1] == layout.base_width else stored
+
+
+def _tell_copies(utterances: list[Utterance], contents: list[str]) -> list[str]:
+    """What to say where dev or test hold copies of files of training under other names."""
+    known = {content: u for u, content in zip(utterances, contents, strict=False) if u.split == "train"}
+    copies = [
+        f"{u.sources[0]} of {known[content].sources[0]}"
+        for u, content in zip(utterances, contents, strict=False)
+        # Parts of one file are no copies of each other.
+        if u.split != "train" and content in known and "[" not in u.sources[0]
+    ]
+    if not copies:
+        return []
+    told = f"splits: {len(copies)} files of dev or test are copies of files of train: {_listed(copies)}"
+    return [f"{told}; training has seen them, so their errors say nothing"]
 
 
 def _listed(names: list[str]) -> str:

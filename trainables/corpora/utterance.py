@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError
+from glosstune.trainables.layouts.layout import DEFAULT, FileLayout, Layout
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-Values = npt.NDArray[np.float32]  # (time, 1629 or 6516)
+Values = npt.NDArray[np.float32]  # (time, base or feature width of a layout)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Recording:
     """One signed sentence with its frames, as a corpus of one's own yields it.
 
     Attributes:
-        features: floats (time, 1629), landmark positions in the order of the layout ``base``, or (time, 6516).
+        features: floats (time, values), as ``corpus.layout`` says where the corpus has layouts; else landmark positions
+            in the order of the layout ``base``, (time, 1629), or all features, (time, 6516).
         split: ``train``, ``dev`` or ``test``.
         key: unique within the corpus, and the same in all its splits; default its place.
         sources: the recordings it is cut out of, which splits must not share; default itself.
@@ -57,21 +59,25 @@ class CorpusTraits:
 
     Attributes:
         splits: the values of ``corpus.split`` that it has.
-        folds: whether its unseen signers come in folds, ``corpus.fold`` from 1 to 5.
+        folds: whether its unseen signers come in folds, ``corpus.fold`` from 1 to 5 at most.
         clusters: what a bootstrap over its utterances draws first (``signer``, ``broadcast``), widest first.
         isolated: whether it has recordings of single glosses (see ``Corpus.isolated``).
+        headers: whether files may say themselves what they hold, where ``corpus.layout`` is left out.
         layouts: whether its files hold blocks in the order that ``corpus.layout`` says.
         ready_features: whether it yields all 6516 values, which may stand in any frame of reference.
         extra: of glosstune that has to be installed for it.
+        root: what ``corpus.root`` names.
     """
 
     splits: tuple[str, ...] = ("multi-signer",)
     folds: bool = False
     clusters: tuple[str, ...] = ()
     isolated: bool = False
+    headers: bool = False
     layouts: bool = False
     ready_features: bool = False
     extra: str = ""
+    root: str = "folder"
 
 
 class Corpus(ABC):
@@ -85,6 +91,21 @@ class Corpus(ABC):
         return False
 
     @property
+    def layout(self) -> Layout:
+        """The order in which models read its frames."""
+        return DEFAULT
+
+    @property
+    def folds(self) -> int:
+        """How many folds its unseen signers make, where they come in folds."""
+        return 5
+
+    @property
+    def files(self) -> FileLayout | None:
+        """What the values are that ``look`` gives, as files hold them; None where they are packed as they are."""
+        return None
+
+    @property
     def absent(self) -> list[str]:
         """Split and key of each utterance that is annotated and not there."""
         return []
@@ -94,6 +115,11 @@ class Corpus(ABC):
         """Split and key of each utterance that has no gloss, where these are left out."""
         return []
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of how it was read, as ``topic: text``: splits drawn, what was not used."""
+        return []
+
     @abstractmethod
     def identity(self) -> dict[str, object]:
         """All that its packed form depends on, as JSON."""
@@ -101,6 +127,14 @@ class Corpus(ABC):
     @abstractmethod
     def utterances(self) -> list[Utterance]:
         """Every utterance of every split, in a fixed order."""
+
+    def contents(self) -> list[str]:
+        """What tells the content of each utterance's file, in the same order; empty where there are no such files."""
+        return []
+
+    def recordings(self) -> list[tuple[str, ...]]:
+        """By what files of weights know the recordings of each utterance; their names, where these are no others'."""
+        return [utterance.sources for utterance in self.utterances()]
 
     @abstractmethod
     def read(self) -> Iterator[Values]:

@@ -1,9 +1,17 @@
 """Glosses and their CTC classes."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 BLANK = 0
+# Zero-width space, word joiner, byte order mark, soft hyphen: what editors and web pages leave inside of words.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+
+
+def split_glosses(text: str) -> tuple[str, ...]:
+    """Glosses of an annotation in one Unicode form, without the invisible characters that make two of one."""
+    return tuple(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
 
 
 @dataclass(frozen=True)

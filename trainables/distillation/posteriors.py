@@ -127,7 +127,7 @@ def teacher_posteriors(
     Raises:
         FolderError: the cache cannot be written.
     """
-    whole = PackedCorpus(corpus.folder, corpus.key, corpus.width)
+    whole = PackedCorpus(corpus.folder, corpus.key, corpus.width, corpus.layout)
     depends = {"format": FORMAT, "teacher": sha256, "corpus": whole.key}
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     folder = (settings.corpus.cache or default_cache()) / f"posteriors-{key}"
@@ -172,7 +172,11 @@ def check_teacher(teacher: TrainedRecogniser, settings: TrialSettings, corpus: P
             f"{path}: writes {len(theirs)} glosses, this corpus has {len(ours)} ({told}); "
             "train the teacher on this corpus, or set corpus to the teacher's"
         )
-    for name in ("layout", "noise_floor", "gains"):
+    if teacher.conditioning.layout != corpus.layout:
+        rule = f"must be that of {path.name}, because both read the same input; got {shown(settings.corpus.layout)}"
+        there = teacher.conditioning.layout.described
+        raise SettingError(f"{rule}; the teacher's frames are {there}", key="corpus.layout")
+    for name in ("noise_floor", "gains"):
         there, here = (each.corpus.model_dump(mode="json")[name] for each in (teacher.settings, settings))
         if there != here:
             rule = f"must be what {path.name} was trained with, because both read the same input; got {shown(here)}"

@@ -18,6 +18,7 @@ CHECKPOINT_KEYS = {
     "best_wer",
     "metrics",
     "vocabulary",
+    "layout",
     "settings",
     "recordings",
     "fresh",

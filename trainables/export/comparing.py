@@ -22,8 +22,9 @@ from glosstune.trainables.settings import CorpusSettings
 BATCH_SIZES = (1, 16)
 TIMED_UTTERANCES = 32
 
-# Keys of a corpus that say which utterances dev has. Its folder may move, and be laid out anew.
-_DEV = ("kind", "split", "fold", "signers", "sentences")
+# Keys of a corpus that say which utterances dev has, and which of its landmarks were seen. Its folder may move, and be
+# laid out anew.
+_DEV = ("kind", "split", "fold", "split_seed", "signers", "sentences", "not_seen")
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def compare_models(
         say: takes a line about each stage.
 
     Raises:
-        SettingError: the files record corpora with different dev splits, or ``corpus`` has another one.
+        SettingError: the files record corpora with different dev splits, or ``corpus`` has another one, or frames of
+            another layout than a model reads.
         CheckpointError: a model writes other glosses than the first or the corpus, or has learned from recordings
             that dev or test hold out.
         CorpusError, FolderError: the corpus is not there, or cannot be packed.
@@ -144,6 +146,7 @@ def compare_models(
     _check_same_dev(candidates, corpus)
     packed = _open(candidates[0], corpus)
     for candidate in candidates:
+        _check_layout(candidate, packed, corpus)
         check_unseen(candidate.path, candidate.recogniser.recorded, packed)
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recognisers = [_on(device, candidate.recogniser) for candidate in candidates]
@@ -262,11 +265,23 @@ def _open(first: Candidate, settings: CorpusSettings) -> PackedCorpus:
     try:
         corpus = pack_corpus(settings)
     except (CorpusError, FolderError, SettingError) as error:
-        way_out = "where the corpus has moved, say corpus.root=FOLDER or corpus.cache=FOLDER"
-        raise type(error)(f"{first.path}: the corpus that it was trained on: {error}; {way_out}") from error
+        way_out = "where the corpus has moved, say corpus.root=FOLDER"
+        # An error of the folder is about the cache.
+        told = str(error) if isinstance(error, FolderError) or way_out in str(error) else f"{error}; {way_out}"
+        raise type(error)(f"{first.path}: the corpus that it was trained on: {told}") from error
     name = f"the corpus in {settings.root or corpus.folder}"
     _check_glosses(first, name, corpus.vocabulary, "name the corpus that it was trained on with corpus.root=FOLDER")
     return corpus
+
+
+def _check_layout(candidate: Candidate, corpus: PackedCorpus, settings: CorpusSettings) -> None:
+    """Require frames that a model reads: as many values of another layout would be scored as if they were its own."""
+    reads = candidate.recogniser.conditioning.layout
+    if corpus.layout != reads:
+        rule = (
+            f"must hold what {candidate.path} reads, {reads.described}, in whatever order; got {shown(settings.layout)}"
+        )
+        raise SettingError(f"{rule}; name the layout that its files have", key="corpus.layout")
 
 
 def _check_glosses(candidate: Candidate, name: str, vocabulary: Vocabulary, way_out: str) -> None:

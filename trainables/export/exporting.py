@@ -11,13 +11,13 @@ from torch import Tensor
 
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
-from glosstune.spaces.errors import CheckpointError
-from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.spaces.errors import CheckpointError, SettingError
+from glosstune.trainables.batches.conditioning import Conditioning, live_blocks
 from glosstune.trainables.batches.precision import autocast
-from glosstune.trainables.corpora.layout import BASE_WIDTH, FULL_WIDTH
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.decoding import greedy_decode
 from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
+from glosstune.trainables.layouts.layout import Layout
 from glosstune.trainables.settings import TrialSettings
 
 # Beside the tensors of the model itself.
@@ -29,8 +29,8 @@ class TrainedRecogniser:
     """A recogniser as it was trained, on the CPU and in evaluation mode.
 
     Attributes:
-        model: (batch, time, 6516) conditioned features to log-probabilities.
-        conditioning: of its input.
+        model: (batch, time, feature) conditioned features to log-probabilities.
+        conditioning: of its input; knows its layout.
         vocabulary: its classes.
         settings: of the trial that trained it.
         scores: what was recorded of it, such as ``wer``, a fraction, on dev.
@@ -49,7 +49,7 @@ class TrainedRecogniser:
         """Log-probabilities (time', batch, gloss) and the valid frames (batch,) of each.
 
         Args:
-            utterances: (time, 1629) positions or (time, 6516) features each, in the order of a packed corpus.
+            utterances: (time, base or feature width of ``conditioning.layout``) each, as a packed corpus has them.
 
         Raises:
             ValueError: none, one of another width or without frames, or two widths.
@@ -57,9 +57,10 @@ class TrainedRecogniser:
         if len({utterance.shape[-1] for utterance in utterances}) != 1:
             raise ValueError("expected one or more utterances, all of one width")
         for utterance in utterances:
-            if utterance.ndim != 2 or utterance.shape[1] not in (BASE_WIDTH, FULL_WIDTH) or not len(utterance):
+            widths = (self.conditioning.layout.base_width, self.conditioning.layout.feature_width)
+            if utterance.ndim != 2 or utterance.shape[1] not in widths or not len(utterance):
                 raise ValueError(
-                    f"an utterance of shape {utterance.shape}; expected (time, {BASE_WIDTH} or {FULL_WIDTH})"
+                    f"an utterance of shape {utterance.shape}; expected (time, {widths[0]} or {widths[1]})"
                 )
         frames = [torch.from_numpy(np.array(utterance, np.float32)) for utterance in utterances]
         lengths = torch.tensor([len(frame) for frame in frames])
@@ -90,6 +91,7 @@ def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object])
     alone = settings.model_copy(update=dict.fromkeys(("pretrained", "teacher", "teacher_kind")))
     recorded = {
         **settings.input_and_model(),
+        "layout": list(state["layout"]),
         "vocabulary": list(state["vocabulary"]),
         "recordings": list(state["recordings"]),
         "settings": alone.model_dump(mode="json"),
@@ -120,18 +122,30 @@ def load_recogniser(path: Path | str, kinds: Collection[str | None] = ()) -> Tra
     check_named(path, settings, kinds)
     vocabulary = Vocabulary(tuple(map(str, glosses)))
     scale, offset = tensors.pop(_SCALE), tensors.pop(_OFFSET)
-    blank = np.zeros(FULL_WIDTH, np.float32)
-    live = Conditioning.of(blank, blank + 1, settings.corpus.gains, settings.corpus.noise_floor).live
+    layout = _recorded_layout(path, file.recorded.get("layout"))
     try:
         model = build_model(
-            vocabulary_size=len(vocabulary), dropout=settings.tuned.dropout, **settings.model.model_dump()
+            vocabulary_size=len(vocabulary),
+            modalities=layout.modalities,
+            dropout=settings.tuned.dropout,
+            **settings.model.model_dump(),
         )
         model.load_state_dict(tensors)
-        if scale.shape != (FULL_WIDTH,) or offset.shape != (FULL_WIDTH,):
+        if scale.shape != (layout.feature_width,) or offset.shape != (layout.feature_width,):
             raise ValueError(f"its conditioning has shapes {tuple(scale.shape)} and {tuple(offset.shape)}")
     except (RuntimeError, ValueError) as error:
         told = " ".join(str(error).split("\n\t")[:2]).strip()  # of a hundred tensors the first says it all
         raise CheckpointError(f"{path}: its tensors do not fit its settings ({told}); export it again") from error
-    return TrainedRecogniser(
-        model.eval(), Conditioning(scale, offset, live), vocabulary, settings, scores, file.recorded
-    )
+    conditioning = Conditioning(scale, offset, layout, live_blocks(layout, settings.corpus.gains))
+    return TrainedRecogniser(model.eval(), conditioning, vocabulary, settings, scores, file.recorded)
+
+
+def _recorded_layout(path: Path, recorded: object) -> Layout:
+    try:
+        if not isinstance(recorded, list):
+            raise SettingError("is not there")
+        return Layout.read(recorded)
+    except SettingError as error:
+        raise CheckpointError(
+            f"{path}: says of no frame what it holds (layout: {error.rule}); export it again"
+        ) from None

@@ -21,11 +21,22 @@ def starting_model(
     """
     classes, dropout = len(corpus.vocabulary), settings.tuned.dropout
     seed = settings.training.seed
-    model = build_model(vocabulary_size=classes, dropout=dropout, seed=seed, **settings.model.model_dump())
+    model = build_model(
+        vocabulary_size=classes,
+        modalities=corpus.layout.modalities,
+        dropout=dropout,
+        seed=seed,
+        **settings.model.model_dump(),
+    )
     if settings.pretrained is None or not STRATEGIES[settings.tuned.strategy].pretrained:
         return model, None
-    glosses = corpus.vocabulary.glosses
-    adapt = settings.pretraining.adapt
-    report = load_pretrained(model, settings.pretrained, adapt, vocabulary=glosses, file=weights)
+    report = load_pretrained(
+        model,
+        settings.pretrained,
+        settings.pretraining.adapt,
+        vocabulary=corpus.vocabulary.glosses,
+        layout=corpus.layout.recorded,
+        file=weights,
+    )
     check_unseen(settings.pretrained, report.recorded, corpus)
     return model, report

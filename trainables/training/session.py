@@ -4,7 +4,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,11 @@ class TrainingSession:
         self.thaw_epochs = thaw_epochs(self.model, settings)
         statistics = corpus.statistics
         conditioning = Conditioning.of(
-            statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
+            statistics["mean"],
+            statistics["deviation"],
+            corpus.layout,
+            settings.corpus.gains,
+            settings.corpus.noise_floor,
         )
         self.distillation: Distillation | None = None
         earlier = [self.load_report.recorded] if self.load_report else []
@@ -175,6 +179,7 @@ class TrainingSession:
             "best_wer": self.best_wer,
             "metrics": self.metrics,
             "vocabulary": list(self.corpus.vocabulary.glosses),
+            "layout": self.corpus.layout.recorded,
             "recordings": self.recordings,
             "fresh": sorted(self.fresh),
             "micro_batches": self.micro_batches,
@@ -193,6 +198,8 @@ class TrainingSession:
         state = read_checkpoint(path, self.device)
         if tuple(state["vocabulary"]) != self.corpus.vocabulary.glosses:
             raise CheckpointError(f"{path}: its model writes other glosses than this corpus has")
+        if state["layout"] != self.corpus.layout.recorded:
+            raise CheckpointError(f"{path}: its model reads frames of another layout than this corpus has")
         check_unseen(path, state, self.corpus)
         try:
             self.model.load_state_dict(state["model"])
@@ -202,7 +209,7 @@ class TrainingSession:
             self.recordings = list(state["recordings"])
             self.micro_batches = max(self.micro_batches, int(state["micro_batches"]))
             kept = state["conditioning"]
-            self.conditioning = Conditioning(kept["scale"], kept["offset"], self.conditioning.live)
+            self.conditioning = replace(self.conditioning, scale=kept["scale"], offset=kept["offset"])
             self.fresh = frozenset(state["fresh"])
             self._read_input()
         except Exception as error:  # torch raises a different type for each kind of misfit

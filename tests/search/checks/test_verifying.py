@@ -21,6 +21,21 @@ def test_a_model_of_ones_own_is_verified_by_its_name(run: Run, capsys: pytest.Ca
     assert run("verify", "--model", OWN, "--vocabulary", "9") == 0
 
 
+def test_a_recogniser_is_verified_on_as_many_values_as_it_reads(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify", "--model", "own_models:hands_alone", "--vocabulary", "9") == 0
+    assert run("verify", "--model", "own_models:hands_alone", "--vocabulary", "9", "--features", "12") == 1
+    assert "must be (batch, time, 336), a frame being hands 84 | temporal 252" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [("verify", "student"), ("diagnose",)], ids=["verify", "diagnose"])
+def test_a_number_of_features_is_for_somebody_elses_model_alone(
+    run: Run, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command, "--features", "336") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--features: goes with --model alone: other models read what their layout has" in line
+
+
 def test_what_a_model_of_ones_own_lacks_is_one_line_and_status_2(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("verify", "own_models:Unsaid") == 2
     (line,) = capsys.readouterr().err.splitlines()

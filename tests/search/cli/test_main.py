@@ -10,7 +10,9 @@ import yaml
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.cli.main import app
+from glosstune.search.driver.preparing import _describe as describe_corpus
 from glosstune.spaces import STRATEGIES
+from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.settings import CorpusSettings
 
 SMALL = ["student", "model.width=0.25", "training.epochs=2", "training.batch_size=8", "search.samples=2"]
@@ -105,7 +107,7 @@ def test_a_sweep_whose_trials_all_fail_says_where_to_look(
     assert run("pack", *sources) == 0
     (store,) = (tmp_path / "cache").glob("fingerspelling-*/")
     wrong = np.zeros(10, dtype=np.float32)
-    np.savez(store / "statistics.npz", mean=wrong, deviation=wrong, face_order=wrong)
+    np.savez(store / "statistics.npz", mean=wrong, deviation=wrong, mirror_order=wrong)
     folder = tmp_path / "sweep"
     assert run("sweep", *SMALL, *sources, "--out", str(folder)) == 1
     trials = load_results(folder).trials
@@ -233,3 +235,22 @@ def test_pack_says_where_the_corpus_lies(
 ) -> None:
     assert run("pack", *_embedded(small_settings)) == 0
     assert "32 utterances" in capsys.readouterr().out
+
+
+def test_pack_and_sweep_tell_glosses_that_only_look_the_same(
+    run: Run, phoenix_folder: Callable[[bool], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = phoenix_folder(False)
+    settings = CorpusSettings(kind="phoenix", root=root, layout="base", cache=tmp_path / "cache")
+    corpus = [f"corpus.root={root}", "corpus.layout=base", f"corpus.cache={settings.cache}"]
+    told = "look-alike glosses, which count as different ones (1): "
+    assert run("pack", *corpus) == 0
+    assert told not in capsys.readouterr().out and told not in describe_corpus(pack_corpus(settings))
+    train = root / "train.corpus.csv"
+    text = train.read_text(encoding="utf-8").rstrip("\n")
+    assert " E" in text
+    train.write_text(f"{text} \u0415", encoding="utf-8")
+    assert run("pack", *corpus) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "look-alike" in line]
+    assert line.startswith(told) and line.endswith("with U+0415 CYRILLIC CAPITAL LETTER IE)")
+    assert line in describe_corpus(pack_corpus(settings)).splitlines()

@@ -141,6 +141,10 @@ def test_a_corpus_keeps_all_but_its_place(tmp_path: Path, monkeypatch: pytest.Mo
     moved = place_corpus(recorded, ["corpus.root=here", "corpus.missing=skip"])
     assert moved == recorded.model_copy(update={"root": tmp_path / "here", "missing": "skip"})
     assert place_corpus(recorded, []) == recorded
+    cached = recorded.model_copy(update={"cache": Path("/somebody/elses")})
+    assert place_corpus(cached, []) == recorded
+    assert place_corpus(cached, ["corpus.root=/elsewhere"]) == recorded
+    assert place_corpus(cached, ["corpus.cache=mine"]).cache == tmp_path / "mine"
     with pytest.raises(SettingError, match=r"corpus\.root: must name the corpus"):
         place_corpus(recorded, ["corpus.root=null"])
 

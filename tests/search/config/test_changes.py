@@ -1,7 +1,7 @@
 import pytest
 from replay import sweep
 
-from glosstune.search.config.changes import list_changes
+from glosstune.search.config.changes import check_places, list_changes
 from glosstune.spaces import SettingError
 
 
@@ -13,12 +13,24 @@ from glosstune.spaces import SettingError
         ("search.stop_at_target=true", {"search.stop_at_target": True}),
         ("resources.concurrent=2", {"resources.concurrent": 2}),
         ("teacher=/moved/teacher.safetensors", {"teacher": "/moved/teacher.safetensors"}),  # its hash may not
+        ("corpus.cache=/larger/disk", {"corpus.cache": "/larger/disk"}),
         ("space.dropout.float=[0, 0.1]", {"space.dropout": {"float": [0.0, 0.1]}}),
     ],
 )
 def test_how_much_is_searched_and_where_may_change(override: str, changed: dict) -> None:
     assert list_changes(sweep(), sweep(override)) == changed
     assert list_changes(sweep(), sweep()) == {}
+
+
+def test_where_a_corpus_lies_may_change() -> None:
+    """Its content is compared when it is opened."""
+    lies = ["corpus.kind=phoenix", "corpus.root=/data/phoenix"]
+    moved = "corpus.root=/moved/phoenix"
+    assert list_changes(sweep(*lies), sweep(*lies, moved)) == {"corpus.root": "/moved/phoenix"}
+    with pytest.raises(
+        SettingError, match=r"override 'corpus\.layout=base': why; only corpus\.root, corpus\.cache may"
+    ):
+        check_places([moved, "corpus.layout=base"], "why")
 
 
 @pytest.mark.parametrize(

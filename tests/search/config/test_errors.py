@@ -74,6 +74,18 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("corpus: {fold: 6}", "corpus.fold: must be at most 5; got 6"),
         ("corpus: {sentences: 1}", "corpus.sentences: must be at least 12; got 1"),
         ("corpus: {layout: 3}", "corpus.layout: must be text or must be a list; got 3"),
+        (
+            "corpus: {layout: [{block: a, values: 84.5}]}",
+            "corpus.layout: [0].values: must be a whole number from 1 to 50000; got 84.5; leave it out for",
+        ),
+        (
+            "corpus: {layout: [{block: left_hand, points: 21, dims: [2]}]}",
+            "corpus.layout: [0].dims: must be 2, 3; got [2]; leave it out for the default, 'default'",
+        ),
+        (
+            "corpus: {layout: [[left_hand]]}",
+            "corpus.layout: [0]: must be a word or a mapping such as {block: left_hand, points: 21, dims: 2}; got [",
+        ),
         ("corpus: {signers: ase}", "corpus.signers: must be a list; got 'ase'; leave it out for the default, null"),
         ("corpus: {signers: [ase, 3]}", "corpus.signers[1]: must be text; got 3"),
         ("corpus: {root: 3}", "corpus.root: must be text; got 3"),

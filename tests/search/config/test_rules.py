@@ -70,7 +70,15 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
         ("space: {alpha: {float: [-0.5, 1]}}", "space.alpha: must be at least 0; got -0.5"),
         (
             "corpus: {fold: 2}",
-            "corpus.fold: must be 1: only fingerspelling with corpus.split 'unseen-signers' has folds",
+            "corpus.fold: must be 1: only fingerspelling, table with corpus.split 'unseen-signers' have folds",
+        ),
+        (
+            "corpus: {kind: phoenix, root: a, split_seed: 2}",
+            "corpus.split_seed: has no meaning where corpus.kind is 'phoenix', which draws no splits; got 2; leave it",
+        ),
+        (
+            "corpus: {kind: table}",
+            "corpus.root: must name the corpus's table, because corpus.kind is 'table'; got null; give",
         ),
         (
             "corpus: {kind: phoenix, root: a, split: unseen-signers, fold: 2}",
@@ -82,11 +90,11 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
         ),
         (
             "corpus: {kind: phoenix, root: a}\ntraining: {augment: speed+mirror}",
-            "training.augment: mirror need landmark positions, but corpus.layout has ready features",
+            "training.augment: mirror need landmark positions, and corpus.layout has ready features or none at all",
         ),
         (
             "corpus: {kind: phoenix, root: a, layout: holistc}",
-            "corpus.layout: 'holistc' is unknown; named layouts are default,",
+            "corpus.layout: 'holistc' is unknown; did you mean 'holistic'?; named layouts are default,",
         ),
         (
             "pretrained: weights.pt\nspace: {dropout: 0.1}",
@@ -106,7 +114,7 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
         ),
         (
             "corpus: {kind: phoenix, root: a}\npretraining: {augment: speed+rotation}",
-            "pretraining.augment: rotation need landmark positions, but corpus.layout has ready features",
+            "pretraining.augment: rotation need landmark positions, and corpus.layout has ready features",
         ),
         ("corpus: {root: a}", "corpus.root: has no meaning where corpus.kind is 'fingerspelling'"),
         (
@@ -173,18 +181,24 @@ notes = {}
             "corpus: {kind: 'own_parts:Ready', root: a}",
             "corpus.root: has no meaning where corpus.kind is 'own_parts:Ready', which takes no root",
         ),
-        ("corpus: {kind: 'own_parts:Ready', fold: 2}", "corpus.fold: must be 1: only fingerspelling with corpus.split"),
+        (
+            "corpus: {kind: 'own_parts:Ready', fold: 2}",
+            "corpus.fold: must be 1: only fingerspelling, table with corpus.split",
+        ),
         (
             "corpus: {kind: 'own_parts:Rooted', root: a, fold: 2}",
-            "corpus.fold: must be 1: only fingerspelling, own_parts:Rooted with corpus.split 'unseen-signers' has",
+            "corpus.fold: must be 1: only fingerspelling, table, own_parts:Rooted with corpus.split 'unseen-",
         ),
         (
             "corpus: {kind: 'own_parts:Ready'}\ntraining: {augment: speed+mirror}",
-            "training.augment: mirror need landmark positions, but own_parts:Ready yields ready features",
+            "training.augment: mirror need landmark positions, and corpus.layout has ready features or none at all",
         ),
         ("corpus: {kind: 'own_parts:Missing'}", "corpus.kind: own_parts:Missing cannot be imported (AttributeError"),
         ("corpus: {kind: 'own_parts:notes'}", "corpus.kind: own_parts:notes lacks utterances; see docs/extending.md"),
-        ("corpus: {kind: phenix}", "corpus.kind: must be 'fingerspelling' or 'phoenix', or package.module:Name of one"),
+        (
+            "corpus: {kind: phenix}",
+            "corpus.kind: must be 'fingerspelling' or 'phoenix' or 'table', or package.module:Name of one",
+        ),
         ("search: {sampler: 'own_parts:notes'}", "search.sampler: own_parts:notes cannot be called"),
         ("stopping: {rules: ['own_parts:notes']}", "stopping.rules: own_parts:notes cannot be called"),
         (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,16 @@ def test_what_was_asked_for_while_a_driver_ended_is_done_by_the_next(run: Run, e
     assert len(load_results(ended).trials) == 3
 
 
+def test_a_driver_that_runs_keeps_the_corpus_that_it_has_opened(
+    run: Run, ended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send(SweepFolder(ended), {"changes": {"corpus.cache": str(tmp_path / "other")}, "samples": "+1", "queue": []})
+    assert run("resume", str(ended)) == 0
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "a request was not followed: corpus.cache: can change only when a sweep is resumed" in told
+    assert len(load_results(ended).trials) == 2
+
+
 def test_a_used_up_budget_is_said_and_begins_no_trial(
     run: Run, ended: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,10 +169,63 @@ def test_what_is_no_sweep_cannot_be_resumed(run: Run, tmp_path: Path, capsys: py
 
 def test_another_corpus_or_other_weights_are_refused(run: Run, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = json.loads((ended / "manifest.json").read_text())
-    manifest["corpus"]["key"] = "other"
+    key, manifest["corpus"]["key"] = manifest["corpus"]["key"], "other"
     (ended / "manifest.json").write_text(json.dumps(manifest))
     assert run("resume", str(ended), "--samples", "+1") == 2
-    assert "the corpus has changed since the sweep began" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    counts = "24 train, 4 dev, 4 test"
+    assert f"the corpus fingerspelling ({key}, {counts}) is not the one that the sweep began with (other, " in told
+    assert f"start another sweep, with search.warm_start=[{ended}]" in told
+
+
+def test_a_corpus_that_has_moved_is_found_where_it_is_said_to_lie(
+    run: Run,
+    ray_cluster: None,
+    phoenix_folder: Callable[[bool], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, work = phoenix_folder(False), str(tmp_path / "sweep")
+    small = ["model.width=0.25", "training.epochs=1", "pretrained=null", "space={learning_rate: {constant: 1e-3}}"]
+    corpus = [
+        f"corpus.root={first}",
+        "corpus.layout=base",
+        f"corpus.cache={tmp_path / 'first'}",
+        "search.samples=1",
+        "resources.cpu=1",
+    ]
+    assert run("sweep", "student-phoenix", *small, *corpus, "--out", work) == 0
+    second = f"corpus.root={first.rename(tmp_path / 'second')}"
+    (tmp_path / "first").rename(tmp_path / "gone")
+    (tmp_path / "first").touch()  # which no folder of a cache can be made in the place of
+    capsys.readouterr()
+    for command in (["resume", work, "--samples", "+1"], ["reproduce", work, "0"]):
+        assert run(*command) == 2
+        assert (
+            f"{first}: corpus.root is no folder; where the corpus has moved, say corpus.root" in capsys.readouterr().err
+        )
+        assert run(*command, second) == 2
+        assert "name another folder with corpus.cache=FOLDER" in capsys.readouterr().err
+    here = [second, f"corpus.cache={tmp_path / 'packed'}"]
+    assert run("reproduce", work, "0", *here) == 0
+    assert "the same in all 1 epochs" in capsys.readouterr().out
+    assert run("resume", work, "--samples", "+1", *here) == 0
+    assert len(load_results(work).trials) == 2
+    assert run("reproduce", work, "1") == 0  # the sweep knows the new place
+    capsys.readouterr()
+
+    other = Path(shutil.copytree(tmp_path / "second", tmp_path / "other"))
+    dev = (other / "dev.corpus.csv").read_text().splitlines()
+    (other / "dev.corpus.csv").write_text("\n".join(dev[:-1]))
+    began = (Path(work) / "sweep.yaml").read_text()
+    for command in ("resume", work, "--samples", "+1"), ("reproduce", work, "0"), ("confirm", work):
+        assert run(*command, f"corpus.root={other}") == 2
+        told = capsys.readouterr().err
+        assert f"the corpus in {other} (" in told and "24 train, 3 dev, 4 test) is not the one" in told
+        assert "24 train, 4 dev, 4 test), so trials would not compare; say where that one lies with corpus.root" in told
+    assert (Path(work) / "sweep.yaml").read_text() == began
+    assert run("reproduce", work, "0", "corpus.layout=holistic") == 2
+    assert "a trial is trained again as it was; only corpus.root, corpus.cache may change" in capsys.readouterr().err
 
 
 def test_sweep_with_resume_begins_or_goes_on(

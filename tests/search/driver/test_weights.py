@@ -14,8 +14,9 @@ from glosstune.models import build_model
 from glosstune.models.kinds import TEACHER
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.search import Sweep, load_sweep, with_weights
-from glosstune.search.driver.weights import pretrain_to, tell_start
+from glosstune.search.driver.weights import pretrain_to, take_weights_along, tell_start
 from glosstune.spaces import STRATEGIES, CheckpointError, FolderError, SettingError
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
@@ -49,6 +50,21 @@ def test_weights_are_made_once_for_a_sweep(
     assert again.pretrained == ready.pretrained != "auto"
     assert lines == [f"pretrained weights: {ready.pretrained}"]
     assert with_weights(again, small_corpus, lines.append) is again
+
+
+def test_weights_that_a_sweep_has_made_go_along_to_another_cache(
+    ready: Sweep, small_settings: CorpusSettings, tmp_path: Path
+) -> None:
+    made = Path(str(ready.pretrained))
+    before, now = _sweep(small_settings), _sweep(small_settings.model_copy(update={"cache": tmp_path / "new"}))
+    for known in (None, {"sha256": "another"}):
+        take_weights_along(before, now, known)
+        assert not (tmp_path / "new").exists()
+    take_weights_along(before, now, {"sha256": file_hash(made)})
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [made.name]
+    (tmp_path / "file").touch()  # whoever makes them there says what is wrong
+    full = _sweep(small_settings.model_copy(update={"cache": tmp_path / "file"}))
+    take_weights_along(before, full, {"sha256": file_hash(made)})
 
 
 @given(seed=st.integers(0, 2**32))

@@ -67,7 +67,8 @@ def test_the_entrypoint_begins_or_goes_on_at_the_place() -> None:
 
 
 def test_changes_are_sent_with_paths_that_do_not_depend_on_a_folder() -> None:
-    plan = _plan("search.warm_start=[runs/a]", "storage=runs", name="a")
+    plan = _plan("search.warm_start=[runs/a]", "storage=runs", "corpus.cache=packed", name="a")
+    assert f'corpus.cache="{Path.cwd()}/packed"' in shlex.split(plan.entrypoint)
     earlier = json.dumps([f"{Path.cwd()}/runs/a"])
     assert f"search.warm_start={earlier}" in shlex.split(plan.entrypoint)
     assert plan.place == f"{Path.cwd()}/runs/a"

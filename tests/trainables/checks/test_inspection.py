@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from feature_folder import Glosses, Values, in_order, with_temporal, write_folder
+from other_extractors import coco_wholebody, hands
 
 from glosstune.results.report.inspection_picture import draw_inspection
 from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.spaces.files.yaml_data import parse_yaml
 from glosstune.trainables.checks.findings import Inspection
 from glosstune.trainables.checks.inspection import inspect_corpus
-from glosstune.trainables.checks.recognition import recognise_layout
 from glosstune.trainables.corpora import FingerspellingCorpus
+from glosstune.trainables.layouts.blocks import names_of
+from glosstune.trainables.layouts.layout import FileLayout
+from glosstune.trainables.layouts.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings, Gains
 
 CONDITIONED = Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)
@@ -96,6 +100,25 @@ def test_a_dev_split_in_another_case_is_noticed(corpus: FingerspellingCorpus, tm
     assert found.findings[0].mend == "write both splits in the same case"
 
 
+def _some_cyrillic(glosses: Glosses) -> Glosses:
+    """Every second A is another letter."""
+    written = []
+    for place, sentence in enumerate(glosses):
+        written.append(tuple(gloss.replace("A", "\u0410") if place % 2 else gloss for gloss in sentence))
+    return written
+
+
+def test_glosses_that_only_look_the_same_are_told_with_their_counts(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_same, relabel=_some_cyrillic))
+    assert _causes(found) == ["look-alike glosses"]
+    (finding,) = [finding for finding in found.findings if finding.cause == "look-alike glosses"]
+    assert finding.evidence.startswith("1 glosses are written in forms that look the same and are not: A (6) and ")
+    assert finding.evidence.endswith("(3, with U+0410 CYRILLIC CAPITAL LETTER A)")
+    assert 0.3 < finding.weight < 0.4
+
+
 def test_a_stride_that_leaves_too_few_frames_names_one_that_does_not(
     corpus: FingerspellingCorpus, tmp_path: Path
 ) -> None:
@@ -111,7 +134,7 @@ def test_files_that_are_missing_cut_or_not_finite_are_counted(corpus: Fingerspel
     first.unlink()
     second.write_bytes(second.read_bytes()[:1000])
     values = np.load(third)["features"]
-    values[3, 5] = np.nan
+    values[3, 5] = np.inf
     np.savez(third, features=values)
     found = _inspect(root)
     assert found.missing == [f"train/{first.stem}"]
@@ -123,7 +146,7 @@ def test_another_width_names_the_layout_that_the_files_have(corpus: Fingerspelli
     found = _inspect(write_folder(tmp_path / "a", corpus, change=_same), layout="default")
     assert _causes(found) == ["blocks in the wrong order"]
     assert "1629 values a frame" in found.findings[0].evidence
-    assert found.findings[0].mend == "corpus.layout=[pose, left_hand, right_hand, face]"
+    assert found.findings[0].mend == "corpus.layout=base"
     with pytest.raises(SettingError, match="nothing to draw"):
         draw_inspection(found.to_mapping(), tmp_path / "a.png")
 
@@ -161,7 +184,7 @@ def test_files_of_all_features_declared_as_positions_get_one_order(
 ) -> None:
     found = _inspect(write_folder(tmp_path / "a", corpus, change=with_temporal, keep=0.3))
     assert _causes(found) == ["blocks in the wrong order"]
-    assert "temporal" in found.findings[0].mend
+    assert found.findings[0].mend == "corpus.layout=default"
 
 
 def test_noise_that_drowns_the_hands_is_seen_in_what_enters_the_model(
@@ -184,9 +207,89 @@ def positions(corpus: FingerspellingCorpus) -> list[Values]:
     return [values for values, _ in zip(corpus.read(), range(12), strict=False)]
 
 
+def test_hands_that_are_nan_are_counted_as_not_seen(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    def without_left(values: Values) -> Values:
+        values = values.copy()
+        values[:, 99:162] = np.nan
+        values[: len(values) // 2, 162:225] = np.nan
+        return values
+
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=without_left))
+    assert _causes(found) == [] and not found.broken
+    assert found.unseen["left_hand"] == 1 and found.unseen["right_hand"] == pytest.approx(0.5, abs=0.02)
+    assert found.values["frames without hands"] == pytest.approx(0.5, abs=0.02)
+    assert found.unseen["pose"] == found.unseen["face"] == 0
+
+
+@pytest.mark.parametrize("missing", [0.0, np.nan])
+def test_missing_hands_are_told_whatever_stands_for_them(
+    corpus: FingerspellingCorpus, tmp_path: Path, missing: float
+) -> None:
+    def without(values: Values) -> Values:
+        return np.concatenate(
+            [values[:, :99], np.full((len(values), 126), missing, np.float32), values[:, 225:]], axis=1
+        )
+
+    assert _causes(_inspect(write_folder(tmp_path / "a", corpus, change=without))) == ["hands missing"]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_hands_alone_are_sound(corpus: FingerspellingCorpus, tmp_path: Path, dims: int) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=lambda values: hands(values, dims))
+    found = _inspect(root, layout=f"hands-{dims}d")
+    assert _causes(found) == [] and found.layout["recognised"] is None
+    assert {block["part"] for block in found.blocks} == {"hands"}
+    assert found.unseen.keys() == {"left_hand", "right_hand"}
+
+
+def test_hands_that_are_padded_with_zeros_are_accused_of_no_order(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    def padded(values: Values) -> Values:
+        return np.concatenate([0 * values[:, :99], values[:, 99:225], 0 * values[:, 225:]], axis=1)
+
+    for name, change in (("a", padded), ("b", lambda values: with_temporal(padded(values)))):
+        root = write_folder(tmp_path / name, corpus, change=change)
+        layout = "base" if name == "a" else "default"
+        try:
+            causes = _causes(_inspect(root, layout=layout))
+        except CorpusError as error:
+            causes = [str(error)]
+        assert "blocks in the wrong order" not in causes
+
+
+def test_coco_wholebody_is_sound_and_another_order_of_it_is_told(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    sound = _inspect(write_folder(tmp_path / "a", corpus, change=coco_wholebody), layout="coco-wholebody")
+    assert _causes(sound) == []
+
+    def hands_first(values: Values) -> Values:
+        points = coco_wholebody(values)
+        return np.concatenate([points[:, 182:], points[:, :182]], axis=1)
+
+    root = write_folder(tmp_path / "b", corpus, change=hands_first)
+    found = _inspect(root, layout="coco-wholebody")
+    assert _causes(found)[0] == "blocks in the wrong order"
+    mended = parse_yaml(found.findings[0].mend.removeprefix("corpus.layout="), "a command line")
+    assert names_of(mended) == ["left_hand", "right_hand", "pose", "face"]
+    assert _causes(_inspect(root, layout=mended)) == []
+
+
+def test_values_that_packing_refuses_are_told(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=lambda values: values[:, :8] * 1e6)
+    found = _inspect(root, layout=[{"block": "flow", "values": 8}], gains=Gains())
+    assert _causes(found)[0] == "broken files"
+    assert "lies beyond half precision (65504)" in found.findings[0].evidence
+
+
+def test_values_alone_are_inspected(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    projection = np.random.default_rng(0).normal(size=(1629, 32)).astype(np.float32)
+    root = write_folder(tmp_path / "a", corpus, change=lambda values: values @ projection)
+    found = _inspect(root, layout=[{"block": "video", "values": 32, "velocity": True}])
+    assert _causes(found) == [] and not found.unseen
+    assert [(block["channel"], block["part"]) for block in found.blocks] == [("values", "video"), ("velocity", "video")]
+
+
 @pytest.mark.parametrize("order", list(permutations(PARTS)))
 def test_every_order_of_blocks_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
-    found = recognise_layout([in_order(values, order) for values in positions], "base")
+    found = recognise_layout([in_order(values, order) for values in positions], FileLayout.of("base"))
     assert found.blocks is not None
     declared = ("pose", "left_hand", "right_hand", "face")
     assert found.disagrees == (order != declared)
@@ -197,5 +300,7 @@ def test_every_order_of_blocks_is_recognised(positions: list[Values], order: tup
 @pytest.mark.parametrize("order", list(permutations(("velocity", "acceleration", "position"))))
 def test_what_stands_behind_the_positions_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
     blocks = ("pose", "hands", "face", *order)
-    found = recognise_layout([in_order(with_temporal(values), blocks) for values in positions], "default")
+    found = recognise_layout(
+        [in_order(with_temporal(values), blocks) for values in positions], FileLayout.of("default")
+    )
     assert found.channels == order

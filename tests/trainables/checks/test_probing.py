@@ -7,6 +7,7 @@ import pytest
 from glosstune.trainables.checks import probing
 from glosstune.trainables.checks.probing import STEPS, probe_changes
 from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.layouts.layout import DEFAULT, FileLayout
 from glosstune.trainables.settings import CorpusSettings, Gains, TrialSettings, TunedSettings
 
 SLOW, STUCK = [0.15] * STEPS, [0.0] * STEPS
@@ -57,3 +58,12 @@ def test_causes_are_what_helps(
     causes: list[str],
 ) -> None:
     assert _named(monkeypatch, small_corpus, own, helps) == causes
+
+
+def test_nothing_is_said_to_drown_hands_that_a_layout_does_not_have() -> None:
+    values = FileLayout.of([{"block": "net", "values": 8, "velocity": True}]).layout
+    causes = [
+        {change.cause for alternatives in probing._changes(TrialSettings(), layout) for change in alternatives}
+        for layout in (DEFAULT, values)
+    ]
+    assert causes[0] - causes[1] == {"noise drowns the hands"}

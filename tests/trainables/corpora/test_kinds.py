@@ -11,7 +11,7 @@ import pytest
 from glosstune.spaces.errors import CorpusError, GlosstuneError, SettingError
 from glosstune.trainables.checks.inspection import inspect_corpus
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, PhoenixCorpus, open_corpus, pack_corpus
-from glosstune.trainables.corpora.kinds import corpus_class, corpus_traits, has_ready_features
+from glosstune.trainables.corpora.kinds import corpus_class, corpus_traits, has_positions
 from glosstune.trainables.settings import CorpusSettings
 
 MODULE = "own_corpus"
@@ -53,9 +53,10 @@ def test_kinds_of_ours_say_what_they_can() -> None:
     assert corpus_class("phoenix") is PhoenixCorpus and corpus_class("fingerspelling") is FingerspellingCorpus
     assert corpus_traits("fingerspelling").folds and not corpus_traits("phoenix").folds
     assert "unseen-clips" not in corpus_traits("phoenix").splits
-    assert has_ready_features(CorpusSettings(kind="phoenix"))
-    assert not has_ready_features(CorpusSettings(kind="phoenix", layout="base"))
-    assert not has_ready_features(CorpusSettings())
+    assert not has_positions(CorpusSettings(kind="phoenix"))
+    assert has_positions(CorpusSettings(kind="phoenix", layout="base"))
+    assert not has_positions(CorpusSettings(kind="phoenix", layout=({"block": "video", "values": 512},)))
+    assert has_positions(CorpusSettings())
 
 
 def test_recordings_are_packed_in_the_shoulder_frame_and_once(own: Write) -> None:
@@ -101,7 +102,16 @@ def test_the_class_gets_the_settings_that_it_takes_by_name(own: Write, tmp_path:
 def test_inspection_reads_a_corpus_of_ones_own(own: Write) -> None:
     seen = inspect_corpus(own(), sample=4)
     assert seen.rows == {"train": 4, "dev": 4} and seen.sampled == 4
-    assert seen.layout["declared"] == ["pose", "hands", "face"]
+    assert seen.layout["declared"] == ["pose", "left_hand", "right_hand", "face"]
+
+
+def test_a_layout_of_which_not_all_is_packed_is_no_fault_of_ones_own_corpus(own: Write) -> None:
+    line = "def change(self, place, one): return Recording(one.features[:, :126], one.glosses, 's', one.split)"
+    hand = {"points": 21, "dims": 2, "confidence": "drop"}
+    layout = ({"block": "left_hand", **hand}, {"block": "right_hand", **hand})
+    seen = inspect_corpus(own("traits = CorpusTraits(layouts=True)", line, layout=layout), sample=4)
+    assert seen.layout["width"] == 126 and not seen.broken
+    assert "blocks in the wrong order" not in [finding.cause for finding in seen.findings]
 
 
 def test_ready_features_keep_their_values(own: Write) -> None:
@@ -118,7 +128,7 @@ def test_ready_features_keep_their_values(own: Write) -> None:
             "Own-000002: features must have 1629 values a frame",
         ),
         ("Recording(np.ones((9, 6516)), ['A'], 's', 'dev')", "for 6516 set traits = CorpusTraits(ready_features=True)"),
-        ("Recording(one.features * np.nan, ['A'], 's', 'dev')", "none may be NaN; got nan at frame 0, value 0"),
+        ("Recording(one.features * np.nan, ['A'], 's', 'dev')", "Own-000002: no frame shows the shoulders"),
         ("Recording(one.features.astype(int), ['A'], 's', 'dev', key='x')", "utterance x: features must be floats"),
         ("Recording(one.features[:0], ['A'], 's', 'dev')", "of at least one frame; got float32 (0, 1629)"),
         ("Recording(one.features, ['A'], 's', 'val')", "split must be train, dev or test; got 'val'"),

@@ -1,3 +1,5 @@
+import os
+import shutil
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +11,10 @@ from hypothesis import strategies as st
 
 from glosstune.spaces import CorpusError, FolderError
 from glosstune.trainables.corpora import PhoenixCorpus, pack_corpus
-from glosstune.trainables.corpora.phoenix import read_features, split_glosses
+from glosstune.trainables.corpora.files.features import load_values
 from glosstune.trainables.corpora.store import pack
+from glosstune.trainables.corpora.vocabulary import split_glosses
 from glosstune.trainables.settings import CorpusSettings
-
-BASE = ("pose", "hands", "face")
 
 
 def _features(frames: int = 4, width: int = 1629) -> np.ndarray:
@@ -47,7 +48,7 @@ def test_annotations_and_features_are_read(root: Path) -> None:
 @pytest.mark.parametrize("key", ["features", "feature", "arr_0"])
 def test_every_array_key_is_found(tmp_path: Path, key: str) -> None:
     np.savez(tmp_path / "a.npz", **{key: _features(), "metadata": np.array(["x"])})
-    assert np.array_equal(read_features(tmp_path / "a.npz", BASE), _features())
+    assert np.array_equal(load_values(tmp_path / "a.npz"), _features())
 
 
 def test_npy_files_lie_beside_the_annotations(root: Path) -> None:
@@ -159,13 +160,82 @@ def test_a_gloss_is_the_same_however_its_letters_are_composed(glosses: list[str]
     assert split_glosses("\ufeff" + "\u200b".join(" ".join(found))) == found
 
 
+def _repeat(root: Path, split: str = "dev", folder: str = "dev") -> Path:
+    """The id ``one``, which train has, in another split too, with a file of its own."""
+    with (root / f"{split}.corpus.csv").open("a", encoding="utf-8") as file:
+        file.write("\none|x|Signer02|REGEN")
+    np.savez(root / folder / "one.npz", features=_features(7))
+    return root
+
+
+def test_an_id_that_splits_repeat_is_an_utterance_of_each(root: Path, tmp_path: Path) -> None:
+    corpus = PhoenixCorpus(_repeat(root), layout="base")
+    assert [(u.key, u.sources) for u in corpus.utterances()] == [
+        ("train/one", ("train/one.npz",)),
+        ("two", ("train/two.npz",)),
+        ("three", ("dev/three.npz",)),
+        ("dev/one", ("dev/one.npz",)),
+    ]
+    assert [len(frames) for frames in corpus.read()] == [4, 4, 4, 7]
+    assert [u.key for u in corpus.only(["dev/one", "two"]).utterances()] == ["two", "dev/one"]
+    assert pack(corpus, tmp_path / "cache").rows("dev") == [2, 3]
+
+
+def test_a_repeated_id_without_a_file_of_its_own_is_a_leak_still(root: Path, tmp_path: Path) -> None:
+    (_repeat(root) / "dev" / "one.npz").unlink()
+    with pytest.raises(CorpusError, match=r"train/one\.npz is in train and in dev; splits must not share a file"):
+        pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
+
+
+def test_a_repeated_id_without_a_gloss_or_a_file_is_named_once_with_its_split(root: Path) -> None:
+    for split, gloss in {"train": "A", "dev": ""}.items():
+        with (root / f"{split}.corpus.csv").open("a", encoding="utf-8") as file:
+            file.write(f"\nfour|x|S|{gloss}")
+    corpus = PhoenixCorpus(root, layout="base", missing="skip")
+    assert (corpus.absent, corpus.unannotated) == (["train/four"], ["dev/four"])
+
+
+def test_a_file_that_may_be_meant_twice_is_refused_under_si5(root: Path) -> None:
+    _repeat(root)
+    for split, key in {"train": "two", "dev": "one"}.items():
+        (root / f"{split}.SI5.corpus.csv").write_text(f"id|folder|signer|annotation\n{key}|x|S|A", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"dev/one: train/one\.npz and dev/one\.npz are there, .* which one is meant"):
+        PhoenixCorpus(root, layout="base", split="unseen-signers").utterances()
+
+
+def test_a_file_in_two_other_splits_folders_is_refused(root: Path) -> None:
+    _repeat(root)
+    (root / "test").mkdir()
+    (root / "test.corpus.csv").write_text("id|folder|signer|annotation\none|x|S|A", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"test/one: train/one\.npz and dev/one\.npz are there"):
+        PhoenixCorpus(root, layout="base").utterances()
+
+
+@pytest.mark.parametrize("folder", ["{split}", "annotations/{split}", "annotations/manual/{split}"])
+def test_annotations_may_lie_in_a_folder_a_split(root: Path, folder: str) -> None:
+    for split in ("train", "dev"):
+        place = root / folder.format(split=split)
+        place.mkdir(parents=True, exist_ok=True)
+        (root / f"{split}.corpus.csv").rename(place / f"{split}.corpus.csv")
+    assert [u.key for u in PhoenixCorpus(root, layout="base").utterances()] == ["one", "two", "three"]
+
+
+def test_features_may_lie_in_a_folder_of_their_own(root: Path) -> None:
+    (root / "features").mkdir()
+    for split in ("train", "dev"):
+        (root / split).rename(root / "features" / split)
+    corpus = PhoenixCorpus(root, layout="base")
+    assert [u.sources for u in corpus.utterances()][2] == ("features/dev/three.npz",)
+    assert len(list(corpus.read())) == 3
+
+
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
 
-def _nan(path: Path) -> None:
+def _write(path: Path, value: float) -> None:
     values = _features()
-    values[2, 5] = np.nan
+    values[2, 5] = value
     np.savez(path, features=values)
 
 
@@ -173,16 +243,16 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "empty, truncated or no NumPy file"),
     "truncated": (_truncate, "empty, truncated or no NumPy file"),
     "no frames": (lambda path: np.savez(path, features=_features(0)), r"expected floats \(time, width\)"),
-    "integers": (lambda path: np.savez(path, features=np.ones((3, 1629), int)), "expected floats"),
+    "no numbers": (lambda path: np.savez(path, features=np.ones((3, 1629), bool)), "expected floats"),
     "another key": (
         lambda path: np.savez(path, values=_features()),
         "no array features, feature, arr_0; it holds values",
     ),
     "another width": (
         lambda path: np.savez(path, features=_features(width=1662)),
-        "1662 values a frame, but .* has 1629; .*1662 fits holistic",
+        "1662 values a frame, but .* has 1629; that width fits holistic",
     ),
-    "NaN": (_nan, "NaN or infinity at frame 2, value 5"),
+    "infinity": (lambda path: _write(path, np.inf), "infinity at frame 2, value 5; repair or remove the file"),
     "a pickle": (lambda path: np.savez(path, features=np.array([{}], dtype=object)), "empty, truncated or no NumPy"),
 }
 
@@ -198,6 +268,16 @@ def test_a_bad_feature_file_is_named_with_its_rule_and_nothing_is_written(
         pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
     assert str(path) in str(caught.value)
     assert [file.name for file in (tmp_path / "cache").iterdir() if not file.name.endswith(".lock")] == []
+
+
+def test_nan_is_what_was_not_seen_unless_it_is_said_to_be_none(root: Path) -> None:
+    path = root / "train" / "one.npz"
+    _write(path, np.nan)
+    filled = next(PhoenixCorpus(root, layout="base").read())
+    assert np.isfinite(filled).all()
+    rule = r"NaN at frame 2, value 5; corpus\.not_seen=zeros\+nan takes NaN for what was not seen"
+    with pytest.raises(CorpusError, match=rule):
+        next(PhoenixCorpus(root, layout="base", not_seen="zeros").read())
 
 
 def test_rows_without_features_are_counted_and_listed_or_skipped(root: Path) -> None:
@@ -285,3 +365,21 @@ def test_a_changed_file_is_packed_anew(root: Path, tmp_path: Path) -> None:
     again = pack_corpus(settings)
     assert again.key != first.key
     assert again.length(0) == 9
+
+
+def test_a_copied_moved_or_touched_corpus_is_the_same(root: Path, tmp_path: Path) -> None:
+    before = PhoenixCorpus(root, layout="base").identity()
+    copied = Path(shutil.copytree(root, tmp_path / "copied"))
+    for path in root.rglob("*"):
+        os.utime(path, (1, 1))
+    assert PhoenixCorpus(root, layout="base").identity() == before == PhoenixCorpus(copied, layout="base").identity()
+
+
+def test_one_byte_makes_another_corpus(root: Path) -> None:
+    before = PhoenixCorpus(root, layout="base").identity()
+    path = root / "train" / "one.npz"
+    state, data = path.stat(), bytearray(path.read_bytes())
+    data[-700] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert PhoenixCorpus(root, layout="base").identity() != before

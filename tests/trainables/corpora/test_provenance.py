@@ -9,8 +9,8 @@ from glosstune.spaces import CheckpointError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
-from glosstune.trainables.pretraining.pretraining import write_pretrained
 from glosstune.trainables.settings import CorpusSettings, TrialSettings
+from glosstune.trainables.training.pretraining import write_pretrained
 
 SIGNERS = ("ase", "gsg", "psr", "bzs", "eso")
 

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_corpus import DrawnCorpus
 
 from glosstune.spaces import CorpusError, FolderError
-from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus
-from glosstune.trainables.corpora.derivation import expand
+from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, Recording, pack_corpus
 from glosstune.trainables.corpora.store import pack
+from glosstune.trainables.layouts.derivation import expand
+from glosstune.trainables.layouts.layout import DEFAULT, FileLayout
+from glosstune.trainables.settings import CorpusSettings
 
 
 def test_a_store_holds_the_corpus_in_half_precision(small_corpus: PackedCorpus) -> None:
@@ -30,9 +33,24 @@ def test_frames_are_mapped_not_loaded(small_corpus: PackedCorpus) -> None:
 
 def test_statistics_are_those_of_the_training_split_alone(small_corpus: PackedCorpus) -> None:
     rows = small_corpus.rows("train")
-    features = torch.cat([expand(torch.from_numpy(small_corpus.frames(row).astype(np.float32))) for row in rows])
+    base = [torch.from_numpy(small_corpus.frames(row).astype(np.float32)) for row in rows]
+    features = torch.cat([expand(each, DEFAULT) for each in base])
     assert np.allclose(small_corpus.statistics["mean"], features.mean(0), atol=1e-3)
     assert np.allclose(small_corpus.statistics["deviation"], features.std(0, correction=0), atol=1e-3)
+
+
+def test_values_alone_are_packed_and_opened_as_what_they_are(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    DrawnCorpus.recordings = [
+        Recording(features, ["A"], "s", "train", key="a"),
+        Recording(features, ["A"], "s", "dev", key="b"),
+    ]
+    layout = ({"block": "video", "values": 4, "velocity": True},)
+    settings = CorpusSettings(kind="drawn_corpus:DrawnCorpus", layout=layout, cache=tmp_path)
+    packed = pack_corpus(settings)
+    assert packed.layout == FileLayout.of(layout).layout and packed.width == 4
+    assert np.array_equal(packed.frames(0), features.astype(np.float16))
+    assert len(packed.statistics["mean"]) == 8 and not len(packed.statistics["mirror_order"])
 
 
 def _truncate(store: Path, name: str) -> None:

@@ -17,6 +17,7 @@ from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoi
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.export import comparing
 from glosstune.trainables.export.comparing import Candidate, ModelComparison, compare_models, spread_rows, time_in_turn
+from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.settings import CorpusSettings
 
 SessionAndFile = tuple[TrainingSession, Path]
@@ -164,7 +165,9 @@ def test_timed_utterances_span_all_lengths_and_repeat_only_where_dev_has_too_few
         ("split", "unseen-clips"),
         ("fold", 2),
         ("signers", ("ase", "gsg")),
+        ("split_seed", 3),
         ("sentences", 25),
+        ("not_seen", "nan"),
         ("layout", "base"),
     ],
 )
@@ -185,6 +188,18 @@ def test_a_file_of_another_corpus_is_refused_with_what_differs(
     if key != "layout":  # which a corpus that was moved may have changed
         with pytest.raises(SettingError, match=rf"the corpus to compare on: corpus\.{key} is"):
             compare_models(both, corpus)
+
+
+def test_a_model_of_another_layout_is_refused_though_as_many_values_are_packed(
+    both: list[Candidate], small_settings: CorpusSettings
+) -> None:
+    teacher, student = both
+    conditioning = replace(teacher.recogniser.conditioning, layout=FileLayout.of("face-first-543").layout)
+    assert conditioning.layout == student.recogniser.conditioning.layout  # files may have another order of blocks
+    other = FileLayout.of([{"block": "net", "values": 1629}]).layout
+    strange = replace(teacher.recogniser, conditioning=replace(conditioning, layout=other))
+    with pytest.raises(SettingError, match=r"corpus\.layout: must hold what .*teacher.* reads, .*block: net"):
+        compare_models([student, replace(teacher, recogniser=strange)], small_settings)
 
 
 def test_another_vocabulary_is_refused(

@@ -15,8 +15,8 @@ from glosstune.trainables.batches.batching import collate
 from glosstune.trainables.checks.overfitting import OverfitSettings, overfit
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.export.comparing import Candidate, compare_models
-from glosstune.trainables.pretraining.pretraining import pretrained_weights, pretraining_key
 from glosstune.trainables.settings import CorpusSettings, ModelSettings
+from glosstune.trainables.training.pretraining import pretrained_weights, pretraining_key
 
 OWN = "own_models:Tiny"
 CPU = torch.device("cpu")

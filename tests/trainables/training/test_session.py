@@ -338,7 +338,7 @@ def test_a_corpus_too_short_for_its_glosses_is_reported_not_fatal(small_corpus: 
         def frames(self, row: int) -> npt.NDArray[np.float16]:
             return super().frames(row)[:4]
 
-    squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width)
+    squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width, small_corpus.layout)
     session = TrainingSession(_settings(), squeezed)
     session.floor = 0.0
     metrics = session.run_epoch()

@@ -14,9 +14,9 @@ from glosstune.models.weights.weights_file import read_weights
 from glosstune.spaces import CheckpointError, SettingError
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
-from glosstune.trainables.pretraining.labels import labelled_signs
-from glosstune.trainables.pretraining.pretraining import pretrain, pretrained_weights, pretraining_key, write_pretrained
 from glosstune.trainables.settings import CorpusSettings, PretrainingSettings, TrialSettings
+from glosstune.trainables.training.labels import labelled_signs
+from glosstune.trainables.training.pretraining import pretrain, pretrained_weights, pretraining_key, write_pretrained
 
 
 def _settings(corpus: CorpusSettings, kind: str = "teacher", **pretraining: object) -> TrialSettings:

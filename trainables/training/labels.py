@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from glosstune.trainables.batches.batching import EVALUATION_BATCH, FrameSource,
 from glosstune.trainables.corpora.kinds import corpus_traits, open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
+from glosstune.trainables.layouts.layout import Layout
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.training.session import TrainingSession
 
@@ -43,11 +43,8 @@ class Recordings:
     """Recordings of single signs in memory, as a source of frames."""
 
     values: Sequence[npt.NDArray[np.float32]]
+    layout: Layout
     statistics: Mapping[str, npt.NDArray[Any]]
-
-    @cached_property
-    def width(self) -> int:
-        return int(self.values[0].shape[1])
 
     def frames(self, row: int) -> npt.NDArray[np.float32]:
         return self.values[row]
@@ -88,7 +85,8 @@ def _isolated_recordings(settings: TrialSettings, corpus: PackedCorpus) -> Signs
     targets = {row: corpus.vocabulary.encode([gloss]) for row, (gloss, _) in enumerate(recordings)}
     cuts = dict.fromkeys(targets, uniform_cuts(1))
     lengths = [len(frames) for frames in values]
-    return Signs("isolated", Recordings(values, corpus.statistics), list(targets), lengths, targets, cuts)
+    source = Recordings(values, corpus.layout, corpus.statistics)
+    return Signs("isolated", source, list(targets), lengths, targets, cuts)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor, nn
 
-from glosstune.models import FEATURE_WIDTH, build_model
+from glosstune.models import build_model
 from glosstune.models.building import source_hash
 from glosstune.models.masking import Frames
 from glosstune.models.recogniser import Recogniser
@@ -33,8 +33,8 @@ from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import frame_labels
-from glosstune.trainables.pretraining.labels import Signs, labelled_signs
 from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.labels import Signs, labelled_signs
 from glosstune.trainables.training.optimiser import build_optimiser, set_learning_rate
 from glosstune.trainables.training.schedule import learning_rate_factor
 
@@ -75,7 +75,8 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
         cache.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise FolderError(f"{cache}: cannot keep pretrained weights ({error}); set corpus.cache") from error
+        rule = f"cannot keep pretrained weights ({error}); name another folder with corpus.cache=FOLDER"
+        raise FolderError(f"{cache}: {rule}") from error
     try:
         if not _is_whole(path):
             write_pretrained(path, settings, corpus, say)
@@ -97,7 +98,9 @@ def pretraining_key(settings: TrialSettings, corpus: PackedCorpus) -> str:
     """Hash of everything that the weights depend on."""
     align_with = settings.pretraining.align_with
     sizes = settings.model.model_dump()
-    source = source_hash(build_model(vocabulary_size=2, **sizes)) if is_own(settings.model.kind) else ""
+    source = ""
+    if is_own(settings.model.kind):
+        source = source_hash(build_model(vocabulary_size=2, modalities=corpus.layout.modalities, **sizes))
     depends = {
         "format": FORMAT,
         "corpus": corpus.key,
@@ -126,7 +129,13 @@ def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, 
         count = f"{len(signs.rows)} of {len(corpus.rows('train'))} sentences with {signs.labels} frame labels"
     say(f"pretraining the {settings.model.kind} on {count}: {pretraining.steps} steps")
     classes = len(corpus.vocabulary)
-    model = build_model(vocabulary_size=classes, dropout=0.0, seed=pretraining.seed, **settings.model.model_dump())
+    model = build_model(
+        vocabulary_size=classes,
+        modalities=corpus.layout.modalities,
+        dropout=0.0,
+        seed=pretraining.seed,
+        **settings.model.model_dump(),
+    )
     progress = pretrain(model, signs, settings, corpus, say)
     # Twice the loss of guessing evenly: far beyond what a short run or hard labels explain.
     if not progress.loss < 2 * math.log(classes) + 1:
@@ -136,6 +145,7 @@ def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, 
     tensors = {name: value.cpu() for name, value in model.state_dict().items() if not name.startswith(head)}
     recorded = {
         **settings.input_and_model(),
+        "layout": corpus.layout.recorded,
         "vocabulary": list(corpus.vocabulary.glosses),
         "recordings": training_recordings(corpus),
         "pretraining": {**pretraining.model_dump(mode="json"), "labels": signs.labels, "accuracy": progress.accuracy},
@@ -153,10 +163,15 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     statistics = corpus.statistics
     conditioning = Conditioning.of(
-        statistics["mean"], statistics["deviation"], settings.corpus.gains, settings.corpus.noise_floor
+        statistics["mean"],
+        statistics["deviation"],
+        corpus.layout,
+        settings.corpus.gains,
+        settings.corpus.noise_floor,
     )
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        channels = _encode(model.eval(), torch.zeros(1, 1, FEATURE_WIDTH), torch.ones(1, dtype=torch.long))[0].shape[2]
+        still = torch.zeros(1, 1, corpus.layout.feature_width)
+        channels = _encode(model.eval(), still, torch.ones(1, dtype=torch.long))[0].shape[2]
         torch.manual_seed(settings.pretraining.seed)
         head = nn.Linear(channels, len(corpus.vocabulary))
         network = nn.ModuleList([model, head]).to(device).train()

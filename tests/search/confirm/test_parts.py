@@ -1,0 +1,52 @@
+"""What a confirmation needs of a corpus is asked for before anything trains."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sweep_folder import SweepFolder
+
+from glosstune.results.reading.names import CONFIRM, PLAN
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.confirm.confirming import _check_test, confirm
+from glosstune.spaces import CorpusError, SettingError
+
+
+@pytest.fixture
+def changes(tmp_path: Path) -> list[str]:
+    """Overrides for a table of nine recordings by three signers, without a test split."""
+    lines = ["path,glosses,signer,split"]
+    for place in range(9):
+        np.save(tmp_path / f"{place}.npy", np.random.default_rng(place).random((4, 1629), np.float32))
+        lines.append(f"{place}.npy,A B,s{place % 3},{'dev' if place > 5 else 'train'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    return [f"corpus.root={tmp_path / 'table.csv'}", "corpus.layout=base", f"corpus.cache={tmp_path / 'cache'}"]
+
+
+def test_a_corpus_without_test_is_refused_at_once(changes: list[str]) -> None:
+    with pytest.raises(CorpusError, match=r"table\.csv \(multi-signer\): split test: no utterance, and a confirmation"):
+        _check_test({"seeds": load_sweep("student", changes)})
+
+
+def test_a_confirmation_that_is_refused_leaves_no_plan_behind(changes: list[str], tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path / "sweep")
+    corpus = ", ".join(change.removeprefix("corpus.").replace("=", ": ", 1) for change in changes)
+    sweep.settle(f"corpus: {{{corpus}}}\nspace: {{learning_rate: {{float: [1e-4, 1e-2]}}}}\n")
+    sweep.start(0, learning_rate=1e-3)
+    sweep.report(0, 1, wer=0.5)
+    sweep.end(0, "finished", "epochs")
+    with pytest.raises(CorpusError, match=r"split test: no utterance"):
+        confirm(sweep.path)
+    assert not (sweep.path / CONFIRM / PLAN).exists()
+
+
+def test_folds_that_signers_do_not_make_are_refused_at_once(changes: list[str], tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(line.rpartition(",")[0] for line in table.read_text().splitlines()))
+    folds = {
+        f"fold-{fold}": load_sweep("student", [*changes, "corpus.split=unseen-signers", f"corpus.fold={fold}"])
+        for fold in range(1, 6)
+    }
+    _check_test({name: folds[name] for name in ("fold-1", "fold-2", "fold-3")})
+    with pytest.raises(SettingError, match=r"corpus\.fold: must be 1 to 3, as the 3 signers make; got 4"):
+        _check_test(folds)

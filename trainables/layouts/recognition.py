@@ -1,0 +1,200 @@
+"""Recognise the order of the blocks in a feature file from its values.
+
+Extractors of whole bodies see some points twice: the wrists belong to the pose and to a hand, nose, eyes and mouth to
+the pose and to the face. Only in the right order do both copies lie at the same place. What follows the positions is
+recognised as their first and second difference in time. Where no point stands twice, nothing is said.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+from glosstune.trainables.layouts.blocks import LAYOUTS, TEMPORAL, BlockSpec, DerivedBlock, PointsBlock, written
+from glosstune.trainables.layouts.layout import FileLayout, Layout
+
+_PARTS = ("pose", "left_hand", "right_hand", "face")
+_MOST_PERMUTED = 5
+# In shoulder widths, averaged over the pairs: real recordings have about 0.1 in the right order, with a hand that is
+# never seen up to 0.3; two blocks exchanged give 0.1 more at least.
+_CERTAIN, _MARGIN = 0.35, 0.05
+_LARGEST = 6e4  # larger numbers, in shoulder widths or pixels, are no place of a landmark
+_SAME = 0.9  # correlation that two blocks of the same quantity have
+
+Values = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What the values say about the order of blocks.
+
+    Attributes:
+        blocks: the order that fits best, as ``corpus.layout`` lists it; None where nothing can be said.
+        distance: between points that stand in two blocks, in shoulder widths, in that order.
+        declared_distance: the same in the declared order, 1 where points that should stand in two blocks were seen in
+            another order alone; None where its width is another, or no point stands twice.
+        channels: what the blocks behind the positions are; empty where there are none or nothing can be said.
+    """
+
+    blocks: tuple[BlockSpec, ...] | None
+    distance: float
+    declared_distance: float | None
+    channels: tuple[str, ...]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether another order than the declared one fits clearly better."""
+        return (
+            self.blocks is not None
+            and self.declared_distance is not None
+            and self.declared_distance > self.distance + _MARGIN
+        )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How far points that stand in two blocks are from each other, and how many of such pairs were seen."""
+
+    distance: float
+    pairs: int
+    known: int = 0
+
+    @property
+    def least(self) -> float:
+        """So many pairs have to be seen in another order to be believed: absent parts lie together in any order."""
+        return max(2, self.pairs / 2 if self.pairs else self.known // 2 + 1)
+
+
+def recognise_layout(samples: Sequence[Values], declared: FileLayout) -> Recognition:
+    """Compare the declared order of blocks with every other one of the samples' width.
+
+    Args:
+        samples: (time, width) each, as they lie in their files, all of one width.
+        declared: layout that the corpus is said to have.
+    """
+    width = samples[0].shape[1]
+    samples = [np.where(np.abs(sample) < _LARGEST, sample, 0) for sample in samples]  # of NaN too
+    fits = declared.width == width
+    own = _fit(samples, declared) if fits else None
+    channels = _channels(samples, declared) if fits else ()
+    told = own.distance if own and own.pairs else None
+    best, found = None, _Fit(_CERTAIN, 0)
+    for candidate in _candidates(width, declared):
+        fit = _fit(samples, candidate)
+        if fit.pairs >= (own or fit).least and fit.distance < found.distance:
+            best, found = candidate, fit
+    if own and own.pairs and own.distance <= found.distance:
+        # The same order under another name, such as 'hands' for both, is no other order.
+        best, found = declared, own
+    elif own and own.known and not own.pairs and best:
+        told = 1.0
+    if best is None:
+        return Recognition(None, float("nan"), told, channels)
+    return Recognition(tuple(written(best.blocks)), found.distance, told, channels)
+
+
+def _candidates(width: int, declared: FileLayout) -> Iterator[FileLayout]:
+    """Other orders of the declared blocks, every order of MediaPipe's, and the named layouts, of one width."""
+    tried: set[tuple[object, ...]] = {declared.blocks}
+    for spec in _orders(declared):
+        layout = FileLayout.of(spec)
+        if layout.width == width and layout.blocks not in tried and points_twice(layout.layout):
+            tried.add(layout.blocks)
+            yield layout
+
+
+def _orders(declared: FileLayout) -> Iterator[Sequence[BlockSpec]]:
+    yield from LAYOUTS.values()
+    seen = "+visibility"
+    for marked in ((), ("pose",), _PARTS):
+        for order in permutations(_PARTS):
+            blocks = tuple(part + seen if part in marked else part for part in order)
+            yield from (blocks, (*blocks, "temporal"))
+    points = [block for block in declared.blocks if isinstance(block, PointsBlock)]
+    if 1 < len(points) <= _MOST_PERMUTED:
+        for moved in permutations(points):
+            rest = iter(moved)
+            yield written([next(rest) if isinstance(block, PointsBlock) else block for block in declared.blocks])
+
+
+def points_twice(layout: Layout) -> list[tuple[int, int]]:
+    """Pairs of landmarks that are the same point."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for each in layout.landmarks:
+        side = f"{each.name.split('_')[0]} " if each.part == "hands" else ""
+        for name, place in each.skeleton.named.items():
+            places[side + name].append(each.span.start + place)
+    return [(several[0], several[1]) for several in places.values() if len(several) == 2]
+
+
+def _fit(samples: Sequence[Values], layout: FileLayout) -> _Fit:
+    """In shoulder widths, each pair at most 1, the mean over pairs."""
+    columns = layout.columns[: layout.layout.positions_width]
+    pairs = points_twice(layout.layout)
+    shoulders = next((each for each in layout.layout.landmarks if each.skeleton.shoulders), None)
+    if not pairs or shoulders is None or shoulders.skeleton.shoulders is None:
+        return _Fit(1.0, 0)
+    left, right = (shoulders.span.start + place for place in shoulders.skeleton.shoulders)
+    found: list[list[float]] = [[] for _ in pairs]
+    for sample in samples:
+        points = layout.layout.positions(np.asarray(sample[:, columns], np.float32))[..., :2]
+        known = (points[:, [left, right]] != 0).any(axis=-1).all(axis=1)  # zeros stand for what was not seen
+        if not known.any() or _still(points[:, left]) or _still(points[:, right]):
+            continue
+        scale = float(np.median(np.linalg.norm(points[known, left] - points[known, right], axis=-1)))
+        for told, (first, second) in zip(found, pairs, strict=True):
+            a, b = points[:, first], points[:, second]
+            both = (a != 0).any(axis=-1) & (b != 0).any(axis=-1)
+            if both.any() and not _still(a) and not _still(b):
+                apart = float(np.median(np.linalg.norm(a[both] - b[both], axis=-1)))
+                told.append(min(1.0, apart / scale) if scale > 0 else 1.0)
+    seen = [float(np.median(told)) for told in found if told]
+    return _Fit(float(np.mean(seen)) if seen else 1.0, len(seen), len(pairs))
+
+
+def _still(point: Values) -> bool:
+    """Whether a point (time, axis) never moves: no landmark that was found, but what somebody has put in its place."""
+    return len(point) > 1 and bool((point == point[0]).all())
+
+
+def _channels(samples: Sequence[Values], declared: FileLayout) -> tuple[str, ...]:
+    """What each block behind the positions is, by how it follows from them."""
+    points = [block for block in declared.blocks if isinstance(block, PointsBlock)]
+    if not declared.ready or any(block.confidence != "none" for block in points):
+        return ()
+    if any(isinstance(block, DerivedBlock) for block in declared.blocks[: len(points)]):
+        return ()
+    width = declared.layout.positions_width
+    named = []
+    for place in range(1, len(TEMPORAL) + 1):
+        fits: Mapping[str, float] = {
+            "velocity": _correlation(samples, width, place, order=1),
+            "acceleration": _correlation(samples, width, place, order=2),
+            "position": _correlation(samples, width, place, order=0),
+        }
+        best = max(fits, key=lambda name: fits[name])
+        named.append(best if fits[best] > _SAME else "unknown")
+    return tuple(named)
+
+
+def _correlation(samples: Sequence[Values], width: int, place: int, order: int) -> float:
+    found = []
+    for sample in samples:
+        base, block = sample[:, :width], sample[:, place * width : (place + 1) * width]
+        if len(sample) <= order + 2:
+            continue
+        expected = np.diff(np.asarray(base, np.float64), n=order, axis=0)
+        # Whether a difference stands at its first or at its last frame is the extractor's choice.
+        fits = []
+        for shift in {0, order, order // 2}:
+            given = np.asarray(block[shift : len(sample) - order + shift], np.float64)
+            flat, other = expected.ravel(), given.ravel()
+            if order == 0:  # each value about its own mean, or any two blocks of positions would agree
+                flat, other = (expected - expected.mean(0)).ravel(), (given - given.mean(0)).ravel()
+            norm = np.linalg.norm(flat) * np.linalg.norm(other)
+            fits.append(float(flat @ other / norm) if norm > 0 else 0.0)
+        found.append(max(fits))
+    return float(np.median(found)) if found else 0.0
