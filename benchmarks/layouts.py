@@ -5,8 +5,9 @@ COCO-WholeBody's 133 points out of them, the hands alone in two dimensions, and 
 positions. Prints the lowest dev WER of each, the time of its epochs and the size of its packed form as ratios to those
 of the corpus itself, epochs in turn, in one process; the test split is never read.
 
---copycat takes copycat.npz, landmarks of hands in CopyCat's recordings (github.com/DhruvaBansal00/
-Deep-Learning-for-ASLR), and prints the dev WER of each signer that training has not seen. It does not come along.
+--copycat takes a file of MediaPipe's hands in the recordings of the game CopyCat, which have no licence and do not come
+along, and prints the dev WER of each signer that training has not seen. It is an .npz of hands (frame, 84), whole
+numbers of which 8192 are the width or height of the picture, offsets (clip + 1), signer and glosses.
 """
 
 import argparse
@@ -131,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="check that it runs")
     parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--copycat", type=Path, help="copycat.npz, which does not come along")
+    parser.add_argument("--copycat", type=Path, help="an .npz of hands, offsets, signer and glosses, see above")
     options = parser.parse_args()
     torch.set_num_threads(1)
     epochs = 1 if options.short else options.epochs

@@ -95,7 +95,7 @@ def write_corpus(folder: Path, frames: int) -> PackedCorpus:
     table.to_parquet(folder / "utterances.parquet")
     ones = np.ones(DEFAULT.feature_width, np.float32)
     np.savez(folder / "statistics.npz", mean=0 * ones, deviation=ones, mirror_order=np.arange(DEFAULT.landmark_count))
-    meta = {"format": FORMAT, "key": "synthetic", "width": DEFAULT.base_width, "layout": DEFAULT.recorded}
+    meta = {"format": FORMAT, "key": "synthetic", "width": DEFAULT.base_width, "layout": DEFAULT.recorded, "notes": []}
     (folder / "store.json").write_text(json.dumps(meta))
     return PackedCorpus.open(folder)
 

@@ -52,8 +52,7 @@ def train(config: dict[str, Any], sweep: Sweep) -> None:
     training, tuned = settings.training, settings.tuned
     torch.manual_seed(sweep.search.seed)
     corpus = pack_corpus(settings.corpus)
-    statistics, gains, floor = corpus.statistics, settings.corpus.gains, settings.corpus.noise_floor
-    conditioning = Conditioning.of(statistics["mean"], statistics["deviation"], corpus.layout, gains, floor)
+    conditioning = Conditioning.of_corpus(corpus, settings.corpus)
 
     def collated(rows: list[int]) -> tuple[Batch, list[torch.Tensor]]:
         targets = [torch.tensor(corpus.vocabulary.encode(corpus.glosses(row))) for row in rows]

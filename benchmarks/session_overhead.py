@@ -38,13 +38,7 @@ def bare_epochs_s(overrides: list[str]) -> list[float]:
     torch.set_num_threads(1)
     sweep = load_sweep("student", overrides)
     corpus = pack_corpus(sweep.corpus)
-    conditioning = Conditioning.of(
-        corpus.statistics["mean"],
-        corpus.statistics["deviation"],
-        corpus.layout,
-        sweep.corpus.gains,
-        sweep.corpus.noise_floor,
-    )
+    conditioning = Conditioning.of_corpus(corpus, sweep.corpus)
     model = build_model(
         sweep.model.kind,
         len(corpus.vocabulary),

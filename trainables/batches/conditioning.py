@@ -13,10 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.layouts.blocks import PARTS
 from glosstune.trainables.layouts.derivation import derive
 from glosstune.trainables.layouts.layout import FeatureBlock, Layout
-from glosstune.trainables.settings import Gains
+from glosstune.trainables.settings import CorpusSettings, Gains
 
 _LEAST = 1e-12  # of a deviation, below which a block of values never changes
 _HALF_PRECISION = 2**-11  # of a value, by which packing rounds it
@@ -62,6 +63,12 @@ class Conditioning:
             layout,
             live_blocks(layout, gains),
         )
+
+    @classmethod
+    def of_corpus(cls, corpus: PackedCorpus, settings: CorpusSettings) -> "Conditioning":
+        """What the settings make of a corpus's training split."""
+        statistics = corpus.statistics
+        return cls.of(statistics["mean"], statistics["deviation"], corpus.layout, settings.gains, settings.noise_floor)
 
     def features(self, stored: Tensor, valid: Tensor) -> Tensor:
         """Derive and condition the features of a batch.

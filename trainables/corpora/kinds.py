@@ -25,7 +25,6 @@ from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import CORPORA, CorpusSettings
 
 KEY = "corpus.kind"
-_LARGEST = 65504.0  # of half precision, in which a corpus is packed
 _MADE_HERE = ("base", "default")  # layouts of a corpus that has none of its own: positions, or ready features
 
 
@@ -245,10 +244,6 @@ class OwnCorpus(Corpus):
             way_out = f"; for {all_features} set traits = CorpusTraits(ready_features=True)" * (width < all_features)
             rule = f"features must have {width} values a frame{way_out}; for others CorpusTraits(layouts=True)"
             raise CorpusError(f"{where}: {rule}; got {array.shape[1]}")
-        if not (sound := ~(np.abs(array) > _LARGEST)).all():
-            frame, column = np.argwhere(~sound)[0]
-            rule = f"features must lie within {_LARGEST:g}"
-            raise CorpusError(f"{where}: {rule}; got {array[frame, column]} at frame {frame}, value {column}")
         return stored_values(array, self._declared, where, self.not_seen)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.corpora.files.contents import content_digests, content_hash
 from glosstune.trainables.corpora.files.features import load_values
-from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, check_found
 from glosstune.trainables.corpora.vocabulary import split_glosses
 from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
 from glosstune.trainables.layouts.layout import FileLayout, Layout
@@ -33,7 +33,6 @@ _HEADERS = {
 _FOLDERS = ("", "annotations", "annotations/manual", "sentence_label")
 # Of folders of features; what lies in an earlier one is taken.
 _FEATURE_FOLDERS = ("", "features")
-_LISTED = 10
 
 
 class PhoenixCorpus(Corpus):
@@ -142,14 +141,7 @@ class PhoenixCorpus(Corpus):
     @cached_property
     def _found(self) -> tuple[list[Utterance], list[Path]]:
         utterances, paths, absent, unannotated = self._rows_and_files
-        if unannotated and self.missing == "error":
-            told = f"{len(unannotated)} annotation rows have no gloss: {_listed(unannotated)}"
-            raise CorpusError(f"{self.root}: {told}; corpus.missing=skip leaves them out")
-        if absent and (self.missing == "error" or not paths):
-            raise CorpusError(
-                f"{self.root}: {len(absent)} annotation rows have no feature file: {_listed(absent)}; "
-                + ("none is there" if not paths else "corpus.missing=skip leaves them out")
-            )
+        check_found(self.root, "annotation rows", paths, absent, unannotated, self.missing)
         return utterances, paths
 
     @cached_property
@@ -242,10 +234,6 @@ class PhoenixCorpus(Corpus):
 def _first(folder: Path, name: str, endings: Sequence[str] = ("npz", "npy")) -> Path | None:
     files = (folder / f"{name}.{ending}" for ending in endings)
     return next((path for path in files if path.is_file()), None)
-
-
-def _listed(rows: Sequence[str]) -> str:
-    return ", ".join(rows[:_LISTED]) + (", …" if len(rows) > _LISTED else "")
 
 
 def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:

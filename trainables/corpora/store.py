@@ -20,14 +20,13 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.spaces.files.atomic import fill_once
-from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance, listing
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.layouts.derivation import expand
 from glosstune.trainables.layouts.geometry import mirror_order
 from glosstune.trainables.layouts.layout import Layout
 
 FORMAT = 3
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class PackedCorpus:
     @cached_property
     def notes(self) -> list[str]:
         """What a user should know of how the corpus was read (see ``Corpus.notes``)."""
-        return list(json.loads((self.folder / "store.json").read_text()).get("notes", []))
+        return list(json.loads((self.folder / "store.json").read_text())["notes"])
 
     @cached_property
     def _frames(self) -> npt.NDArray[np.float16]:
@@ -167,7 +166,7 @@ def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) ->
             raise CorpusError(f"split {split}: no utterance; training needs train and dev")
     empty = [utterance.key for utterance in utterances if not utterance.glosses]
     if empty:
-        raise CorpusError(f"{len(empty)} utterances have an empty transcript: {_listed(empty)}; remove these rows")
+        raise CorpusError(f"{len(empty)} utterances have an empty transcript: {listing(empty)}; remove these rows")
     if shares_recordings:
         return
     owners: dict[str, str] = {}
@@ -178,7 +177,7 @@ def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) ->
                 raise CorpusError(f"{source} is in {owner} and in {utterance.split}; splits must not share a file")
     repeated = [key for key, count in Counter(utterance.key for utterance in utterances).items() if count > 1]
     if repeated:
-        raise CorpusError(f"annotated more than once: {_listed(repeated)}; keep one row each")
+        raise CorpusError(f"annotated more than once: {listing(repeated)}; keep one row each")
 
 
 def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) -> None:
@@ -201,14 +200,15 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
             width = half.shape[1]
             if utterance.split == "train":
                 statistics.add(half)
+    sources, contents = [list(u.sources) for u in utterances], corpus.contents()
     table = pd.DataFrame(
         {
             "key": [u.key for u in utterances],
             "split": [u.split for u in utterances],
             "signer": [u.signer for u in utterances],
             "glosses": [list(u.glosses) for u in utterances],
-            "sources": [list(u.sources) for u in utterances],
-            "recordings": [list(names) for names in corpus.recordings()],
+            "sources": sources,
+            "recordings": [[each] for each in contents] if corpus.traits.names_repeat else sources,
             "start": np.cumsum([0, *frames[:-1]]),
             "frames": frames,
         }
@@ -221,7 +221,7 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
         "width": width,
         "layout": corpus.layout.recorded,
         "identity": identity,
-        "notes": [*corpus.notes, *_tell_copies(utterances, corpus.contents())],
+        "notes": [*corpus.notes, *_tell_copies(utterances, contents)],
     }
     (folder / "store.json").write_text(json.dumps(meta, indent=1))
 
@@ -266,10 +266,5 @@ def _tell_copies(utterances: list[Utterance], contents: list[str]) -> list[str]:
     ]
     if not copies:
         return []
-    told = f"splits: {len(copies)} files of dev or test are copies of files of train: {_listed(copies)}"
+    told = f"splits: {len(copies)} files of dev or test are copies of files of train: {listing(copies)}"
     return [f"{told}; training has seen them, so their errors say nothing"]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

@@ -19,13 +19,12 @@ from glosstune.trainables.corpora.files.features import load_values
 from glosstune.trainables.corpora.files.pose import pose_blocks, read_pose
 from glosstune.trainables.corpora.files.rows import Row, read_rows
 from glosstune.trainables.corpora.splits import Candidate, SplitPlan, count_folds, plan_splits
-from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, Values
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, Values, check_found
 from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import TABLE_ENDINGS
 
-_LISTED = 10
 _POSE = ".pose"
 
 
@@ -78,6 +77,7 @@ class TableCorpus(Corpus):
         folds=True,
         clusters=("signer",),
         headers=True,
+        names_repeat=True,
         layouts=True,
         root="table",
     )
@@ -131,10 +131,6 @@ class TableCorpus(Corpus):
     def contents(self) -> list[str]:
         digests = content_digests(self._content, self.root.parent)
         return [f"{digests[part.recording]}#{part.inner}" for part in self._kept]
-
-    def recordings(self) -> list[tuple[str, ...]]:
-        # By content: 0.npy is the name of a recording in many a table.
-        return [(content,) for content in self.contents()]
 
     @property
     def folds(self) -> int:
@@ -197,14 +193,7 @@ class TableCorpus(Corpus):
     @property
     def _kept(self) -> list[_Part]:
         parts, absent, unannotated = self._found
-        if unannotated and self.missing == "error":
-            told = f"{len(unannotated)} rows have no gloss: {_listed(unannotated)}"
-            raise CorpusError(f"{self.root}: {told}; corpus.missing=skip leaves them out")
-        if absent and (self.missing == "error" or not parts):
-            raise CorpusError(
-                f"{self.root}: {len(absent)} rows have no feature file: {_listed(absent)}; "
-                + ("none is there" if not parts else "corpus.missing=skip leaves them out")
-            )
+        check_found(self.root, "rows", parts, absent, unannotated, self.missing)
         return parts
 
     @cached_property
@@ -328,10 +317,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # such as a name too long for one
         return False
-
-
-def _listed(rows: Sequence[str]) -> str:
-    return ", ".join(rows[:_LISTED]) + (", …" if len(rows) > _LISTED else "")
 
 
 def _first_header(files: Sequence[Path]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What every corpus says of itself and yields: what it can, utterances, and their frames."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.layouts.layout import DEFAULT, FileLayout, Layout
 
 Split = Literal["train", "dev", "test"]
+_LISTED = 10
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 Values = npt.NDArray[np.float32]  # (time, base or feature width of a layout)
@@ -65,6 +66,8 @@ class CorpusTraits:
         headers: whether files may say themselves what they hold, where ``corpus.layout`` is left out.
         layouts: whether its files hold blocks in the order that ``corpus.layout`` says.
         ready_features: whether it yields all 6516 values, which may stand in any frame of reference.
+        names_repeat: whether files of other corpora may be called alike (``0.npy``), so that files of weights know what
+            they have learned from by its content.
         extra: of glosstune that has to be installed for it.
         root: what ``corpus.root`` names.
     """
@@ -74,10 +77,41 @@ class CorpusTraits:
     clusters: tuple[str, ...] = ()
     isolated: bool = False
     headers: bool = False
+    names_repeat: bool = False
     layouts: bool = False
     ready_features: bool = False
     extra: str = ""
     root: str = "folder"
+
+
+def check_found(
+    where: object, noun: str, kept: Sized, absent: Sequence[str], silent: Sequence[str], missing: str
+) -> None:
+    """Require that there is a file and a gloss for every row, or that those without are to be left out.
+
+    Args:
+        where: what errors begin with.
+        noun: what rows are called.
+        kept: the rows that have both.
+        absent, silent: split and id of those without a file, and of those without a gloss.
+        missing: ``corpus.missing``.
+
+    Raises:
+        CorpusError: there is not, or nothing is left.
+    """
+    if silent and missing == "error":
+        told = f"{len(silent)} {noun} have no gloss: {listing(silent)}"
+        raise CorpusError(f"{where}: {told}; corpus.missing=skip leaves them out")
+    if absent and (missing == "error" or not len(kept)):
+        told = f"{len(absent)} {noun} have no feature file: {listing(absent)}"
+        way_out = "corpus.missing=skip leaves them out" if len(kept) else "none is there"
+        raise CorpusError(f"{where}: {told}; {way_out}")
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 class Corpus(ABC):
@@ -131,10 +165,6 @@ class Corpus(ABC):
     def contents(self) -> list[str]:
         """What tells the content of each utterance's file, in the same order; empty where there are no such files."""
         return []
-
-    def recordings(self) -> list[tuple[str, ...]]:
-        """By what files of weights know the recordings of each utterance; their names, where these are no others'."""
-        return [utterance.sources for utterance in self.utterances()]
 
     @abstractmethod
     def read(self) -> Iterator[Values]:

@@ -55,10 +55,12 @@ def to_frame(positions: Positions, seen: Seen, layout: Layout) -> Positions:
     the face, the pose or the hands, whose sizes stand for a shoulder width (see ``frame_of_reference``).
 
     Raises:
-        CorpusError: no frame shows what positions are measured from.
+        CorpusError: no frame shows what positions are measured from, or they are beyond single precision.
     """
     positions = np.nan_to_num(positions)
     centre, width = _shoulders(positions, seen, layout) or _middle(positions, seen, layout)
+    if not np.isfinite(width) or not np.isfinite(centre).all():
+        raise CorpusError("positions are too large to be measured; write them in a larger unit")
     framed: Positions = ((positions - centre) / width).astype(np.float32)
     for each in layout.landmarks:
         framed[:, each.span] = _fill(framed[:, each.span], seen[:, each.span])

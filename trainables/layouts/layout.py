@@ -245,10 +245,7 @@ class FileLayout:
     @cached_property
     def width(self) -> int:
         """Values a frame of a file."""
-        return sum(
-            len(block.channels) * self.layout.positions_width if isinstance(block, DerivedBlock) else block.width
-            for block in self.blocks
-        )
+        return sum(self._width(block) for block in self.blocks)
 
     @property
     def stored_width(self) -> int:
@@ -268,9 +265,8 @@ class FileLayout:
         derived: dict[str, npt.NDArray[np.int64]] = {}
         start = 0
         for block in self.blocks:
-            width = block.width if not isinstance(block, DerivedBlock) else len(block.channels) * self._positions
-            span = np.arange(start, start + width)
-            start += width
+            span = np.arange(start, start + self._width(block))
+            start += len(span)
             if isinstance(block, PointsBlock):
                 points = span.reshape(block.points, -1)[: block.use]
                 coordinates[block.name] = points[:, : block.dims].ravel()
@@ -289,9 +285,10 @@ class FileLayout:
             columns += [derived[channel][inner] for channel in TEMPORAL]
         return np.concatenate(columns)
 
-    @property
-    def _positions(self) -> int:
-        return self.layout.positions_width
+    def _width(self, block: FileBlock) -> int:
+        if isinstance(block, DerivedBlock):
+            return len(block.channels) * self.layout.positions_width
+        return block.width
 
 
 DEFAULT = FileLayout.of("base").layout

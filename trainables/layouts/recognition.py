@@ -142,7 +142,7 @@ def _fit(samples: Sequence[Values], layout: FileLayout) -> _Fit:
     for sample in samples:
         points = layout.layout.positions(np.asarray(sample[:, columns], np.float32))[..., :2]
         known = (points[:, [left, right]] != 0).any(axis=-1).all(axis=1)  # zeros stand for what was not seen
-        if not known.any() or _still(points[:, left]) or _still(points[:, right]):
+        if not known.any() or _still(points[:, shoulders.span]):
             continue
         scale = float(np.median(np.linalg.norm(points[known, left] - points[known, right], axis=-1)))
         for told, (first, second) in zip(found, pairs, strict=True):
@@ -155,9 +155,9 @@ def _fit(samples: Sequence[Values], layout: FileLayout) -> _Fit:
     return _Fit(float(np.mean(seen)) if seen else 1.0, len(seen), len(pairs))
 
 
-def _still(point: Values) -> bool:
-    """Whether a point (time, axis) never moves: no landmark that was found, but what somebody has put in its place."""
-    return len(point) > 1 and bool((point == point[0]).all())
+def _still(points: Values) -> bool:
+    """Whether points (time, ...) never move: no landmarks that were found, but what somebody has put in their place."""
+    return len(points) > 1 and bool((points == points[0]).all())
 
 
 def _channels(samples: Sequence[Values], declared: FileLayout) -> tuple[str, ...]:

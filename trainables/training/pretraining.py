@@ -161,14 +161,7 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
     every output frame (``uniform``, ``aligned``). The same seed gives the same weights on one machine's CPU.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    statistics = corpus.statistics
-    conditioning = Conditioning.of(
-        statistics["mean"],
-        statistics["deviation"],
-        corpus.layout,
-        settings.corpus.gains,
-        settings.corpus.noise_floor,
-    )
+    conditioning = Conditioning.of_corpus(corpus, settings.corpus)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         still = torch.zeros(1, 1, corpus.layout.feature_width)
         channels = _encode(model.eval(), still, torch.ones(1, dtype=torch.long))[0].shape[2]

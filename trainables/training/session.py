@@ -90,14 +90,7 @@ class TrainingSession:
         random_trains = self.load_report is not None and not freezing.allow_random_frozen
         self.fresh = self.load_report.fresh if self.load_report and random_trains else frozenset[str]()
         self.thaw_epochs = thaw_epochs(self.model, settings)
-        statistics = corpus.statistics
-        conditioning = Conditioning.of(
-            statistics["mean"],
-            statistics["deviation"],
-            corpus.layout,
-            settings.corpus.gains,
-            settings.corpus.noise_floor,
-        )
+        conditioning = Conditioning.of_corpus(corpus, settings.corpus)
         self.distillation: Distillation | None = None
         earlier = [self.load_report.recorded] if self.load_report else []
         if settings.teacher is not None:

@@ -133,7 +133,7 @@ def test_ready_features_keep_their_values(own: Write) -> None:
         ("Recording(one.features[:0], ['A'], 's', 'dev')", "of at least one frame; got float32 (0, 1629)"),
         ("Recording(one.features, ['A'], 's', 'val')", "split must be train, dev or test; got 'val'"),
         ("Recording(one.features, [], 's', 'dev')", "utterance Own-000002: has no gloss; leave it out"),
-        ("Recording(one.features * np.float32(1e38), ['A'], 's', 'dev')", "features must lie within 65504"),
+        ("Recording(one.features * np.float32(1e38), ['A'], 's', 'dev')", "positions are too large to be measured"),
         ("Recording(one.features, {'A', 'B'}, 's', 'dev')", "glosses must be a list of words; got {'"),
         ("Recording(one.features, ['A'], None, 'dev')", "must have printable text for key, signer, glosses, sources"),
         ("Recording(one.features, ['A\\udcff'], 's', 'dev')", "must have printable text for key, signer, glosses"),

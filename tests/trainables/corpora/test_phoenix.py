@@ -285,7 +285,7 @@ def test_rows_without_features_are_counted_and_listed_or_skipped(root: Path) -> 
     path = root / "train.corpus.csv"
     path.write_text(path.read_text() + rows, encoding="utf-8")
     with pytest.raises(
-        CorpusError, match=r"12 annotation rows .* train/missing0, .* train/missing9, …; corpus.missing=skip"
+        CorpusError, match=r"12 annotation rows .* train/missing0, .* train/missing9 and 2 more; corpus.missing=skip"
     ):
         PhoenixCorpus(root, layout="base").utterances()
     assert len(PhoenixCorpus(root, layout="base", missing="skip").utterances()) == 3

@@ -143,3 +143,14 @@ def test_huge_and_infinite_values_are_no_order() -> None:
     values = np.random.default_rng(0).normal(size=(20, 1629)).astype(np.float32)
     for wrong in (np.inf, -np.inf, 3e38):
         assert not _recognised([np.where(values > 1, np.float32(wrong), values)], "base").disagrees
+
+
+def test_shoulders_that_never_move_hide_no_wrong_order(two_handed: list[Values]) -> None:
+    # A signer who sits still, or whose extractor has held the shoulders fast; the rest of the pose moves.
+    files = []
+    for values in two_handed:
+        points = values.copy().reshape(len(values), 543, 3)
+        points[:, [11, 12]] = points[:1, [11, 12]]
+        files.append(in_order(points.reshape(len(values), -1), ("face", "left_hand", "pose", "right_hand")))
+    found = _recognised(files, "base")
+    assert found.disagrees and names_of(found.blocks or ()) == ["face", "left_hand", "pose", "right_hand"]
