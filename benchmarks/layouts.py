@@ -118,7 +118,7 @@ def write_copycat(file: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
         ]
         (folder / f"without-{signer}").mkdir()
         table = write_table(folder / f"without-{signer}", rows)
-        yield f"CopyCat, signer {signer}", ["corpus.kind=table", f"corpus.root={table}", "corpus.layout=hands-2d"]
+        yield f"{signer}", [f"corpus.root={table}", "corpus.layout=hands-2d"]
 
 
 def session(overrides: Sequence[str], epochs: int) -> TrainingSession:

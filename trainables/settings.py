@@ -19,7 +19,7 @@ from glosstune.models.kinds import check_kind
 from glosstune.spaces import STRATEGIES
 from glosstune.spaces.errors import SettingError
 from glosstune.spaces.parts import named_among
-from glosstune.trainables.layouts.blocks import KEY, NotSeen, read_blocks
+from glosstune.trainables.layouts.blocks import KEY, Hands, NotSeen, read_blocks
 
 AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
 ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
@@ -100,6 +100,7 @@ class CorpusSettings(Section):
     root: Path | None = None
     layout: Annotated[str | tuple[Any, ...], AfterValidator(_layout)] = "default"
     not_seen: NotSeen = "zeros+nan"
+    hands: Hands = "as-stored"
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
     fold: int = Field(default=1, ge=1, le=5)
     split_seed: int = Field(default=0, ge=0, lt=2**32)
@@ -228,7 +229,7 @@ class TrialSettings(Section):
     def input_and_model(self) -> dict[str, object]:
         """What a file of weights records of the model and the input that it was trained for."""
         seen = {"kind", "split", "fold", "split_seed", "signers", "sentences"}
-        seen |= {"layout", "not_seen", "noise_floor", "gains"}
+        seen |= {"layout", "not_seen", "hands", "noise_floor", "gains"}
         return {
             "model": self.model.model_dump(mode="json"),
             "corpus": self.corpus.model_dump(mode="json", include=seen),

@@ -29,6 +29,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "sentences": (),
         "split_seed": (),
         "not_seen": (),
+        "hands": (),
     },
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from glosstune.trainables.checks.findings import Finding, Inspection
 from glosstune.trainables.checks.look_alikes import tell_look_alikes
 from glosstune.trainables.layouts.blocks import CHANNELS, BlockSpec, describe_layout, names_of
+from glosstune.trainables.layouts.following import MOST_TWICE
 
 _LISTED = 5
 GAINS = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2} corpus.noise_floor=0.05"
@@ -86,6 +87,9 @@ def _judge_values(found: Inspection) -> Iterator[Finding]:
         told = f"no hand in {found.values['frames without hands']:.0%} of the frames"
         mend = "extract again with a lower detection confidence, or from larger frames"
         yield Finding("hands missing", 0.9, told, mend)
+    if (twice := found.values.get("frames with one hand, written twice", 0.0)) > MOST_TWICE:
+        told = f"in {twice:.0%} of the frames both hands are one, written twice: they stand in no fixed order"
+        yield Finding("hands in any order", 0.6, told, "corpus.hands=followed")
 
 
 def _judge_glosses(found: Inspection) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
 from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS
+from glosstune.trainables.layouts.following import follow_hands, written_twice
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import seen_in, stored_values
 from glosstune.trainables.layouts.recognition import points_twice, recognise_layout
@@ -31,7 +32,7 @@ STRIDES = (1, 2, 4, 8, 16)
 _LISTED = 5
 _RECOGNISED = 40
 _LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
-_NO_HAND = "no hand"
+_NO_HAND, _TWICE = "no hand", "one hand, written twice"  # shares beside those of blocks
 
 
 def inspect_corpus(
@@ -141,6 +142,10 @@ class _Reading:
         with np.errstate(over="ignore"):  # told where it is stored
             positions = layout.positions(np.asarray(raw[:, columns], np.float32))
         seen = seen_in(positions, self.file_layout, self.not_seen)
+        if layout.hands is not None and self.file_layout.hands == "followed":
+            follow_hands(positions, layout.hands, seen)
+        elif layout.hands is not None and not self.file_layout.ready:
+            self.unseen.setdefault(_TWICE, []).append(float(written_twice(positions, layout.hands, seen).mean()))
         for each in layout.landmarks:
             self.unseen.setdefault(each.name, []).append(float(1 - seen[:, each.span].mean()))
         hands = [seen[:, each.span].any(axis=1) for each in layout.landmarks if each.part == "hands"]
@@ -184,11 +189,12 @@ class _Reading:
             "columns already standardised": float(standard.mean()) if points else 0.0,
             "columns that never change": float((deviation < _STILL * np.maximum(np.abs(mean), _STILL)).mean()),
             "frames without hands": float(np.mean(self.unseen.get(_NO_HAND, [0.0]))),
+            **{f"frames with {_TWICE}": float(np.mean(shares)) for shares in [self.unseen.get(_TWICE)] if shares},
         }
 
     def parts_unseen(self) -> dict[str, float]:
         """Share of frames in which the landmarks of each block were not seen; of other values, where it is above 0."""
-        shares = {name: float(np.mean(each)) for name, each in self.unseen.items() if name != _NO_HAND}
+        shares = {name: float(np.mean(each)) for name, each in self.unseen.items() if name not in (_NO_HAND, _TWICE)}
         others = {block.name for block in self.file_layout.layout.values}
         return {name: share for name, share in shares.items() if share > 0 or name not in others}
 

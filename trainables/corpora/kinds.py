@@ -19,7 +19,7 @@ from glosstune.spaces.errors import CorpusError, GlosstuneError, SettingError, t
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Utterance, Values
-from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
+from glosstune.trainables.layouts.blocks import BlockSpec, Hands, NotSeen
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import CORPORA, CorpusSettings
@@ -62,7 +62,9 @@ def draws_splits(kind: str) -> bool:
 def file_layout(settings: CorpusSettings) -> FileLayout:
     """What frames of a corpus hold: what ``corpus.layout`` says where it has layouts."""
     traits = corpus_traits(settings.kind)
-    return FileLayout.of(settings.layout if traits.layouts else _MADE_HERE[traits.ready_features])
+    if not traits.layouts:
+        return FileLayout.of(_MADE_HERE[traits.ready_features])
+    return FileLayout.of(settings.layout, settings.hands)
 
 
 def has_positions(settings: CorpusSettings) -> bool:
@@ -101,6 +103,7 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
         settings.model_dump(mode="json", include=taken - {"root"}),
         layout=settings.layout,
         not_seen=settings.not_seen,
+        hands=settings.hands,
     )
 
 
@@ -120,12 +123,14 @@ class OwnCorpus(Corpus):
         *,
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
+        hands: Hands = "as-stored",
     ) -> None:
         self.name = name
         self.source = source
         self.taken = taken
         self.traits = getattr(source, "traits", CorpusTraits())
-        self._declared = FileLayout.of(layout if self.traits.layouts else _MADE_HERE[self.traits.ready_features])
+        made = _MADE_HERE[self.traits.ready_features]
+        self._declared = FileLayout.of(layout, hands) if self.traits.layouts else FileLayout.of(made)
         self.not_seen: NotSeen = not_seen
 
     @property
@@ -156,6 +161,7 @@ class OwnCorpus(Corpus):
             "settings": self.taken,
             "layout": self._declared.written,
             "not seen": self.not_seen,
+            "hands": self._declared.hands,
             "content": self._seen[1] if content is None else content,
         }
 

@@ -20,7 +20,7 @@ from glosstune.trainables.corpora.files.contents import content_digests, content
 from glosstune.trainables.corpora.files.features import load_values
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, check_found
 from glosstune.trainables.corpora.vocabulary import split_glosses
-from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
+from glosstune.trainables.layouts.blocks import BlockSpec, Hands, NotSeen
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import TABLE_ENDINGS
@@ -44,6 +44,7 @@ class PhoenixCorpus(Corpus):
         root: the folder; annotations lie in it, in one of ``_FOLDERS``, or in a folder there of their split.
         layout: name or blocks of the feature files (see ``layouts.blocks.LAYOUTS``).
         not_seen: what stands in them where a landmark was not seen.
+        hands: whether a file's left hand is the left one in every frame, or has to be ``followed``.
         split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
         missing: what to do with annotation rows that have no feature file or no gloss.
         signers: keep only these.
@@ -60,6 +61,7 @@ class PhoenixCorpus(Corpus):
         *,
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
+        hands: Hands = "as-stored",
         split: str = "multi-signer",
         missing: Literal["error", "skip"] = "error",
         signers: Sequence[str] | None = None,
@@ -70,7 +72,7 @@ class PhoenixCorpus(Corpus):
                 raise CorpusError(f"{root}: corpus.root {rule}; convert it")
             raise CorpusError(f"{root}: corpus.root is no folder; where the corpus has moved, say corpus.root=FOLDER")
         self.root = root
-        self._files = FileLayout.of(layout)
+        self._files = FileLayout.of(layout, hands)
         self.not_seen: NotSeen = not_seen
         self.speaker_split = split == "unseen-signers"
         self.missing = missing
@@ -90,6 +92,7 @@ class PhoenixCorpus(Corpus):
             "corpus": "phoenix",
             "layout": self.files.written,
             "not seen": self.not_seen,
+            "hands": self.files.hands,
             "files": content_hash(self._content, self.root),
             "annotations": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         }

@@ -23,6 +23,7 @@ from glosstune.spaces.files.atomic import fill_once
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance, listing
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.layouts.derivation import expand
+from glosstune.trainables.layouts.following import tell_twice, written_twice
 from glosstune.trainables.layouts.geometry import mirror_order
 from glosstune.trainables.layouts.layout import Layout
 
@@ -184,8 +185,9 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
     utterances = corpus.utterances()
     check_utterances(utterances, shares_recordings=corpus.shares_recordings)
     statistics = _Statistics(corpus.layout)
+    hands = None if corpus.files is None or corpus.files.hands == "followed" else corpus.layout.hands
     frames: list[int] = []
-    width = 0
+    width = twice = 0
     with (folder / "features.f16").open("wb") as file:
         for utterance, values in zip(utterances, corpus.read(), strict=True):
             with np.errstate(over="ignore"):  # an overflow becomes infinity, which is refused below
@@ -200,6 +202,8 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
             width = half.shape[1]
             if utterance.split == "train":
                 statistics.add(half)
+            if hands is not None and width == corpus.layout.base_width:
+                twice += int(written_twice(corpus.layout.positions(values), hands).sum())
     sources, contents = [list(u.sources) for u in utterances], corpus.contents()
     table = pd.DataFrame(
         {
@@ -221,7 +225,7 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
         "width": width,
         "layout": corpus.layout.recorded,
         "identity": identity,
-        "notes": [*corpus.notes, *_tell_copies(utterances, contents)],
+        "notes": [*corpus.notes, *tell_twice(twice / max(1, sum(frames))), *_tell_copies(utterances, contents)],
     }
     (folder / "store.json").write_text(json.dumps(meta, indent=1))
 

@@ -20,7 +20,7 @@ from glosstune.trainables.corpora.files.pose import pose_blocks, read_pose
 from glosstune.trainables.corpora.files.rows import Row, read_rows
 from glosstune.trainables.corpora.splits import Candidate, SplitPlan, count_folds, plan_splits
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, Values, check_found
-from glosstune.trainables.layouts.blocks import BlockSpec, NotSeen
+from glosstune.trainables.layouts.blocks import BlockSpec, Hands, NotSeen
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import TABLE_ENDINGS
@@ -88,6 +88,7 @@ class TableCorpus(Corpus):
         *,
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
+        hands: Hands = "as-stored",
         split: str = "multi-signer",
         fold: int = 1,
         split_seed: int = 0,
@@ -97,7 +98,8 @@ class TableCorpus(Corpus):
         _check_root(root)
         self.root = root
         self.by_header = layout == "default"
-        self._declared = FileLayout.of(layout)
+        self._layout = layout
+        self.hands: Hands = hands
         self.not_seen: NotSeen = not_seen
         self.unseen_signers = split == "unseen-signers"
         self.fold = fold
@@ -119,6 +121,7 @@ class TableCorpus(Corpus):
             "corpus": "table",
             "layout": self.files.written,
             "not seen": self.not_seen,
+            "hands": self.hands,
             "files": content_hash(self._content, self.root.parent),
             "annotations": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
             "splits": self._drawn[1].decided,
@@ -179,12 +182,12 @@ class TableCorpus(Corpus):
         files = [part.file for part in self._drawn[0] if _is_file(part.file)]
         posed = [file for file in files if file.suffix.lower() == _POSE]
         if not self.by_header or not posed:
-            return self._declared
+            return FileLayout.of(self._layout, self.hands)
         if len(posed) < len(files):
             other = next(file for file in files if file not in posed)
             rule = f"{posed[0]} says itself what it holds, and {other} does not; say what all hold with corpus.layout"
             raise CorpusError(f"{self.root}: {rule}")
-        return FileLayout.of(_first_header(files))
+        return FileLayout.of(_first_header(files), self.hands)
 
     @property
     def layout(self) -> Layout:

@@ -22,9 +22,9 @@ from glosstune.trainables.settings import CorpusSettings
 BATCH_SIZES = (1, 16)
 TIMED_UTTERANCES = 32
 
-# Keys of a corpus that say which utterances dev has, and which of its landmarks were seen. Its folder may move, and be
-# laid out anew.
-_DEV = ("kind", "split", "fold", "split_seed", "signers", "sentences", "not_seen")
+# Keys of a corpus that say which utterances dev has, and which of its landmarks were seen, as whose. Its folder may
+# move, and be laid out anew.
+_DEV = ("kind", "split", "fold", "split_seed", "signers", "sentences", "not_seen", "hands")
 
 
 @dataclass(frozen=True)

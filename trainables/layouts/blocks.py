@@ -17,6 +17,9 @@ MOST_POINTS, MOST_VALUES = 2_000, 50_000
 # What stands in a file where a landmark was not seen.
 NotSeen = Literal["zeros+nan", "zeros", "nan"]
 
+# Whether a file's left hand is the left hand in every frame, or has to be told from the other one.
+Hands = Literal["as-stored", "followed"]
+
 # A block as a sweep file writes it: a word, or what it is.
 BlockSpec = str | Mapping[str, Any]
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from glosstune.spaces.errors import SettingError
 from glosstune.trainables.layouts.blocks import (
     CHANNELS,
     PARTS,
@@ -25,6 +26,7 @@ from glosstune.trainables.layouts.blocks import (
     BlockSpec,
     DerivedBlock,
     FileBlock,
+    Hands,
     PointsBlock,
     ValuesBlock,
     confidence_name,
@@ -125,6 +127,15 @@ class Layout:
         return tuple(found)
 
     @property
+    def hands(self) -> tuple[slice, slice] | None:
+        """Where the landmarks of the left and the right hand lie; None unless there are two hands of one form."""
+        hands = [each for each in self.landmarks if each.part == "hands"]
+        forms = {(each.span.stop - each.span.start, each.dims) for each in hands}
+        if len(hands) != 2 or len(forms) > 1 or min(forms)[0] < 2:
+            return None
+        return hands[0].span, hands[1].span
+
+    @property
     def landmark_count(self) -> int:
         """All landmarks together."""
         return sum(block.points for block in self.points)
@@ -221,16 +232,21 @@ class FileLayout:
     Attributes:
         blocks: in the order of the file.
         layout: the order that models read.
+        hands: ``followed`` where frames name hands in any order.
     """
 
     blocks: tuple[FileBlock, ...]
     layout: Layout
+    hands: Hands = "as-stored"
 
     @classmethod
-    def of(cls, spec: str | Sequence[BlockSpec]) -> "FileLayout":
-        """Of ``corpus.layout``; SettingError where that is none."""
+    def of(cls, spec: str | Sequence[BlockSpec], hands: Hands = "as-stored") -> "FileLayout":
+        """Of ``corpus.layout`` and ``corpus.hands``; SettingError where that is none, or has no two hands to follow."""
         blocks = read_blocks(spec)
-        return cls(blocks, Layout.of(blocks))
+        layout = cls(blocks, Layout.of(blocks), hands)
+        if hands == "followed":
+            _check_followed(layout)
+        return layout
 
     @property
     def ready(self) -> bool:
@@ -289,6 +305,16 @@ class FileLayout:
         if isinstance(block, DerivedBlock):
             return len(block.channels) * self.layout.positions_width
         return block.width
+
+
+def _check_followed(files: FileLayout) -> None:
+    rule = ""
+    if files.ready or files.layout.hands is None:
+        rule = "'followed' needs positions of two hands of one form"
+    elif any(isinstance(b, PointsBlock) and b.part == "hands" and b.confidence == "keep" for b in files.blocks):
+        rule = "'followed' exchanges hands and cannot keep their confidences: drop them"
+    if rule:
+        raise SettingError(f"{rule}; corpus.layout is {describe_layout(files.written)}", key="corpus.hands")
 
 
 DEFAULT = FileLayout.of("base").layout

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.layouts.blocks import LAYOUTS, NotSeen, describe_layout, names_of
+from glosstune.trainables.layouts.following import follow_hands
 from glosstune.trainables.layouts.geometry import Seen, bridge, seen_landmarks, to_frame
 from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.layouts.recognition import recognise_layout
@@ -70,6 +71,8 @@ def _frame(stored: npt.NDArray[np.float32], layout: FileLayout, where: str, not_
     if not layout.ready and width:
         positions = layout.layout.positions(stored)
         seen = seen_in(positions, layout, not_seen)
+        if layout.hands == "followed" and (hands := layout.layout.hands):
+            follow_hands(positions, hands, seen)
         try:
             framed = to_frame(positions, seen, layout.layout)
         except CorpusError as error:

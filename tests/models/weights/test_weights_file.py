@@ -138,6 +138,7 @@ def test_a_trial_says_what_it_was_trained_with(
             "sentences": 24,
             "layout": "default",
             "not_seen": "zeros+nan",
+            "hands": "as-stored",
             "noise_floor": 0.1,
             "gains": settings.corpus.gains.model_dump(),
         },

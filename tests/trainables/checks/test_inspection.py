@@ -15,8 +15,10 @@ from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.spaces.files.yaml_data import parse_yaml
 from glosstune.trainables.checks.findings import Inspection
 from glosstune.trainables.checks.inspection import inspect_corpus
-from glosstune.trainables.corpora import FingerspellingCorpus
+from glosstune.trainables.corpora import FingerspellingCorpus, PhoenixCorpus
+from glosstune.trainables.corpora.store import pack
 from glosstune.trainables.layouts.blocks import names_of
+from glosstune.trainables.layouts.following import tell_twice
 from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.layouts.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings, Gains
@@ -231,6 +233,24 @@ def test_missing_hands_are_told_whatever_stands_for_them(
         )
 
     assert _causes(_inspect(write_folder(tmp_path / "a", corpus, change=without))) == ["hands missing"]
+
+
+def test_one_hand_in_both_places_is_told_with_what_mends_it(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    def lost(values: Values) -> Values:
+        found = hands(values, 2)
+        found[::3, :42] = found[::3, 42:]
+        return found
+
+    root = write_folder(tmp_path / "a", corpus, change=lost)
+    finding = next(each for each in _inspect(root, layout="hands-2d").findings if each.cause != "too few utterances")
+    assert finding.cause == "hands in any order" and "% of the frames both hands are one" in finding.evidence
+    key, _, value = finding.mend.partition("=")
+    mended = _inspect(root, layout="hands-2d", **{key.removeprefix("corpus."): value})
+    assert _causes(mended) == [] and 0.3 < mended.unseen["left_hand"] + mended.unseen["right_hand"] < 0.4
+
+    packed = PhoenixCorpus(root, layout="hands-2d"), PhoenixCorpus(root, layout="hands-2d", hands="followed")
+    notes = [pack(each, tmp_path / "cache").notes for each in packed]
+    assert notes == [tell_twice(0.34), []]
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -168,6 +168,7 @@ def test_timed_utterances_span_all_lengths_and_repeat_only_where_dev_has_too_few
         ("split_seed", 3),
         ("sentences", 25),
         ("not_seen", "nan"),
+        ("hands", "followed"),
         ("layout", "base"),
     ],
 )

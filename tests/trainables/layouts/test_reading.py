@@ -27,6 +27,18 @@ def test_values_keep_their_numbers_and_landmarks_do_not() -> None:
     assert np.array_equal(raw, _raw(87))  # the caller's stays as it is
 
 
+def test_hands_that_are_followed_are_packed_as_if_they_had_been_stored_in_order() -> None:
+    ordered = _raw(84, 30).cumsum(axis=0) / 30
+    ordered[:, 0::2] += np.repeat([1.0, 0.0], 21)  # the left hand lies to the right
+    ordered[10:15, :42] = np.nan
+    stored = ordered.copy()
+    stored[10:15, :42] = ordered[10:15, 42:]  # where the other one is lost, one stands in both places
+    stored[::2] = np.roll(stored[::2], 42, axis=1)
+    followed = stored_values(stored, FileLayout.of("hands-2d", "followed"), "a")
+    assert np.array_equal(followed, stored_values(ordered, FileLayout.of("hands-2d"), "a"))
+    assert not np.allclose(followed, stored_values(stored, FileLayout.of("hands-2d"), "a"))
+
+
 def test_nan_among_values_is_bridged_and_a_value_that_is_never_there_is_zero() -> None:
     raw = np.array([[1, np.nan, 5], [np.nan, np.nan, np.nan], [3, np.nan, np.nan]], np.float32)
     stored = stored_values(raw, FileLayout.of(VIDEO), "a.npy")
