@@ -101,6 +101,7 @@ class CorpusSettings(Section):
     layout: Annotated[str | tuple[Any, ...], AfterValidator(_layout)] = "default"
     not_seen: NotSeen = "zeros+nan"
     hands: Hands = "as-stored"
+    frame_step: int = Field(default=1, ge=1, le=16)
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
     fold: int = Field(default=1, ge=1, le=5)
     split_seed: int = Field(default=0, ge=0, lt=2**32)
@@ -229,7 +230,7 @@ class TrialSettings(Section):
     def input_and_model(self) -> dict[str, object]:
         """What a file of weights records of the model and the input that it was trained for."""
         seen = {"kind", "split", "fold", "split_seed", "signers", "sentences"}
-        seen |= {"layout", "not_seen", "hands", "noise_floor", "gains"}
+        seen |= {"layout", "not_seen", "hands", "frame_step", "noise_floor", "gains"}
         return {
             "model": self.model.model_dump(mode="json"),
             "corpus": self.corpus.model_dump(mode="json", include=seen),

@@ -30,6 +30,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "split_seed": (),
         "not_seen": (),
         "hands": (),
+        "frame_step": (),
     },
 }
 

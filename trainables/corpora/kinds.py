@@ -64,7 +64,7 @@ def file_layout(settings: CorpusSettings) -> FileLayout:
     traits = corpus_traits(settings.kind)
     if not traits.layouts:
         return FileLayout.of(_MADE_HERE[traits.ready_features])
-    return FileLayout.of(settings.layout, settings.hands)
+    return FileLayout.of(settings.layout, settings.hands, settings.frame_step)
 
 
 def has_positions(settings: CorpusSettings) -> bool:
@@ -104,6 +104,7 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
         layout=settings.layout,
         not_seen=settings.not_seen,
         hands=settings.hands,
+        frame_step=settings.frame_step,
     )
 
 
@@ -124,13 +125,15 @@ class OwnCorpus(Corpus):
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
         hands: Hands = "as-stored",
+        frame_step: int = 1,
     ) -> None:
         self.name = name
         self.source = source
         self.taken = taken
         self.traits = getattr(source, "traits", CorpusTraits())
         made = _MADE_HERE[self.traits.ready_features]
-        self._declared = FileLayout.of(layout, hands) if self.traits.layouts else FileLayout.of(made)
+        declared = (layout, hands, frame_step) if self.traits.layouts else (made,)
+        self._declared = FileLayout.of(*declared)
         self.not_seen: NotSeen = not_seen
 
     @property
@@ -162,6 +165,7 @@ class OwnCorpus(Corpus):
             "layout": self._declared.written,
             "not seen": self.not_seen,
             "hands": self._declared.hands,
+            "frame step": self._declared.frame_step,
             "content": self._seen[1] if content is None else content,
         }
 

@@ -45,6 +45,7 @@ class PhoenixCorpus(Corpus):
         layout: name or blocks of the feature files (see ``layouts.blocks.LAYOUTS``).
         not_seen: what stands in them where a landmark was not seen.
         hands: whether a file's left hand is the left one in every frame, or has to be ``followed``.
+        frame_step: every so manieth frame is packed.
         split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
         missing: what to do with annotation rows that have no feature file or no gloss.
         signers: keep only these.
@@ -62,6 +63,7 @@ class PhoenixCorpus(Corpus):
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
         hands: Hands = "as-stored",
+        frame_step: int = 1,
         split: str = "multi-signer",
         missing: Literal["error", "skip"] = "error",
         signers: Sequence[str] | None = None,
@@ -72,7 +74,7 @@ class PhoenixCorpus(Corpus):
                 raise CorpusError(f"{root}: corpus.root {rule}; convert it")
             raise CorpusError(f"{root}: corpus.root is no folder; where the corpus has moved, say corpus.root=FOLDER")
         self.root = root
-        self._files = FileLayout.of(layout, hands)
+        self._files = FileLayout.of(layout, hands, frame_step)
         self.not_seen: NotSeen = not_seen
         self.speaker_split = split == "unseen-signers"
         self.missing = missing
@@ -93,6 +95,7 @@ class PhoenixCorpus(Corpus):
             "layout": self.files.written,
             "not seen": self.not_seen,
             "hands": self.files.hands,
+            "frame step": self.files.frame_step,
             "files": content_hash(self._content, self.root),
             "annotations": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         }

@@ -89,6 +89,7 @@ class TableCorpus(Corpus):
         layout: str | Sequence[BlockSpec] = "default",
         not_seen: NotSeen = "zeros+nan",
         hands: Hands = "as-stored",
+        frame_step: int = 1,
         split: str = "multi-signer",
         fold: int = 1,
         split_seed: int = 0,
@@ -100,6 +101,7 @@ class TableCorpus(Corpus):
         self.by_header = layout == "default"
         self._layout = layout
         self.hands: Hands = hands
+        self.frame_step = frame_step
         self.not_seen: NotSeen = not_seen
         self.unseen_signers = split == "unseen-signers"
         self.fold = fold
@@ -122,6 +124,7 @@ class TableCorpus(Corpus):
             "layout": self.files.written,
             "not seen": self.not_seen,
             "hands": self.hands,
+            "frame step": self.frame_step,
             "files": content_hash(self._content, self.root.parent),
             "annotations": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
             "splits": self._drawn[1].decided,
@@ -182,12 +185,12 @@ class TableCorpus(Corpus):
         files = [part.file for part in self._drawn[0] if _is_file(part.file)]
         posed = [file for file in files if file.suffix.lower() == _POSE]
         if not self.by_header or not posed:
-            return FileLayout.of(self._layout, self.hands)
+            return FileLayout.of(self._layout, self.hands, self.frame_step)
         if len(posed) < len(files):
             other = next(file for file in files if file not in posed)
             rule = f"{posed[0]} says itself what it holds, and {other} does not; say what all hold with corpus.layout"
             raise CorpusError(f"{self.root}: {rule}")
-        return FileLayout.of(_first_header(files), self.hands)
+        return FileLayout.of(_first_header(files), self.hands, self.frame_step)
 
     @property
     def layout(self) -> Layout:

@@ -24,7 +24,7 @@ TIMED_UTTERANCES = 32
 
 # Keys of a corpus that say which utterances dev has, and which of its landmarks were seen, as whose. Its folder may
 # move, and be laid out anew.
-_DEV = ("kind", "split", "fold", "split_seed", "signers", "sentences", "not_seen", "hands")
+_DEV = ("kind", "split", "fold", "split_seed", "signers", "sentences", "not_seen", "hands", "frame_step")
 
 
 @dataclass(frozen=True)

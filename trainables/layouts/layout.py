@@ -233,19 +233,28 @@ class FileLayout:
         blocks: in the order of the file.
         layout: the order that models read.
         hands: ``followed`` where frames name hands in any order.
+        frame_step: every so manieth frame is packed.
     """
 
     blocks: tuple[FileBlock, ...]
     layout: Layout
     hands: Hands = "as-stored"
+    frame_step: int = 1
 
     @classmethod
-    def of(cls, spec: str | Sequence[BlockSpec], hands: Hands = "as-stored") -> "FileLayout":
-        """Of ``corpus.layout`` and ``corpus.hands``; SettingError where that is none, or has no two hands to follow."""
+    def of(cls, spec: str | Sequence[BlockSpec], hands: Hands = "as-stored", frame_step: int = 1) -> "FileLayout":
+        """Of ``corpus.layout``, ``corpus.hands`` and ``corpus.frame_step``.
+
+        Raises:
+            SettingError: that is no layout, has no two hands to follow, or holds what was derived from every frame.
+        """
         blocks = read_blocks(spec)
-        layout = cls(blocks, Layout.of(blocks), hands)
+        layout = cls(blocks, Layout.of(blocks), hands, frame_step)
         if hands == "followed":
             _check_followed(layout)
+        if frame_step > 1 and layout.ready:
+            rule = "must be 1 for ready features, whose velocities are from each frame to the next; declare positions"
+            raise SettingError(f"{rule}; corpus.layout is {describe_layout(layout.written)}", key="corpus.frame_step")
         return layout
 
     @property

@@ -30,7 +30,7 @@ class Files(Protocol):
 def stored_values(
     raw: npt.NDArray[np.floating], layout: FileLayout, where: str, not_seen: NotSeen = "zeros+nan"
 ) -> npt.NDArray[np.float32]:
-    """Values (time, stored_width) of one file's (time, width).
+    """Values (time / frame_step, stored_width) of one file's (time, width).
 
     Positions come into the frame of reference, with what was not seen filled in; other values and ready features keep
     their numbers, and NaN among them is filled in.
@@ -58,6 +58,7 @@ def stored_values(
         stored = np.array(values, dtype=np.float32)
         _frame(stored, layout, where, not_seen)
     bridge(stored[:, width:], ~np.isnan(stored[:, width:]))
+    stored = stored[:: layout.frame_step]
     if not np.abs(stored).max() <= _LARGEST:
         frame, column = np.argwhere(~(np.abs(stored) <= _LARGEST))[0]
         told = f"frame {frame}, value {layout.columns[column]}: lies beyond half precision ({_LARGEST:g})"

@@ -139,6 +139,7 @@ def test_a_trial_says_what_it_was_trained_with(
             "layout": "default",
             "not_seen": "zeros+nan",
             "hands": "as-stored",
+            "frame_step": 1,
             "noise_floor": 0.1,
             "gains": settings.corpus.gains.model_dump(),
         },

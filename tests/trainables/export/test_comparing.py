@@ -169,6 +169,7 @@ def test_timed_utterances_span_all_lengths_and_repeat_only_where_dev_has_too_few
         ("sentences", 25),
         ("not_seen", "nan"),
         ("hands", "followed"),
+        ("frame_step", 2),
         ("layout", "base"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from feature_folder import Values, in_order, write_folder
 from other_extractors import coco_wholebody, hands
 
-from glosstune.spaces.errors import CorpusError
+from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.corpora import FingerspellingCorpus, PhoenixCorpus, pack_corpus
 from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.layouts.reading import describe_fit, stored_values
@@ -37,6 +37,20 @@ def test_hands_that_are_followed_are_packed_as_if_they_had_been_stored_in_order(
     followed = stored_values(stored, FileLayout.of("hands-2d", "followed"), "a")
     assert np.array_equal(followed, stored_values(ordered, FileLayout.of("hands-2d"), "a"))
     assert not np.allclose(followed, stored_values(stored, FileLayout.of("hands-2d"), "a"))
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_every_so_manieth_frame_is_packed_of_what_was_bridged_in_all(step: int) -> None:
+    raw = _raw(87, 11)
+    raw[4:7] = np.nan
+    spec = HANDS_AND_VIDEO.written
+    found = stored_values(raw, FileLayout.of(spec, frame_step=step), "a")
+    assert np.array_equal(found, stored_values(raw, FileLayout.of(spec), "a")[::step])
+
+
+def test_ready_features_need_every_frame() -> None:
+    with pytest.raises(SettingError, match=r"corpus\.frame_step: must be 1 for ready features"):
+        FileLayout.of("default", frame_step=2)
 
 
 def test_nan_among_values_is_bridged_and_a_value_that_is_never_there_is_zero() -> None:
