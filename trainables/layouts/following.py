@@ -70,13 +70,17 @@ def _sightings(positions: Positions, seen: Seen, hands: tuple[slice, slice]) -> 
     """In sizes of a hand."""
     known = seen & np.isfinite(positions).all(axis=2)
     found = np.stack([np.where(known[:, span, None], positions[:, span], np.nan) for span in hands], axis=1)
-    there = ~np.isnan(found).all(axis=(2, 3))
-    whole = found[there]
+    whole = found[_there(found)]
     if not len(whole):
         return found
     middle = np.nanmean(whole, axis=1, keepdims=True)
     size = float(np.median(np.nanmean(np.linalg.norm(whole - middle, axis=-1), axis=1)))
     return np.asarray(found / (size or 1.0), np.float32)
+
+
+def _there(sightings: Sightings) -> npt.NDArray[np.bool_]:
+    """Which places (frame, place) show a hand."""
+    return np.asarray(~np.isnan(sightings).all(axis=(2, 3)), np.bool_)
 
 
 def _twice(sightings: Sightings) -> npt.NDArray[np.bool_]:
@@ -94,7 +98,7 @@ def _moved(before: npt.NDArray[np.float32], now: npt.NDArray[np.float32], unknow
 
 def _swapped(sightings: Sightings, twice: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Frames (frame,) in which the hands stand in each other's place."""
-    there = ~np.isnan(sightings).all(axis=(2, 3))
+    there = _there(sightings)
     from_left = np.zeros(there.shape)  # (frame, place)
     from_left[there] = np.nanmean(sightings[there][..., 0], axis=1)
     pairs = there.all(axis=1) & ~twice
