@@ -1,10 +1,10 @@
 """What an inspection says is wrong with a corpus, and what mends it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from glosstune.trainables.checks.findings import Finding, Inspection
 from glosstune.trainables.checks.look_alikes import tell_look_alikes
-from glosstune.trainables.layouts.blocks import CHANNELS, BlockSpec, describe_layout, names_of
+from glosstune.trainables.layouts.blocks import CHANNELS, layout_override, names_of
 from glosstune.trainables.layouts.following import MOST_TWICE
 
 _LISTED = 5
@@ -55,24 +55,20 @@ def _judge_layout(found: Inspection) -> Iterator[Finding]:
         mend = (
             f"corpus.layout={' or '.join(fits)}" if fits else "name the layout that the files have, or list its blocks"
         )
-        yield Finding(cause, 1.0, told, _override(known) if known else mend)
+        yield Finding(cause, 1.0, told, layout_override(known) if known else mend)
     elif layout.get("disagrees"):
         told = (
             f"wrists, eyes and mouth, which stand in two blocks, are {layout['declared distance']:.2f} shoulder widths "
             f"apart as declared, {layout['distance']:.2f} as {names_of(layout['recognised'])}"
         )
-        yield Finding(cause, 0.95, told, _override(layout["recognised"]))
+        yield Finding(cause, 0.95, told, layout_override(layout["recognised"]))
     seen = layout.get("behind the positions", [])
     named = [block for block in names_of(layout["declared"]) if block in CHANNELS] or list(CHANNELS[1:])
     if layout["width"] in layout["widths"] and seen and "unknown" not in seen and seen != named:
         best = layout["recognised"] if layout["disagrees"] else layout["declared"]
         body = [block for block in best if not isinstance(block, str) or block not in ("temporal", *CHANNELS)]
         told = f"behind the positions stand {', '.join(seen)}, declared are {', '.join(named)}"
-        yield Finding(cause, 0.96, told, _override([*body, *seen]))
-
-
-def _override(blocks: Sequence[BlockSpec]) -> str:
-    return f"corpus.layout={describe_layout(blocks)}"
+        yield Finding(cause, 0.96, told, layout_override([*body, *seen]))
 
 
 def _judge_values(found: Inspection) -> Iterator[Finding]:

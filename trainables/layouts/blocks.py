@@ -1,6 +1,7 @@
 """What stands side by side in a frame of a feature file: blocks of landmarks, or of any other numbers."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -214,6 +215,11 @@ def describe_layout(specs: Sequence[BlockSpec]) -> str:
     blocks = read_blocks(specs)
     name = next((name for name in LAYOUTS if read_blocks(name) == blocks), None)
     return name or f"[{', '.join(each if isinstance(each, str) else _flow(each) for each in specs)}]"
+
+
+def layout_override(specs: Sequence[BlockSpec]) -> str:
+    """What sets a layout on a command line, quoted for a shell where that has to be."""
+    return shlex.quote(f"corpus.layout={describe_layout(specs)}")
 
 
 def _flow(block: Mapping[str, Any]) -> str:

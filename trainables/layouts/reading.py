@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError
-from glosstune.trainables.layouts.blocks import LAYOUTS, NotSeen, describe_layout, names_of
+from glosstune.trainables.layouts.blocks import LAYOUTS, NotSeen, layout_override, names_of
 from glosstune.trainables.layouts.following import follow_hands
 from glosstune.trainables.layouts.geometry import Seen, bridge, seen_landmarks, to_frame
 from glosstune.trainables.layouts.layout import FileLayout
@@ -98,7 +98,7 @@ def check_order(corpus: "Files", layout: FileLayout, where: str) -> None:
     samples = [values for values in samples if values.shape[1] == layout.width]
     seen = recognise_layout(samples, layout) if samples else None
     if seen is not None and seen.blocks is not None and seen.disagrees:
-        mend = f"corpus.layout={describe_layout(seen.blocks)}"
+        mend = layout_override(seen.blocks)
         told = (
             f"points that stand in two blocks, such as wrists, are {seen.declared_distance:.2f} shoulder widths apart"
         )

@@ -1,6 +1,7 @@
 """Each fault that is planted in a folder of real signing is named, and a sound folder is not accused."""
 
 import json
+import shlex
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -287,7 +288,7 @@ def test_coco_wholebody_is_sound_and_another_order_of_it_is_told(corpus: Fingers
     root = write_folder(tmp_path / "b", corpus, change=hands_first)
     found = _inspect(root, layout="coco-wholebody")
     assert _causes(found)[0] == "blocks in the wrong order"
-    mended = parse_yaml(found.findings[0].mend.removeprefix("corpus.layout="), "a command line")
+    mended = parse_yaml(shlex.split(found.findings[0].mend)[0].removeprefix("corpus.layout="), "a command line")
     assert names_of(mended) == ["left_hand", "right_hand", "pose", "face"]
     assert _causes(_inspect(root, layout=mended)) == []
 

@@ -135,7 +135,7 @@ def test_another_order_of_the_same_width_is_refused_before_anything_is_packed(
     order = ("left_hand", "face", "pose", "right_hand")
     told = refused("a", "base", lambda values: in_order(values, order))
     assert "blocks in another order than corpus.layout ['pose', 'left_hand', 'right_hand', 'face']" in told
-    assert "as corpus.layout=[left_hand, face, pose, right_hand]; set it" in told and "\n" not in told
+    assert "as 'corpus.layout=[left_hand, face, pose, right_hand]'; set it" in told and "\n" not in told
 
     told = refused("c", "base", lambda values: in_order(values, "face-first-543"))
     assert "as corpus.layout=face-first-543; set it" in told
@@ -144,7 +144,7 @@ def test_another_order_of_the_same_width_is_refused_before_anything_is_packed(
         points = coco_wholebody(values)
         return np.concatenate([points[:, 46:182], points[:, :46], points[:, 182:]], axis=1)
 
-    assert "as corpus.layout=[{block: face, points: 68, dims: 2}, {block: pose" in refused(
+    assert "as 'corpus.layout=[{block: face, points: 68, dims: 2}, {block: pose" in refused(
         "b", "coco-wholebody", face_first
     )
     assert not list((folder / "cache").glob("phoenix-*/"))
