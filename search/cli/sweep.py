@@ -90,7 +90,7 @@ def plan(
     *,
     hours: Annotated[float, typer.Option(help="How long the sweep may take.")],
     gpus: Annotated[float, typer.Option(help="GPUs that it may use; without one, the CPUs of this machine.")] = 0.0,
-    seconds_per_epoch: Annotated[float | None, typer.Option(help="Instead of timing epochs here.")] = None,
+    seconds_per_epoch: Annotated[float | None, typer.Option(help="Of a trial alone, instead of timing here.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the proposal into the sweep file.")] = False,
 ) -> None:
     """Propose samples, epochs, rungs and concurrency for a budget.

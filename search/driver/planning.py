@@ -2,9 +2,8 @@
 
 import math
 import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,16 @@ from ruamel.yaml import YAML
 
 from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.weights import list_plans, with_weights
+from glosstune.search.driver.timing import mean_epoch_s, rounded
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
-from glosstune.spaces import SettingError
+from glosstune.spaces import SettingError, Space
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.parameters import listed
-from glosstune.trainables import TrainingSession
-from glosstune.trainables.corpora import pack_corpus
 
 # Fewer would make a sweep of one rung a lottery.
 _FEWEST_SAMPLES = 6
-_SHORT_EPOCH_S = 30.0
+_AFTER_WARMUP = 2  # epochs, before which a trial shows its schedule and not its worth
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,7 @@ class Plan:
         reduction: between rungs.
         slots: trials at a time.
         hours: that it should take.
+        sharing: trials at a time on one device, which are as quick together as one alone.
     """
 
     samples: int
@@ -48,6 +45,7 @@ class Plan:
     reduction: int
     slots: int
     hours: float
+    sharing: int = 1
 
     @property
     def rungs(self) -> list[int]:
@@ -68,35 +66,49 @@ class Plan:
         rest = ((after - before) * self.expected(rung) for rung, (before, after) in enumerate(pairwise(rungs)))
         return self.samples * rungs[0] + sum(rest)
 
+    def hours_of(self, epoch_s: float) -> float:
+        """Hours of the clock that its epochs take together.
+
+        Args:
+            epoch_s: seconds of a mean epoch of a trial alone.
+        """
+        return self.trial_epochs * epoch_s * self.sharing / self.slots / 3600
+
 
 def propose(
-    *, epoch_s: float, hours: float, slots: int, epochs: int, reduction: int, warmup_epochs: float = 0.0
+    *,
+    epoch_s: float,
+    hours: float,
+    slots: int,
+    epochs: int,
+    reduction: int,
+    warmup_epochs: float = 0.0,
+    sharing: int = 1,
 ) -> Plan:
     """The most trials that fit, and where there would be too few to compare, shorter ones.
 
     Args:
-        epoch_s: seconds of a mean epoch.
+        epoch_s: seconds of a mean epoch of a trial that has its device to itself.
         hours: of the clock.
         slots: trials at a time.
         epochs: of a full trial, as wanted.
-        warmup_epochs: mean of the space; a trial is not judged before it has warmed up.
+        warmup_epochs: the longest of the space; a trial is not judged before it has warmed up.
+        sharing: trials at a time on one device. Each is counted as so many times slower: what a busy GPU gains by
+            having several is not promised.
 
     Raises:
-        SettingError: not even the fewest trials of two epochs fit.
+        SettingError: not even the fewest trials fit that go beyond their warm-up.
     """
-    budget = hours * 3600 * slots / epoch_s
-    for length in range(epochs, 1, -1):
-        # Three comparisons where there is room for them, the first after two epochs and the mean warm-up at least.
-        first = max(2 + math.ceil(warmup_epochs), math.ceil(length / reduction**3))
-        plan = Plan(0, length, min(first, length), reduction, slots, hours)
-        needed = max(_FEWEST_SAMPLES, reduction ** len(plan.rungs))
-        samples = _most_samples(plan, budget)
-        if samples >= needed:
-            return Plan(samples, length, plan.min_epochs, reduction, slots, hours)
-    rule = (
-        f"{hours:g} h are not enough: an epoch takes {epoch_s:.3g} s, and {_FEWEST_SAMPLES} trials of 2 are the least"
-    )
-    raise SettingError(rule, key="--hours")
+    least = min(epochs, _AFTER_WARMUP + math.ceil(warmup_epochs))
+    for length in range(epochs, max(1, least - 1), -1):
+        # Three comparisons where there is room for them, the first of them past the longest warm-up.
+        first = min(length, max(least, math.ceil(length / reduction**3)))
+        plan = Plan(0, length, first, reduction, slots, hours, sharing)
+        samples = _most_samples(plan, epoch_s)
+        if samples >= max(_FEWEST_SAMPLES, reduction ** len(plan.rungs)):
+            return replace(plan, samples=samples)
+    told = f"an epoch takes {rounded(epoch_s * sharing)} s, and {_FEWEST_SAMPLES} trials of {least} are the least"
+    raise SettingError(f"{hours:g} h are not enough: {told}", key="--hours")
 
 
 def make_plan(
@@ -120,19 +132,20 @@ def make_plan(
     if sweep.halving.kind == "none" or sweep.halving.resource != "epochs":
         rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and halving.kind=none"
         raise SettingError(rule, key="halving")
-    slots = _slots(sweep, gpus)
+    slots, sharing = _slots(sweep, gpus)
     if epoch_s is None:
-        epoch_s = _mean_epoch_s(sweep, say)
-    definitions = sweep.space.get("warmup_epochs", ())
-    warmups = [float(value or 0) for definition in definitions for value in listed(definition)]  # bounds, or options
-    warmup = sum(warmups) / len(warmups) if warmups else 0.0
+        if gpus and not torch.cuda.is_available():
+            rule = "there is none here to time epochs on; plan on a machine that has one, or give --seconds-per-epoch"
+            raise SettingError(rule, key="--gpus")
+        epoch_s = mean_epoch_s(sweep, say, device=torch.device("cuda" if gpus else "cpu"))
     plan = propose(
         epoch_s=epoch_s,
         hours=hours,
         slots=slots,
         epochs=sweep.training.epochs,
         reduction=sweep.halving.reduction,
-        warmup_epochs=warmup,
+        warmup_epochs=longest_warmup(sweep.space),
+        sharing=sharing,
     )
     for line in describe_plan(plan, epoch_s):
         say(line)
@@ -150,10 +163,17 @@ def describe_plan(plan: Plan, epoch_s: float) -> list[str]:
     for rung, epoch in enumerate(plan.rungs):
         lines.append(f"rung {rung} at epoch {epoch}: {reach:.0f} trials come, about {plan.expected(rung):.0f} go on")
         reach = round(plan.expected(rung))
-    hours = plan.trial_epochs * epoch_s / plan.slots / 3600
     lines.append(f"about {reach:.0f} reach epoch {plan.epochs}; {plan.trial_epochs:.0f} epochs in all")
-    lines.append(f"{hours:.2g} h at {epoch_s:.3g} s an epoch and {plan.slots} trials at a time, starts not counted")
+    told = f"{rounded(plan.hours_of(epoch_s))} h at {rounded(epoch_s)} s an epoch of one alone, {plan.slots} at a time"
+    if plan.sharing > 1:
+        told += f", {plan.sharing} of them on a GPU, which together are counted as no quicker than one"
+    lines.append(f"{told}; starts not counted")
     return lines
+
+
+def longest_warmup(space: Space) -> float:
+    """Epochs of the longest warm-up that a configuration may have."""
+    return max((float(value or 0) for each in space.get("warmup_epochs", ()) for value in listed(each)), default=0.0)
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -184,16 +204,17 @@ def _settings(plan: Plan) -> Mapping[str, Any]:
     }
 
 
-def _most_samples(plan: Plan, budget_epochs: float) -> int:
+def _most_samples(plan: Plan, epoch_s: float) -> int:
     low, high = 0, 10**7
     while low < high:
         middle = (low + high + 1) // 2
-        tried = Plan(middle, plan.epochs, plan.min_epochs, plan.reduction, plan.slots, plan.hours)
-        low, high = (middle, high) if tried.trial_epochs <= budget_epochs else (low, middle - 1)
+        fits = replace(plan, samples=middle).hours_of(epoch_s) <= plan.hours
+        low, high = (middle, high) if fits else (low, middle - 1)
     return low
 
 
-def _slots(sweep: Sweep, gpus: float) -> int:
+def _slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
+    """Trials at a time, and how many of them share a device."""
     cpus = os.cpu_count() or 1
     share = 1 / MOST_TRIALS if sweep.resources.gpu is None else sweep.resources.gpu  # else found when a sweep begins
     if gpus and not share:
@@ -203,35 +224,4 @@ def _slots(sweep: Sweep, gpus: float) -> int:
     if slots < 1:
         have = f"{gpus:g} GPUs" if gpus else f"{cpus} CPUs"
         raise SettingError(f"a trial asks for more than the {have} that there are", key="resources")
-    return slots
-
-
-def _mean_epoch_s(sweep: Sweep, say: Say) -> float:
-    torch.set_num_threads(max(1, int(sweep.resources.cpu)))  # as a trial does
-    corpus = pack_corpus(sweep.corpus)
-    if sweep.pretrained == AUTO:
-        # Timing needs weights of the right shape, and five steps make them as well as five thousand.
-        brief = sweep.pretraining.model_copy(update={"steps": 5})
-        sweep = with_weights(sweep.model_copy(update={"pretraining": brief}), corpus, lambda line: None)
-    by_strategy: dict[str, list[float]] = {}
-    for configuration in list_plans(sweep):
-        strategy = str(configuration.get("strategy", "baseline"))
-        session = TrainingSession(sweep.settings_of(configuration), corpus)
-        # A progressive trial costs less before its layers thaw, so both ends are timed.
-        for epoch in sorted({0, max(session.thaw_epochs.values())}):
-            session.epoch = epoch
-            by_strategy.setdefault(strategy, []).append(_epoch_s(session))
-    for strategy, seconds in by_strategy.items():
-        say(f"{strategy:<20}{sum(seconds) / len(seconds):.2f} s an epoch")
-    return sum(sum(seconds) / len(seconds) for seconds in by_strategy.values()) / len(by_strategy)
-
-
-def _epoch_s(session: TrainingSession) -> float:
-    started = time.perf_counter()
-    session.run_epoch()
-    first = time.perf_counter() - started
-    if first > _SHORT_EPOCH_S:
-        return first
-    started = time.perf_counter()  # the first one also warms up
-    session.run_epoch()
-    return time.perf_counter() - started
+    return slots, max(1, int(1 / share + 1e-3)) if gpus else 1

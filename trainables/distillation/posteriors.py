@@ -127,7 +127,7 @@ def teacher_posteriors(
     Raises:
         FolderError: the cache cannot be written.
     """
-    whole = PackedCorpus(corpus.folder, corpus.key, corpus.width, corpus.layout)
+    whole = corpus if corpus.whole else PackedCorpus(corpus.folder, corpus.key, corpus.width, corpus.layout)
     depends = {"format": FORMAT, "teacher": sha256, "corpus": whole.key}
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     folder = (settings.corpus.cache or default_cache()) / f"posteriors-{key}"

@@ -96,7 +96,7 @@ def check_order(corpus: "Files", layout: FileLayout, where: str) -> None:
     places = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).round().astype(int)).tolist()
     samples = [values for _, values in corpus.look(places) if not isinstance(values, CorpusError)]
     samples = [values for values in samples if values.shape[1] == layout.width]
-    seen = recognise_layout(samples, layout) if samples else None
+    seen = recognise_layout(samples, layout, behind=False) if samples else None
     if seen is not None and seen.blocks is not None and seen.disagrees:
         mend = layout_override(seen.blocks)
         told = (

@@ -68,18 +68,19 @@ class _Fit:
         return max(2, self.pairs / 2 if self.pairs else self.known // 2 + 1)
 
 
-def recognise_layout(samples: Sequence[Values], declared: FileLayout) -> Recognition:
+def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind: bool = True) -> Recognition:
     """Compare the declared order of blocks with every other one of the samples' width.
 
     Args:
         samples: (time, width) each, as they lie in their files, all of one width.
         declared: layout that the corpus is said to have.
+        behind: whether to look at what stands behind the positions too, which takes most of the time.
     """
     width = samples[0].shape[1]
     samples = [np.where(np.abs(sample) < _LARGEST, sample, 0) for sample in samples]  # of NaN too
     fits = declared.width == width
     own = _fit(samples, declared) if fits else None
-    channels = _channels(samples, declared) if fits else ()
+    channels = _channels(samples, declared) if fits and behind else ()
     told = own.distance if own and own.pairs else None
     best, found = None, _Fit(_CERTAIN, 0)
     for candidate in _candidates(width, declared):

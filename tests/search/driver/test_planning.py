@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.search import load_sweep
-from glosstune.search.driver.planning import make_plan, propose, write_plan
+from glosstune.search.driver.planning import describe_plan, longest_warmup, make_plan, propose, write_plan
 from glosstune.spaces import SettingError
 
 FILE = """\
@@ -20,19 +20,64 @@ space:
 """
 
 
-@given(st.floats(0.1, 1000), st.floats(0.5, 100), st.integers(1, 64), st.integers(2, 100), st.integers(2, 4))
-def test_a_plan_fits_its_budget_and_can_be_compared_at_every_rung(
-    epoch_s: float, hours: float, slots: int, epochs: int, reduction: int
+@given(
+    st.floats(0.1, 1000),
+    st.floats(0.5, 100),
+    st.integers(1, 64),
+    st.integers(2, 100),
+    st.integers(2, 4),
+    st.integers(0, 20),
+    st.integers(1, 8),
+)
+def test_a_plan_fits_its_budget_and_is_compared_at_every_rung_past_the_longest_warm_up(
+    epoch_s: float, hours: float, slots: int, epochs: int, reduction: int, warmup: int, sharing: int
 ) -> None:
+    least = min(epochs, 2 + warmup)
     try:
-        plan = propose(epoch_s=epoch_s, hours=hours, slots=slots, epochs=epochs, reduction=reduction)
+        plan = propose(
+            epoch_s=epoch_s,
+            hours=hours,
+            slots=slots,
+            epochs=epochs,
+            reduction=reduction,
+            warmup_epochs=warmup,
+            sharing=sharing,
+        )
     except SettingError:
-        assert 12 * epoch_s > hours * 3600 * slots * 0.5
+        assert 6 * least * epoch_s * sharing > hours * 3600 * slots * 0.5
         return
-    assert plan.trial_epochs * epoch_s <= hours * 3600 * slots * (1 + 1e-9)
-    assert plan.epochs <= epochs and plan.samples >= 6
+    assert plan.hours_of(epoch_s) <= hours * (1 + 1e-9)
+    assert least <= plan.epochs <= epochs and plan.samples >= 6
     assert plan.samples >= reduction ** len(plan.rungs)
-    assert all(rung < plan.epochs for rung in plan.rungs)
+    assert all(warmup < rung < plan.epochs for rung in plan.rungs)
+
+
+def test_trials_that_share_a_gpu_are_counted_as_quick_as_one_alone() -> None:
+    fixed = {"epoch_s": 60.0, "hours": 12, "epochs": 40, "reduction": 3}
+    shared, alone = propose(slots=16, sharing=4, **fixed), propose(slots=4, **fixed)
+    assert (shared.samples, shared.epochs, shared.rungs) == (alone.samples, alone.epochs, alone.rungs)
+    assert "4 of them on a GPU" in describe_plan(shared, 60.0)[-1]
+
+
+def test_the_longest_warm_up_is_the_last_value_of_any_definition() -> None:
+    assert longest_warmup(load_sweep("teacher-phoenix", ["corpus.root=."]).space) == 10
+    text = "space={warmup_epochs: {choice: [0, 7, 3]}, learning_rate: {float: [1e-4, 1e-2], log: true}}"
+    assert longest_warmup(load_sweep("student", [text]).space) == 7
+    assert longest_warmup(load_sweep("student", ["space={learning_rate: 1e-3}"]).space) == 0
+
+
+def test_packaged_sweeps_have_the_first_rung_that_a_plan_gives_them() -> None:
+    for name in ("teacher-phoenix", "student-phoenix"):
+        sweep = load_sweep(name, ["corpus.root=."])
+        plan = propose(
+            epoch_s=1.0,
+            hours=12,
+            slots=1,
+            epochs=sweep.training.epochs,
+            reduction=sweep.halving.reduction,
+            warmup_epochs=longest_warmup(sweep.space),
+        )
+        assert plan.min_epochs == sweep.halving.min_epochs
 
 
 def test_a_plan_with_a_known_answer() -> None:
@@ -66,7 +111,15 @@ def test_a_written_plan_keeps_the_comments_and_gives_the_sweep_that_it_says(tmp_
 def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(FILE + "resources: {gpu: 0.25}\n")
-    assert make_plan(file, [], 1.0, 4.0, 10.0, False, lambda line: None).slots == 16
+    plan = make_plan(file, [], 1.0, 4.0, 10.0, False, lambda line: None)
+    assert (plan.slots, plan.sharing) == (16, 4)
+
+
+def test_a_gpu_that_is_not_here_is_not_timed_on_a_cpu(tmp_path: Path, on_cpu: None) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(FILE)
+    with pytest.raises(SettingError, match=r"--gpus: there is none here .* give --seconds-per-epoch"):
+        make_plan(file, [], 1.0, 4.0, None, False, lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -81,21 +134,6 @@ def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_made_says_why(arguments: tuple, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         make_plan(*arguments, lambda line: None)
-
-
-@pytest.mark.slow
-def test_epochs_of_every_strategy_are_timed_here(small_settings, capsys) -> None:  # type: ignore[no-untyped-def]  # fixtures
-    said: list[str] = []
-    overrides = [
-        f"corpus.signers={list(small_settings.signers)}",
-        "corpus.sentences=24",
-        f"corpus.cache={small_settings.cache}",
-        "model.width=0.25",
-        "pretraining.batch_size=8",
-    ]
-    make_plan(None, overrides, 1.0, 0.0, None, False, said.append)
-    timed = [line.split()[0] for line in said[:5]]
-    assert timed == ["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"]
 
 
 def test_a_plan_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
