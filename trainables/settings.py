@@ -51,6 +51,8 @@ def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
 
 
 Augmentations = Annotated[str, _joined(AUGMENTATIONS)]
+# What each is, is said where it counts: ``ctc.rules``.
+Scoring = Literal["plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
 Gain = Annotated[float, Field(ge=0.0, le=1e6)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -93,7 +95,8 @@ class ModelSettings(Section):
 class CorpusSettings(Section):
     """Where utterances come from, how they are split and conditioned; ``kind`` may be a corpus of one's own.
 
-    ``split_seed`` draws the splits that a table does not say.
+    ``split_seed`` draws the splits that a table does not say. ``scoring`` is the rule that errors are counted by;
+    ``auto`` takes what the corpus's papers do. With ``targets`` clean, annotations are what this rule makes of them.
     """
 
     kind: Annotated[str, AfterValidator(named_among(CORPORA))] = "fingerspelling"
@@ -108,6 +111,8 @@ class CorpusSettings(Section):
     signers: tuple[str, ...] | None = Field(default=None, min_length=1)
     sentences: int = Field(default=600, ge=12, le=20_000)
     missing: Literal["error", "skip"] = "error"
+    scoring: Literal["auto", Scoring] = "auto"
+    targets: Literal["raw", "clean"] = "raw"
     noise_floor: float = Field(default=0.05, ge=1e-6, le=1e6)
     gains: Gains = Gains()
     cache: Path | None = None

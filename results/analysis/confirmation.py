@@ -33,13 +33,17 @@ Rows = npt.NDArray[np.int64]
 
 
 def summarise_confirmation(
-    utterances: pd.DataFrame, clusters: Sequence[str] = (), resamples: int = 2000, seed: int = 0
+    utterances: pd.DataFrame,
+    clusters: Sequence[str] = (),
+    resamples: int = 2000,
+    seed: int = 0,
+    own: str = "greedy",
 ) -> pd.DataFrame:
     """A row a way of scoring and configuration, in the order of the sweep's own figures, which chose them.
 
     ``dev_wer`` and ``test_wer`` are means over seeds, ``dev_sd`` and ``test_sd`` the standard deviations between
     them, NaN of one seed. ``optimism`` is ``dev_wer`` less what the sweep saw, which was the best of many trials, and
-    NaN where the scoring is not the sweep's own, ``greedy``; both are those of a trial's best epoch on dev, so that
+    NaN where the scoring is not the sweep's own; both are those of a trial's best epoch on dev, so that
     test is the figure to quote. ``test_low`` and ``test_high`` bound the 95 % bootstrap interval of ``test_wer``, which
     is too narrow where there are few seeds or clusters to draw from; ``behind`` is ``test_wer`` less that of the first
     row, with the interval of a paired bootstrap. Seeds are drawn as well as utterances; with one seed the intervals
@@ -51,6 +55,7 @@ def summarise_confirmation(
         clusters: from the widest to the narrowest, what is drawn before utterances are, since utterances of one
             signer are not independent; none draws utterances.
         resamples: of the bootstrap.
+        own: the way of scoring that the sweep's own figures are of.
 
     Raises:
         ValueError: trials were scored on different utterances, or under different seeds.
@@ -59,7 +64,7 @@ def summarise_confirmation(
     """
     rows: list[dict[str, Any]] = []
     for scoring, scored in utterances.groupby("scoring", sort=False):
-        told = _summarise(scored, str(scoring), clusters, resamples, seed)
+        told = _summarise(scored, scoring == own, clusters, resamples, seed)
         rows += [{"scoring": scoring, **row} for row in told]
     return build_frame(rows, CONFIRMATION_COLUMNS)
 
@@ -96,7 +101,7 @@ def shorten_confirmation(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(
-    utterances: pd.DataFrame, scoring: str, clusters: Sequence[str], resamples: int, seed: int
+    utterances: pd.DataFrame, own_scoring: bool, clusters: Sequence[str], resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     order = utterances[["trial", "sweep_wer"]].drop_duplicates().sort_values("sweep_wer", kind="stable")
@@ -122,8 +127,7 @@ def _summarise(
                 "sweep_wer": sweep_wer,
                 "dev_wer": wers["dev"].mean(),
                 "dev_sd": wers["dev"].std(ddof=1),
-                # The sweep decoded greedily and cleaned nothing up.
-                "optimism": wers["dev"].mean() - sweep_wer if scoring == "greedy" else math.nan,
+                "optimism": wers["dev"].mean() - sweep_wer if own_scoring else math.nan,
                 "test_wer": point,
                 "test_sd": wers["test"].std(ddof=1),
                 "test_low": low,

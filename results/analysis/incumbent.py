@@ -1,5 +1,6 @@
 """Follow the best trial so far through a sweep, and compare sweeps at equal budgets."""
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -8,9 +9,11 @@ import pandas as pd
 from glosstune.results.analysis.metrics import check_metric, lowest_of
 from glosstune.results.reading.columns import RANK_COLUMNS
 from glosstune.results.reading.loading import Results
+from glosstune.results.text import printable
 from glosstune.spaces.errors import SettingError
 
 Budget = Literal["epochs", "seconds", "train_seconds"]
+_BY_RULE = ("wer", "best_wer", "substitution_rate", "deletion_rate", "insertion_rate")
 BUDGETS: tuple[Budget, ...] = ("epochs", "seconds", "train_seconds")
 
 
@@ -18,7 +21,7 @@ def rank_trials(results: Results, metric: str = "wer", top: int | None = None) -
     """The trials from the best to the worst by the lowest value of any epoch, with ``rank`` (from 1) in front.
 
     ``value`` and ``value_epoch`` come after it, then all columns of ``trials``. Equal ones keep the order of the
-    sweeps; trials that never reported the metric are left out.
+    sweeps; trials that never reported the metric are left out. Warns where sweeps are scored by different rules.
 
     Args:
         metric: is minimised.
@@ -27,6 +30,7 @@ def rank_trials(results: Results, metric: str = "wer", top: int | None = None) -
     Raises:
         SettingError: there is no such metric.
     """
+    _warn_of_scorings(metric, results)
     lowest = lowest_of(results.epochs, metric).rename(columns={"epoch": "value_epoch"})
     merged = results.trials.merge(lowest, on=["sweep", "trial"]).sort_values("value", kind="stable", ignore_index=True)
     merged = merged if top is None else merged.head(top)
@@ -55,7 +59,7 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
 
     The budgets are ``points`` equal steps up to what the shorter of all sweeps has used. Where a search has several
     sweeps (say, of several seeds), the median of their incumbents counts. ``ahead`` is ``a``, ``b`` or ``tie``, NA
-    before both have a value.
+    before both have a value. Warns where sweeps are scored by different rules.
 
     Args:
         budget: ``epochs``, ``seconds`` of the sweep's clock, or ``train_seconds`` of all its trials together.
@@ -65,6 +69,7 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
     """
     if budget not in BUDGETS:
         raise SettingError(f"must be one of {', '.join(BUDGETS)}; got {budget!r}", key="budget")
+    _warn_of_scorings(metric, a, b)
     traces = [trace_incumbent(results, metric) for results in (a, b)]
     used = [trace.groupby("sweep")[budget].max() for trace in traces]
     for results, most in zip((a, b), used, strict=True):
@@ -79,6 +84,21 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
     ahead = np.select([at_a < at_b, at_b < at_a, at_a == at_b], ["a", "b", "tie"], default="")
     frame["ahead"] = pd.Series(ahead, dtype="string").replace("", pd.NA)
     return frame
+
+
+def tell_scorings(*several: Results) -> str:
+    """What to say where the WER of sweeps is counted by different rules; empty where it is not."""
+    sweeps = pd.concat([results.sweeps[["sweep", "scoring"]] for results in several]).dropna()
+    if sweeps["scoring"].nunique() < 2:
+        return ""
+    told = [f"{scoring} in {', '.join(own['sweep'].unique())}" for scoring, own in sweeps.groupby("scoring")]
+    rules = printable("; ".join(told))
+    return f"WER is counted by different rules and does not compare: {rules}; wer_plain is of all the same"
+
+
+def _warn_of_scorings(metric: str, *several: Results) -> None:
+    if metric in _BY_RULE and (told := tell_scorings(*several)):
+        warnings.warn(told, stacklevel=3)
 
 
 def _trace(results: Results, sweep: str, metric: str) -> pd.DataFrame:

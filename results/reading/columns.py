@@ -15,6 +15,7 @@ SWEEP_COLUMNS = {
     "folder": Column("string", "", "path or URI"),
     "metric": Column("string", "", "that trials are ranked by"),
     "target": Column("float64", "fraction", "the WER that it aims for"),
+    "scoring": Column("string", "", "the rule that its WER is counted by (`corpus.scoring`), NA where nobody says"),
     "samples": Column("Int64", "", "trials that it was to have"),
     "epochs": Column("Int64", "", "of a full trial"),
     "cpus": Column("float64", "", "of a trial"),

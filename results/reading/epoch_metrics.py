@@ -1,6 +1,11 @@
 """What is measured in every epoch: the one table that sessions report, records keep and data frames show."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from glosstune.results.text import printable
+
+# The rule of ``corpus.scoring`` that counts glosses as they are annotated.
+PLAIN: Final = "plain"
 
 
 class Column(NamedTuple):
@@ -18,8 +23,9 @@ class Column(NamedTuple):
 
 
 METRICS = {
-    "wer": Column("float64", "fraction", "word error rate on dev, decoded greedily; may exceed 1"),
+    "wer": Column("float64", "fraction", "word error rate on dev by `corpus.scoring`, decoded greedily; may exceed 1"),
     "best_wer": Column("float64", "fraction", "the lowest `wer` so far"),
+    "wer_plain": Column("float64", "fraction", "the same of glosses as they are annotated, by plain edit distance"),
     "train_loss": Column("float64", "nats a gloss", "CTC loss of the training utterances as they were learned from"),
     "dev_loss": Column("float64", "nats a gloss", "CTC loss on dev"),
     "distillation_loss": Column("float64", "nats a frame", "divergence from the teacher; 0 without one"),
@@ -39,3 +45,8 @@ METRICS = {
     "micro_batches": Column("Int64", "", "parts that each batch went through the model in; 2 after memory ran out"),
     "peak_gpu_mb": Column("float64", "MiB", "most memory of the GPU in use at once; 0 on the CPU"),
 }
+
+
+def by_scoring(scoring: str | None) -> str:
+    """What stands behind a WER: the rule that it is counted by, where it is another one than the plain."""
+    return "" if scoring is None or scoring == PLAIN else f" by {printable(scoring)}"

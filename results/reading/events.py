@@ -11,6 +11,8 @@ from functools import partial
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from glosstune.results.reading.epoch_metrics import PLAIN
+
 FORMAT = 1
 
 Kind = TypeVar("Kind")
@@ -70,6 +72,7 @@ class SweepBegun(Event):
         metric: that trials are ranked by.
         target: the WER that it aims for, a fraction.
         gpu: share of a GPU that a trial has.
+        scoring: the rule that its WER is counted by.
     """
 
     name = "sweep"
@@ -80,6 +83,7 @@ class SweepBegun(Event):
     metric: str
     target: float | None
     gpu: float | None = None
+    scoring: str = PLAIN
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,12 @@ class Results:
         return float(targets.pop()) if len(targets) == 1 else None
 
     @property
+    def scoring(self) -> str | None:
+        """The rule that the WER of all sweeps is counted by; None where nobody says, or they differ."""
+        rules = set(self.sweeps["scoring"])
+        return None if len(rules) != 1 or self.sweeps["scoring"].isna().any() else str(rules.pop())
+
+    @property
     def best(self) -> pd.Series:
         """The row of the trial with the lowest WER in any epoch; of equal ones, the earliest trial."""
         if self.trials["wer_best"].isna().all():
@@ -180,6 +186,7 @@ def _build_sweeps(
             "folder": origin(folders[sweep]),
             "metric": record.metric,
             "target": record.target,
+            "scoring": record.scoring,
             "samples": record.samples,
             "epochs": record.epochs,
             "cpus": _resource(settings[sweep], "cpu"),

@@ -70,6 +70,7 @@ class SweepRecord:
         epochs: of a full trial.
         metric: that trials are ranked by.
         gpu: share of a GPU that a trial had last.
+        scoring: the rule that its WER is counted by; None where nobody says.
         over: why it ended, if it did.
         runs: when each of its drivers began and was last heard of, ISO 8601.
         events: all of it.
@@ -81,6 +82,7 @@ class SweepRecord:
     epochs: int | None = None
     metric: str | None = None
     gpu: float | None = None
+    scoring: str | None = None
     over: str | None = None
     runs: list[tuple[str, str]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -150,7 +152,7 @@ def _apply(event: Event, record: SweepRecord) -> None:
         case EpochReported():
             _apply_report(event, record.trials[event.trial])
         case SweepBegun():
-            record.gpu, record.target = event.gpu, event.target
+            record.gpu, record.target, record.scoring = event.gpu, event.target, event.scoring
             record.samples, record.epochs, record.metric = event.samples, event.epochs, event.metric
         case SweepResumed():
             record.gpu, record.over = event.gpu, None

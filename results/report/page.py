@@ -16,6 +16,7 @@ from glosstune.results.analysis.confirmation import shorten_confirmation
 from glosstune.results.analysis.explaining import describe_parameters, short
 from glosstune.results.analysis.stops import sum_costs
 from glosstune.results.reading.columns import TRIAL_COLUMNS
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
@@ -91,7 +92,7 @@ def _lead(results: Results, best: pd.Series) -> str:
 def _cards(results: Results, best: pd.Series, confirmed: pd.DataFrame | None) -> Iterator[tuple[str, str]]:
     """What stands large at the top, and what it is."""
     costs = sum_costs(results)
-    yield f"{best['wer_best']:.1%}", "best WER on dev"
+    yield f"{best['wer_best']:.1%}", f"best WER on dev{by_scoring(results.scoring)}"
     if results.target is not None:
         verdict = "reached" if best["wer_best"] < results.target else "not reached"
         yield f"{results.target:.0%}", f"target, {verdict}"

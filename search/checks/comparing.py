@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.text import align
 from glosstune.search.config.changes import PLACES, check_places
 from glosstune.search.config.loading import load_sweep
@@ -46,7 +47,8 @@ def describe_comparison(comparison: ModelComparison) -> str:
     rows = [["", *(names if len(set(names)) == len(names) else files)]]
     rows += [[name, *(figure[name] for figure in figures)] for name in figures[0]]
     notes = (
-        f"errors: {comparison.dev_utterances} utterances of dev, {comparison.dev_glosses} glosses; {comparison.corpus}",
+        f"errors{by_scoring(comparison.scoring)}: {comparison.dev_utterances} utterances of dev, "
+        f"{comparison.dev_glosses} glosses; {comparison.corpus}",
         f"speed: {comparison.device}, {comparison.threads} CPU threads; {comparison.timed_utterances} utterances of "
         f"dev, {comparison.timed_frames} frames; {comparison.rounds} rounds after one to warm up, models in turn",
         "ms an utterance: a batch's time over its utterances, median (quartiles); from stored frames to glosses, "

@@ -144,7 +144,9 @@ def _few(source: CorpusSettings, folder: Path) -> PackedCorpus:
         keys = [utterance.key for utterance in corpus.utterances() if utterance.split == split]
         chosen |= {keys[place] for place in generator.permutation(len(keys))[:count]}
     few = corpus.only(chosen)
-    return pack_corpus(source) if few is None else pack(few, folder)
+    if few is None:
+        return pack_corpus(source)
+    return pack(few, folder, scoring=source.scoring, targets=source.targets)
 
 
 def middle_settings(sweep: Sweep, trial: tuple[Path, int] | None = None) -> TrialSettings:

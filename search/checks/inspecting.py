@@ -41,6 +41,9 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
             f"{glosses['an utterance']:.1f} an utterance; {glosses['unknown in dev']:.1%} of dev's are unknown",
         )
     )
+    lines.append(("scoring", f"{seen.scoring['rule']}: {seen.scoring['described']}"))
+    if seen.scoring["raw by"] == seen.scoring["rule"]:
+        lines.append(("", _describe_raw(seen.scoring)))
     if seen.ctc:
         shares = ", ".join(f"{each['infeasible']:.1%} at stride {stride}" for stride, each in seen.ctc.items())
         floor = seen.ctc[sweep.model.time_stride]["floor"]
@@ -54,6 +57,14 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
             table.append([f"{block['part']} {block['channel']}", *(f"{block[share]:.1%}" for share in _SHARES)])
         page += ["", *align(table, left=[0])]
     return "\n".join([*page, "", *describe_findings(seen.findings)])
+
+
+def _describe_raw(scoring: dict[str, Any]) -> str:
+    """What scoring takes care of where training is annotated otherwise than dev."""
+    return (
+        f"it takes care of {scoring['changed']:.1%} of training's glosses, raw where dev's are clean: training's own, "
+        f"without a fault, would count as {scoring['floor']:.1%} WER plainly (raw against cleaned)"
+    )
 
 
 def describe_layouts() -> str:

@@ -11,7 +11,8 @@ from glosstune.spaces.errors import Interrupted, SettingError
 
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
-Rules = Literal["none", "phoenix2014", "phoenix2014t"]
+# As ``confirm.plan`` has them, whose imports would take a second of every --help.
+Rules = Literal["none", "plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
 # Files of a form that go by another ending.
 _ENDINGS = {"md": "markdown", "tex": "latex"}
 
@@ -30,6 +31,8 @@ def results(
     Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
     from glosstune.results import format_results, load_results, select_trials, write_results
+    from glosstune.results.analysis.incumbent import tell_scorings
+    from glosstune.results.reading.epoch_metrics import by_scoring
 
     if format is None:
         ending = out.suffix.removeprefix(".") if out else "table"
@@ -37,7 +40,10 @@ def results(
         if form is None:
             raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
-    trials = load_results(folders).trials
+    loaded = load_results(folders)
+    if told := tell_scorings(loaded):
+        typer.echo(f"warning: {told}", err=True)
+    trials = loaded.trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     if sort is None and format == "table":
         sort = "wer_best"
@@ -48,6 +54,8 @@ def results(
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
         sys.stdout.write(format_results(trials, format))
+        if format == "table" and (scored := by_scoring(loaded.scoring)):
+            typer.echo(f"WER is counted{scored}")
 
 
 def confirm(
@@ -58,7 +66,7 @@ def confirm(
     folds: Annotated[bool, typer.Option("--folds", help="Repeat over the folds of unseen signers.")] = False,
     per: Annotated[Per, typer.Option(help="The best trials of all, or the best one of each strategy.")] = "trial",
     decode: Annotated[str, typer.Option(help="greedy, or beam:10 for a prefix beam search beside it.")] = "greedy",
-    rules: Annotated[Rules, typer.Option(help="Score after a corpus's clean-up too.")] = "none",
+    rules: Annotated[Rules, typer.Option(help="Score by another rule of corpus.scoring too.")] = "none",
     out: Annotated[
         str | None, typer.Option(help="Folder or s3:// address; default 'confirm' below the sweep's.")
     ] = None,

@@ -12,6 +12,7 @@ from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
+from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.kinds import corpus_traits, draws_splits, has_positions, layout_by_header, root_of
 from glosstune.trainables.settings import CORPORA, SETTINGS_PATHS, CorpusSettings, DistillationSettings, TrialSettings
 
@@ -83,6 +84,8 @@ def _check_corpus(corpus: CorpusSettings) -> None:
     if corpus.split_seed != CorpusSettings.model_fields["split_seed"].default and not draws_splits(corpus.kind):
         rule = f"has no meaning where corpus.kind is {kind}, which draws no splits; got {corpus.split_seed}"
         raise SettingError(f"{rule}; leave it out", key="corpus.split_seed")
+    if corpus.scoring != "auto":  # which opening the corpus tells
+        target_clean_up(corpus.scoring, corpus.targets)
     default = CorpusSettings.model_fields["fold"].default
     if corpus.fold != default and not (traits.folds and corpus.split == "unseen-signers"):
         known = ", ".join(name for name in {**CORPORA, corpus.kind: ""} if corpus_traits(name).folds)

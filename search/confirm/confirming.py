@@ -66,7 +66,7 @@ def confirm(
         seeds: how often each is trained, under seeds that the sweep has not used.
         folds: repeat over the folds of unseen signers.
         decode: ``greedy``, or ``beam:10`` for a prefix beam search of that width beside it.
-        rules: ``phoenix2014`` or ``phoenix2014t`` scores after that corpus's clean-up too.
+        rules: of ``corpus.scoring``, one to score by beside the sweep's own.
         out: folder or URI; default ``confirm`` below the sweep's.
         console: where progress is shown; default standard error.
 
@@ -118,7 +118,8 @@ def confirm(
     except Exception as error:  # pyarrow raises a different type for each kind of damage
         raise FolderError(f"{work.place}: {UTTERANCES} is damaged ({error}); give another place with --out") from error
     utterances["broadcast"] = utterances["key"].map(find_broadcast)
-    summary = summarise_confirmation(utterances, clusters)
+    # What the sweep itself is scored by comes first.
+    summary = summarise_confirmation(utterances, clusters, own=str(utterances["scoring"].iloc[0]))
     if plan.folds:
         summary["optimism"] = math.nan  # the sweep's own figure is of another split
     plain = summary.astype(object).where(summary.notna(), None).to_dict("records")

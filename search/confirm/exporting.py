@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results import load_results
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.names import BEST, CONFIRM, PLAN, SUMMARY, TRIALS
 from glosstune.results.reading.remote import fetch_file
 from glosstune.spaces import SettingError
@@ -36,7 +37,8 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
     row = results.trials[results.trials["trial"] == number].iloc[0]
     if not isinstance(row["best_checkpoint"], str):
         raise CheckpointError(f"{results.place}: trial {number} has no {BEST} here; copy its {TRIALS} folder too")
-    scores: dict[str, Any] = {"wer": float(row["wer_best"]), "trial": number, "sweep": str(row["sweep"])}
+    scores: dict[str, Any] = {"wer": float(row["wer_best"]), "scoring": results.scoring}
+    scores |= {"trial": number, "sweep": str(row["sweep"])}
     confirmed = _confirmed(results.folder, number)
     export_checkpoint(fetch_file(row["best_checkpoint"]), out, scores | ({"confirmed": confirmed} if confirmed else {}))
     told = ""
@@ -44,7 +46,8 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
         where = f" on folds {', '.join(map(str, confirmed['folds']))}" if confirmed["folds"] else ""
         models = f"{confirmed['seeds']} seeds{where}"
         told = f"; its configuration, trained again under {models}: test WER {confirmed['test_wer']:.1%}"
-    return f"{out}: trial {number}, WER {row['wer_best']:.1%} on dev at epoch {row['epoch_of_best']}{told}"
+    scored = by_scoring(results.scoring)
+    return f"{out}: trial {number}, WER {row['wer_best']:.1%}{scored} on dev at epoch {row['epoch_of_best']}{told}"
 
 
 def _confirmed(folder: Path, trial: int) -> dict[str, Any] | None:

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
+from glosstune.trainables.settings import Scoring
 
 Per = Literal["trial", "strategy"]
-Rules = Literal["none", "phoenix2014", "phoenix2014t"]
+Rules = Literal["none", Scoring]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Confirmation:
         folds: over which folds of unseen signers, or none: the split of the sweep.
         per: the best trials of all, or the best one of each strategy.
         decode: ``greedy``, or ``beam:N`` to score a prefix beam search beside it.
-        rules: ``none``, or ``phoenix2014`` or ``phoenix2014t`` to score after that corpus's clean-up as well.
+        rules: ``none``, or a rule of ``corpus.scoring`` to score by beside the sweep's own.
         chosen: number, lowest WER on dev and configuration of each.
     """
 

@@ -1,12 +1,13 @@
 """Score dev and test with the best checkpoints of a confirmation, utterance by utterance."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from glosstune.results import load_results
+from glosstune.results.reading.epoch_metrics import PLAIN
 from glosstune.results.reading.events import FINISHED
 from glosstune.results.reading.names import BEST, TRIAL_LOG, TRIALS
 from glosstune.results.reading.remote import fetch_file
@@ -17,8 +18,9 @@ from glosstune.spaces.files.addresses import join
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS
-from glosstune.trainables.ctc.phoenix_scoring import CLEAN_UPS
-from glosstune.trainables.ctc.scoring import word_error_rate
+from glosstune.trainables.ctc.rules import RULES, ScoringRule
+
+_TEXTS = ("reference", "hypothesis")
 
 
 def score_parts(place: str, plan: Confirmation, parts: Mapping[str, Sweep]) -> pd.DataFrame:
@@ -50,10 +52,8 @@ def _scored(place: str, name: str, part: Sweep, plan: Confirmation) -> Iterator[
     results = load_results(join(place, name))
     sweep_wer = {int(each["trial"]): float(each["wer"]) for each in plan.chosen}
     decoders = {"greedy": None, plan.decode: beam_width(plan.decode)}
-    cleaners: dict[str, Callable[[list[str]], list[str]]] = {
-        "": list,
-        **({f", {plan.rules}": CLEAN_UPS[plan.rules]} if plan.rules in CLEAN_UPS else {}),
-    }
+    # The sweep's own first, and once where it is asked for again.
+    rules = [RULES[name] for name in dict.fromkeys((corpus.scoring, plan.rules)) if name in RULES]
     for trial in results.trials.to_dict("records"):
         if pd.isna(trial["best_checkpoint"]):
             raise FolderError(f"{results.place}: trial {trial['trial']} has no {BEST}")
@@ -65,16 +65,15 @@ def _scored(place: str, name: str, part: Sweep, plan: Confirmation) -> Iterator[
                 for row in session.score(split, beam).to_dict("records"):
                     told = {"trial": repeated, "sweep_wer": sweep_wer[repeated], "seed": configuration["seed"]}
                     told |= {"part": name, "split": split, "key": row["key"], "signer": signers[row["key"]]}
-                    for suffix, clean in cleaners.items():
-                        reference, hypothesis = (clean(row[name].split()) for name in ("reference", "hypothesis"))
-                        yield {"scoring": decoder + suffix, **told, **_count(reference, hypothesis)}
+                    for rule in rules:
+                        scoring = decoder if rule.name == PLAIN else f"{decoder}, {rule.name}"
+                        yield {"scoring": scoring, **told, **_count(rule, *(row[each].split() for each in _TEXTS))}
 
 
-def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any]:
-    # A clean-up may leave nothing of a reference: then all that was written is wrong.
-    errors = round(word_error_rate([reference], [hypothesis]).wer * len(reference)) if reference else len(hypothesis)
-    counts = {"glosses": len(reference), "errors": errors}
-    return counts | {"reference": " ".join(reference), "hypothesis": " ".join(hypothesis)}
+def _count(rule: ScoringRule, reference: Sequence[str], hypothesis: Sequence[str]) -> dict[str, Any]:
+    counts = rule.count([reference], [hypothesis])
+    texts = (" ".join(glosses) for glosses in (rule.reference(reference), rule.output(hypothesis)))
+    return {"glosses": counts.glosses, "errors": counts.errors, **dict(zip(_TEXTS, texts, strict=True))}
 
 
 def find_broadcast(key: str) -> str:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from glosstune.search.config.errors import Say
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, open_corpus
+from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.opening import default_cache
-from glosstune.trainables.corpora.store import check_utterances, pack
+from glosstune.trainables.corpora.store import check_utterances, clean_utterances, pack
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance
 from glosstune.trainables.layouts.layout import Layout
 from glosstune.trainables.settings import CorpusSettings
@@ -72,7 +73,9 @@ def pack_excerpt(settings: CorpusSettings, counts: Mapping[Split, int], folder: 
         CorpusError: see ``pack``.
     """
     corpus = open_corpus(settings)
-    utterances = corpus.utterances()
+    rule = corpus.scoring if settings.scoring == "auto" else settings.scoring
+    scored = {"scoring": rule, "targets": settings.targets}
+    utterances = clean_utterances(corpus.utterances(), target_clean_up(**scored))
     check_utterances(utterances, shares_recordings=corpus.shares_recordings)
     ranked = {split: _ranked(utterances, split) for split in SPLITS[:2]}
     chosen = {split: spread(ranked[split], counts[split]) for split in ranked}
@@ -80,15 +83,15 @@ def pack_excerpt(settings: CorpusSettings, counts: Mapping[Split, int], folder: 
     say(f"corpus: reading {told} utterances")
     few = corpus.only([utterances[row].key for rows in chosen.values() for row in rows])
     if few is None:
-        whole = pack(corpus, settings.cache or default_cache())
+        whole = pack(corpus, settings.cache or default_cache(), **scored)
         few = _Packed(whole, utterances, sorted(row for rows in chosen.values() for row in rows))
-    packed = pack(few, folder)
+    packed = pack(few, folder, **scored)
     frames = dict(zip(packed.table["key"], packed.table["frames"].tolist(), strict=True))
     lengths = {
         split: stretch([frames[utterances[row].key] for row in chosen[split]], len(ranked[split])) for split in ranked
     }
     glosses = Vocabulary.of(u.glosses for u in utterances if u.split == "train")
-    return Excerpt(packed.folder, packed.key, packed.width, packed.layout, glosses, lengths)
+    return Excerpt(packed.folder, packed.key, packed.width, packed.layout, packed.scoring, glosses, lengths)
 
 
 def spread(ranked: Sequence[int], count: int) -> list[int]:

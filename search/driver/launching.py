@@ -59,6 +59,7 @@ def launch(
             metric=search.metric,
             target=search.target,
             gpu=prepared.sweep.resources.gpu,
+            scoring=prepared.corpus.scoring,
         )
         events = [write_event(work.record.append, begun)]
         say(f"sweep folder: {work.place}")

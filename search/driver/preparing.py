@@ -18,13 +18,14 @@ from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
 from glosstune.search.scheduler.sampler import check_sampler
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.search.scheduler.warm_start import earlier_trials
+from glosstune.search.scheduler.warm_start import earlier_trials, read_earlier, tell_scorings
 from glosstune.search.tracking.trackers import check_tracking
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.checks.look_alikes import corpus_look_alikes
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.ctc.floor import corpus_floor, infeasible_rows
+from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.distillation.posteriors import check_teacher, teacher_posteriors
 from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.settings import TrialSettings
@@ -69,7 +70,8 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
     check_parts(sweep)
-    earlier = earlier_trials(sweep, say)
+    records = read_earlier(sweep)
+    earlier = earlier_trials(sweep, records, say)
     # A wrong file shows at once, not after the corpus is packed. Each is read here, and handed on to all who need it.
     loaded = None if sweep.pretrained in (None, AUTO) else read_weights(str(sweep.pretrained))
     kinds = {sweep.model.kind, sweep.teacher_kind}
@@ -85,6 +87,7 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     stride = sweep.model.time_stride
     floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
     say(_describe(corpus))
+    tell_scorings(records, corpus.scoring, say)
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)
     if teacher is not None:
@@ -155,11 +158,14 @@ def _check_feasible(corpus: PackedCorpus, stride: int, say: Say) -> None:
 def _describe(corpus: PackedCorpus) -> str:
     table = corpus.table
     counts = ", ".join(f"{len(corpus.rows(split))} {split}" for split in ("train", "dev", "test"))
-    unknown = sorted({g for row in corpus.rows("dev") for g in corpus.vocabulary.unknown(corpus.glosses(row))})
+    rule = RULES[corpus.scoring]
+    dev = sorted({gloss for row in corpus.rows("dev") for gloss in corpus.glosses(row)})
+    unknown = rule.unreachable(dev, corpus.vocabulary.glosses)
     line = (
         f"corpus: {counts} utterances, {len(corpus.vocabulary) - 1} glosses, {table['frames'].mean():.0f} frames each"
     )
     line += "".join(f"\n{note}" for note in corpus.notes)
+    line += f"\nscoring: {rule.name}, {rule.described}"
     if unknown:
         listed = ", ".join(unknown[:10]) + (", …" if len(unknown) > 10 else "")
         line += f"\ndev: {len(unknown)} glosses do not occur in training and count as errors: {listed}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.reading.epoch_metrics import PLAIN
 from glosstune.results.reading.events import (
     ARRIVALS,
     FINISHED,
@@ -68,6 +69,7 @@ class SweepState:
         self.queue: deque[Mapping[str, Any]] = deque()
         self.queued = 0
         self.id = ""
+        self.scoring = PLAIN
         self._best = math.inf
         self._best_trial: int | None = None
         self._last: datetime | None = None
@@ -105,7 +107,7 @@ class SweepState:
             case SweepResumed() | SettingsChanged():
                 self._take_heart()
             case SweepBegun():
-                self.id = event.id
+                self.id, self.scoring = event.id, event.scoring
 
     def replay(self, events: Iterable[Event], source: Path) -> None:
         """Take in a whole record; FolderError where an event cannot follow on the others, as only foreign ones do."""

@@ -1,12 +1,13 @@
 """Let a sampler learn from earlier sweeps: every trial that ended there and fits here, with its curve."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from glosstune.results.reading.events import FINISHED, HALVING, PAUSED, STOPPED, EpochReported, TrialBegun, TrialEnded
 from glosstune.results.reading.names import RECORD
-from glosstune.results.reading.record import read_record
+from glosstune.results.reading.record import SweepRecord, read_record
+from glosstune.results.text import printable
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
@@ -14,18 +15,28 @@ from glosstune.spaces import SettingError
 
 _ENDED = (FINISHED, STOPPED, PAUSED)
 
-
-def earlier_trials(sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
-    """The trials of the sweeps in ``search.warm_start``, judged by this sweep's rungs.
-
-    Raises:
-        FolderError: a folder that holds no sweep, or a broken record.
-    """
-    return [trial for folder in sweep.search.warm_start for trial in _fitting(folder, sweep, say)]
+Records = Mapping[Path, SweepRecord]  # by the folder of the sweep
 
 
-def _fitting(folder: Path, sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
-    record = read_record(folder)
+def read_earlier(sweep: Sweep) -> Records:
+    """The records of the sweeps in ``search.warm_start``; FolderError where a folder holds none, or a broken one."""
+    return {folder: read_record(folder) for folder in sweep.search.warm_start}
+
+
+def earlier_trials(sweep: Sweep, records: Records, say: Callable[[str], None]) -> list[TrialState]:
+    """The trials of earlier sweeps, judged by this sweep's rungs; FolderError where a record cannot be replayed."""
+    return [trial for folder, record in records.items() for trial in _fitting(folder, record, sweep, say)]
+
+
+def tell_scorings(records: Records, scoring: str, say: Callable[[str], None]) -> None:
+    """Say of earlier sweeps whose WER is counted by another rule than this one's is."""
+    for folder, record in records.items():
+        if record.scoring != scoring:
+            rules = f"is counted by {printable(str(record.scoring))}, here by {scoring}"
+            say(f"warm start: WER in {folder} {rules}: ranks compare, figures do not")
+
+
+def _fitting(folder: Path, record: SweepRecord, sweep: Sweep, say: Callable[[str], None]) -> list[TrialState]:
     misfits: Counter[str] = Counter()
     state = SweepState(sweep)
     for number, trial in record.trials.items():

@@ -26,6 +26,7 @@ PACKAGES = (
     "ray",
     "optuna",
     "jiwer",
+    "rapidfuzz",
     "numpy",
     "pandas",
     "pyarrow",
@@ -51,6 +52,7 @@ def build_manifest(
         "corpus": {
             "key": corpus.key,
             "folder": str(corpus.folder),
+            "scoring": corpus.scoring,
             "utterances": {split: len(corpus.rows(split)) for split in SPLITS},
             "ctc_floor": dict(floors),
             "vocabulary_size": len(corpus.vocabulary),
@@ -76,7 +78,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        _ = manifest["corpus"]["key"], (manifest["pretrained"] or {}).get("sha256")
+        _ = manifest["corpus"]["key"], manifest["corpus"]["scoring"], (manifest["pretrained"] or {}).get("sha256")
         _ = (manifest["teacher"] or {}).get("sha256")
         _ = manifest["versions"].items(), manifest["machine"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -86,13 +88,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_corpus(place: str, manifest: Mapping[str, Any], corpus: PackedCorpus, settings: CorpusSettings) -> None:
-    """Require that a corpus holds what the one held that a sweep began with, wherever it lies.
+    """Require that a corpus holds what the one held that a sweep began with, wherever it lies, and is scored alike.
 
     Raises:
-        CorpusError: it holds something else.
+        CorpusError: it holds something else, or is scored by another rule.
     """
     began = manifest["corpus"]
     if began["key"] == corpus.key:
+        if began["scoring"] != corpus.scoring:
+            rule = f"is scored by {corpus.scoring} now, and the sweep began with {began['scoring']}"
+            raise CorpusError(f"{place}: {rule}, so trials would not compare; set corpus.scoring={began['scoring']}")
         return
     now = {split: len(corpus.rows(split)) for split in SPLITS}
     ours, theirs = (

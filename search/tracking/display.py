@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import RUNNING
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.tracking.progress import SweepProgress
@@ -70,7 +71,8 @@ class Display:
         parts = [f"{self.progress.name}: {states}"]
         if best is not None and best.best_wer is not None:
             verdict = "reached" if best.best_wer < self.progress.target else "ahead"
-            parts.append(f"best WER {_percent(best.best_wer)} (trial {best.number})")
+            scored = by_scoring(self.progress.scoring)
+            parts.append(f"best WER {_percent(best.best_wer)}{scored} (trial {best.number})")
             parts.append(f"target {_percent(self.progress.target)} {verdict}")
         if timing:
             parts.append(self._timing().plain)

@@ -40,6 +40,11 @@ class SweepProgress:
         return self._scheduler.state.sweep.search.target
 
     @property
+    def scoring(self) -> str:
+        """The rule that WER is counted by."""
+        return self._scheduler.state.scoring
+
+    @property
     def counts(self) -> dict[str, int]:
         """Trials by state; ``waiting`` ones do not exist yet."""
         known: Counter[str] = Counter(trial.status for trial in self.trials)

@@ -6,6 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import FAILED
 from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
@@ -29,10 +30,11 @@ def summarise(results: Results, console: Console) -> None:
         return
     best = results.best
     target = results.target
+    scored = by_scoring(results.scoring)
     verdict = "reached" if best["wer_best"] < target else f"not reached, {best['wer_best'] - target:.1%} above"
     lines = [
         f"trials    {counts}",
-        f"best      trial {best['trial']}: WER {best['wer_best']:.1%} on dev at epoch {best['epoch_of_best']}",
+        f"best      trial {best['trial']}: WER {best['wer_best']:.1%}{scored} on dev at epoch {best['epoch_of_best']}",
         f"target    {target:.0%}: {verdict}",
         f"success   {_describe_indicators(best)}",
         f"recipe    {describe(results.configuration(int(best['trial'])))}",

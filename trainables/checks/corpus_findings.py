@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from glosstune.results.reading.epoch_metrics import PLAIN
 from glosstune.trainables.checks.findings import Finding, Inspection
 from glosstune.trainables.checks.look_alikes import tell_look_alikes
 from glosstune.trainables.layouts.blocks import CHANNELS, layout_override, names_of
@@ -95,6 +96,11 @@ def _judge_glosses(found: Inspection) -> Iterator[Finding]:
     if found.glosses["empty"]:
         told = f"{found.glosses['empty']} utterances have no gloss"
         yield Finding("empty transcripts", 0.8, told, "annotate them, or leave them out: corpus.missing=skip")
+    scoring = found.scoring
+    if scoring["raw by"] is not None and scoring["rule"] == PLAIN:
+        told = f"the clean-up of {scoring['raw by']} changes {scoring['changed']:.1%} of training's glosses and few or "
+        told += f"none of dev's: training's own, without a fault, would count as {scoring['floor']:.1%} WER"
+        yield Finding("two conventions", min(0.6, 0.3 + scoring["floor"]), told, f"corpus.scoring={scoring['raw by']}")
     another_case = False
     if found.glosses["unknown in dev"] > 0.15:
         told = f"{found.glosses['unknown in dev']:.1%} of dev's glosses never occur in training, such as "

@@ -39,6 +39,8 @@ class Inspection:
         lengths: frames of each utterance that was read.
         frames: of an utterance, quantiles.
         glosses: of an utterance and of the vocabulary.
+        scoring: the rule that errors are counted by, and whether training is annotated as dev is (see
+            ``conventions.compare_conventions``).
         ctc: for each time stride the share of infeasible utterances and the floor, nats a gloss.
         blocks: for each channel and part the variance that glosses explain, by chance too, and its share of the input.
         cost: what packing will take.
@@ -57,6 +59,7 @@ class Inspection:
     lengths: list[int] = field(default_factory=list)
     frames: dict[str, float] = field(default_factory=dict)
     glosses: dict[str, Any] = field(default_factory=dict)
+    scoring: dict[str, Any] = field(default_factory=dict)
     ctc: dict[int, dict[str, float]] = field(default_factory=dict)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)

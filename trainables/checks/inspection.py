@@ -1,5 +1,6 @@
 """Look at a corpus before anybody trains on it: files, layout, values, lengths, glosses, and what CTC makes of it."""
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,18 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.checks.conventions import compare_conventions
 from glosstune.trainables.checks.corpus_findings import judge_corpus
 from glosstune.trainables.checks.findings import Inspection
 from glosstune.trainables.checks.look_alikes import find_look_alikes
+from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.kinds import file_layout, open_corpus
-from glosstune.trainables.corpora.store import full_features
-from glosstune.trainables.corpora.utterance import Corpus, Utterance
+from glosstune.trainables.corpora.store import Statistics, clean_utterances, full_features, halve
+from glosstune.trainables.corpora.utterance import Corpus, Utterance, Values
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
+from glosstune.trainables.ctc.rules import RULES, ScoringRule
 from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS
 from glosstune.trainables.layouts.following import follow_hands, written_twice
 from glosstune.trainables.layouts.layout import FileLayout, Layout
@@ -31,6 +35,7 @@ from glosstune.trainables.settings import CorpusSettings
 STRIDES = (1, 2, 4, 8, 16)
 _LISTED = 5
 _RECOGNISED = 40
+_TIMED = 40
 _LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
 _NO_HAND, _TWICE = "no hand", "one hand, written twice"  # shares beside those of blocks
 
@@ -55,7 +60,8 @@ def inspect_corpus(
     corpus = open_corpus(skipping)
     found.missing = corpus.absent
     found.notes = corpus.notes
-    utterances = corpus.utterances()
+    rule = RULES[corpus.scoring if settings.scoring == "auto" else settings.scoring]
+    utterances = clean_utterances(corpus.utterances(), target_clean_up(rule.name, settings.targets))
     found.rows = dict(Counter(utterance.split for utterance in utterances))
     for row in found.missing:
         found.rows[row.partition("/")[0]] = found.rows.get(row.partition("/")[0], 0) + 1
@@ -63,19 +69,22 @@ def inspect_corpus(
     started = time.perf_counter()
     usable = [(u, raw) for u, raw in _sample(corpus, utterances, sample, seconds, seed, found)]
     read_s = time.perf_counter() - started
+    started = time.perf_counter()
     kept = [(u, values) for u, raw in usable if (values := read.features(u, raw)) is not None]
+    turned_s = time.perf_counter() - started
     if not read.raw:
         fault = f"{found.broken[0][0]}: {found.broken[0][1]}" if found.broken else "there is none of train and dev"
         raise CorpusError(
             f"{settings.root or settings.kind}: none of {found.sampled} sampled files can be used: {fault}"
         )
     found.layout, found.values, found.unseen = read.layout_seen(), read.values_seen(), read.parts_unseen()
-    _vocabulary(found, utterances, len(corpus.unannotated))
+    found.scoring = compare_conventions(utterances, rule)
+    _vocabulary(found, utterances, rule, len(corpus.unannotated))
     if any(utterance.split == "train" for utterance, _ in kept):
         _lengths(found, kept)
         _floors(found, utterances, kept)
         _blocks(found, settings, read.file_layout.layout, kept, seed)
-        _cost(found, kept, read_s)
+        _cost(found, kept, read_s + turned_s, read.file_layout.layout)
     found.findings = judge_corpus(found, time_stride)
     return found
 
@@ -210,10 +219,10 @@ def _lengths(found: Inspection, kept: Sequence[tuple[Utterance, Any]]) -> None:
     found.frames["correlation with glosses"] = float(np.corrcoef(frames, glosses)[0, 1]) if varies else float("nan")
 
 
-def _vocabulary(found: Inspection, utterances: Sequence[Utterance], unannotated: int) -> None:
+def _vocabulary(found: Inspection, utterances: Sequence[Utterance], rule: ScoringRule, unannotated: int) -> None:
     counts = Counter(gloss for u in utterances if u.split == "train" for gloss in u.glosses)
     dev = Counter(gloss for u in utterances if u.split == "dev" for gloss in u.glosses)
-    unknown = {gloss: count for gloss, count in dev.items() if gloss not in counts}
+    unknown = {gloss: dev[gloss] for gloss in rule.unreachable(dev, counts)}
     found.glosses = {
         "vocabulary": len(counts),
         "tokens": sum(counts.values()),
@@ -296,13 +305,28 @@ def _explained(segments: npt.NDArray[np.floating], labels: Sequence[str]) -> flo
     return float((between[varies] / total[varies]).mean()) if varies.any() else 0.0
 
 
-def _cost(found: Inspection, kept: Sequence[tuple[Utterance, Any]], read_s: float) -> None:
+def _cost(found: Inspection, kept: Sequence[tuple[Utterance, Any]], read_s: float, layout: Layout) -> None:
     rows = sum(found.rows.values()) - len(found.missing)
     frames = rows * float(np.mean([len(values) for _, values in kept]))
     width = kept[0][1].shape[1]
+    share = found.rows.get("train", 0) / max(1, sum(found.rows.values()))
+    stored_s, summed_s = _packing_s([values for _, values in kept[:_TIMED]], layout)
     found.cost = {
         "utterances": rows,
         "hours of signing at 25 frames a second": frames / 25 / 3600,
         "packed, GB": frames * width * 2 / 1e9,
-        "packing, minutes": rows * read_s / max(1, found.sampled) / 60,
+        "packing, minutes": rows * (read_s / max(1, found.sampled) + stored_s + share * summed_s) / 60,
     }
+
+
+def _packing_s(several: Sequence[Values], layout: Layout) -> tuple[float, float]:
+    """Seconds that an utterance takes to be packed once it is read, and one of training besides for its statistics."""
+    started = time.perf_counter()
+    for values in several:
+        hashlib.sha256(values.tobytes())  # as its file is, which is known by its content
+        halve(values).tobytes()
+    stored = time.perf_counter()
+    statistics = Statistics(layout)
+    for values in several:
+        statistics.add(halve(values))
+    return (stored - started) / len(several), (time.perf_counter() - stored) / len(several)

@@ -10,7 +10,8 @@ from glosstune.trainables.settings import CorpusSettings
 
 def pack_corpus(settings: CorpusSettings) -> PackedCorpus:
     """The packed corpus of these settings; packs it on first use (``corpus.cache``, else the user's cache folder)."""
-    return pack(open_corpus(settings), settings.cache or default_cache())
+    cache = settings.cache or default_cache()
+    return pack(open_corpus(settings), cache, scoring=settings.scoring, targets=settings.targets)
 
 
 def default_cache() -> Path:

@@ -26,10 +26,11 @@ from glosstune.trainables.layouts.reading import check_order, stored_values
 from glosstune.trainables.settings import TABLE_ENDINGS
 
 _HEADERS = {
-    # header's first columns: (utterance, signer, glosses)
-    "id|folder|signer|annotation": ("id", "signer", "annotation"),
-    "name|video|start|end|speaker|orth|translation": ("name", "speaker", "orth"),
+    # header: (utterance, signer, glosses), and the rule that the corpus is scored by
+    "id|folder|signer|annotation": (("id", "signer", "annotation"), "phoenix2014"),
+    "name|video|start|end|speaker|orth|translation": (("name", "speaker", "orth"), "phoenix2014t"),
 }
+_CSL_SPLITS = "split_1.txt"
 _FOLDERS = ("", "annotations", "annotations/manual", "sentence_label")
 # Of folders of features; what lies in an earlier one is taken.
 _FEATURE_FOLDERS = ("", "features")
@@ -132,6 +133,12 @@ class PhoenixCorpus(Corpus):
         return self.files.layout
 
     @property
+    def scoring(self) -> str:
+        if self._csl is not None:
+            return "csl-daily"
+        return _HEADERS[_read_lines(self._annotations("dev"), tuple(_HEADERS))[0]][1]
+
+    @property
     def absent(self) -> list[str]:
         return self._rows_and_files[2]
 
@@ -196,23 +203,14 @@ class PhoenixCorpus(Corpus):
         return [folder for name in _FEATURE_FOLDERS if (folder := self.root / name).is_dir()]
 
     def _rows(self) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
-        csl = self._annotation("split_1.txt")
-        if csl is not None and not self.speaker_split:
-            yield from self._csl_rows(csl)
+        if self._csl is not None:
+            yield from self._csl_rows(self._csl)
             return
         for split in SPLITS:
-            # Only PHOENIX-2014 has a split by signer; any other file would pass for one here.
-            own = (f"{split}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
-            names = (f"{split}.SI5.corpus.csv",) if self.speaker_split else own
-            path = next((found for name in names if (found := self._annotation(name, split))), None)
-            if path is None:
-                if split == "test":  # only confirmation reads it
-                    continue
-                places = f"{', '.join(filter(None, _FOLDERS))}, nor in a folder {split} there"
-                others = "" if self.speaker_split else ", nor CSL-Daily's split_1.txt and video_map.txt,"
-                raise CorpusError(f"{self.root}: no annotation file {' or '.join(names)}{others} in it or in {places}")
-            for row in _read_table(path, headers=tuple(_HEADERS)):
-                key, signer, glosses = _HEADERS["|".join(row)]
+            if split == "test" and self._find_annotations(split) is None:  # only confirmation reads it
+                continue
+            for row in _read_table(self._annotations(split), headers=tuple(_HEADERS)):
+                key, signer, glosses = _HEADERS["|".join(row)][0]
                 yield split, row[key], row[signer], split_glosses(row[glosses])
 
     def _csl_rows(self, path: Path) -> Iterator[tuple[Split, str, str, tuple[str, ...]]]:
@@ -232,6 +230,27 @@ class PhoenixCorpus(Corpus):
             fields = row["name"].split("_")
             yield split, row["name"], fields[1] if len(fields) > 1 else "", glosses.get(row["name"], ())
 
+    @property
+    def _csl(self) -> Path | None:
+        return None if self.speaker_split else self._annotation(_CSL_SPLITS)
+
+    def _names(self, split: Split) -> tuple[str, ...]:
+        # Only PHOENIX-2014 has a split by signer; any other file would pass for one here.
+        own = (f"{split}.corpus.csv", f"PHOENIX-2014-T.{split}.corpus.csv")
+        return (f"{split}.SI5.corpus.csv",) if self.speaker_split else own
+
+    def _find_annotations(self, split: Split) -> Path | None:
+        return next((found for name in self._names(split) if (found := self._annotation(name, split))), None)
+
+    def _annotations(self, split: Split) -> Path:
+        path = self._find_annotations(split)
+        if path is None:
+            places = f"{', '.join(filter(None, _FOLDERS))}, nor in a folder {split} there"
+            others = "" if self.speaker_split else f", nor CSL-Daily's {_CSL_SPLITS} and video_map.txt,"
+            named = " or ".join(self._names(split))
+            raise CorpusError(f"{self.root}: no annotation file {named}{others} in it or in {places}")
+        return path
+
     def _annotation(self, name: str, split: str = "") -> Path | None:
         places = (self.root / folder / inside / name for inside in ("", split) for folder in _FOLDERS)
         return next((path for path in places if path.is_file()), None)
@@ -242,16 +261,22 @@ def _first(folder: Path, name: str, endings: Sequence[str] = ("npz", "npy")) -> 
     return next((path for path in files if path.is_file()), None)
 
 
-def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a table with fields between ``|``; its header must be one of ``headers``, or have all ``columns``."""
+def _read_lines(path: Path, headers: Sequence[str] = ()) -> list[str]:
+    """Lines of a table; the first must be one of ``headers``, where these are given."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
+    if headers and lines[0] not in headers:
+        raise CorpusError(f"{path}: header {lines[0]!r} is unknown; known are {', '.join(map(repr, headers))}")
+    return lines
+
+
+def _read_table(path: Path, headers: Sequence[str] = (), columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a table with fields between ``|``; its header must be one of ``headers``, or have all ``columns``."""
+    lines = _read_lines(path, headers)
     header = lines[0]
     names = header.split("|")
-    if headers and header not in headers:
-        raise CorpusError(f"{path}: header {header!r} is unknown; known are {', '.join(map(repr, headers))}")
     missing = [column for column in columns if column not in names]
     if missing:
         raise CorpusError(f"{path}: header {header!r} has no column {', '.join(missing)}")

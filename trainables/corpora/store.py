@@ -7,8 +7,8 @@ and standard deviation of the training split's features) and ``store.json``.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.spaces.files.atomic import fill_once
-from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance, listing
+from glosstune.trainables.corpora.files.conventions import CleanUp, target_clean_up
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus, Split, Utterance, Values, listing
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.layouts.derivation import expand
 from glosstune.trainables.layouts.following import tell_twice, written_twice
@@ -38,20 +39,22 @@ class PackedCorpus:
         key: hash of everything it was made from.
         width: values stored a frame: base values (features are derived from them) or all features.
         layout: what they are.
+        scoring: the rule that errors on it are counted by (see ``ctc.rules``).
     """
 
     folder: Path
     key: str
     width: int
     layout: Layout
+    scoring: str
 
     @classmethod
-    def open(cls, folder: Path) -> "PackedCorpus":
+    def open(cls, folder: Path, scoring: str = "plain") -> "PackedCorpus":
         """Open a store; CorpusError if it is damaged, incomplete or of another format."""
         way_out = f"remove {folder} to have it packed again"
         try:
             meta = json.loads((folder / "store.json").read_text())
-            corpus = cls(folder, meta["key"], meta["width"], Layout.read(meta["layout"]))
+            corpus = cls(folder, meta["key"], meta["width"], Layout.read(meta["layout"]), scoring)
             damaged = corpus.statistics.keys() != {"mean", "deviation", "mirror_order"} or not len(corpus.table)
             size = (folder / "features.f16").stat().st_size
         except Exception as error:  # JSON, parquet and NumPy raise a different type for each kind of damage
@@ -135,7 +138,7 @@ class SampledCorpus(PackedCorpus):
     @classmethod
     def of(cls, corpus: PackedCorpus, chosen: Mapping[Split, tuple[int, ...]]) -> "SampledCorpus":
         """Of a packed corpus, the rows that are used in each split."""
-        return cls(corpus.folder, corpus.key, corpus.width, corpus.layout, chosen)
+        return cls(corpus.folder, corpus.key, corpus.width, corpus.layout, corpus.scoring, chosen)
 
     def rows(self, split: Split) -> list[int]:
         return list(self.chosen.get(split, ()))
@@ -145,18 +148,34 @@ class SampledCorpus(PackedCorpus):
         return False
 
 
-def pack(corpus: Corpus, cache: Path) -> PackedCorpus:
+def pack(corpus: Corpus, cache: Path, *, scoring: str = "auto", targets: str = "raw") -> PackedCorpus:
     """The packed form of a corpus, made once for each identity and then reused.
 
+    Args:
+        scoring: ``corpus.scoring``; ``auto`` is what the corpus says itself.
+        targets: ``corpus.targets``; with ``clean``, utterances have the glosses that scoring makes of theirs.
+
     Raises:
+        SettingError: targets are to be clean, and scoring cleans nothing.
         CorpusError: the data cannot be trained on (each corpus names its file and rule).
         FolderError: the cache cannot be written; nothing half-written stays.
     """
-    identity = corpus.identity()
+    rule = corpus.scoring if scoring == "auto" else scoring
+    clean = target_clean_up(rule, targets)
+    identity = corpus.identity() | ({"targets": rule} if targets == "clean" else {})
     key = hashlib.sha256(json.dumps({"format": FORMAT, **identity}, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / f"{identity['corpus']}-{key}"
-    fill_once(folder, "store.json", "the packed corpus", lambda partial: _write(corpus, partial, key, identity))
-    return PackedCorpus.open(folder)
+    fill_once(folder, "store.json", "the packed corpus", lambda partial: _write(corpus, clean, partial, key, identity))
+    return PackedCorpus.open(folder, rule)
+
+
+def clean_utterances(utterances: Sequence[Utterance], clean: CleanUp) -> list[Utterance]:
+    """The same with clean glosses; CorpusError where nothing is left of one."""
+    cleaned = [replace(utterance, glosses=tuple(clean(utterance.glosses))) for utterance in utterances]
+    if bare := [u.key for u, before in zip(cleaned, utterances, strict=True) if before.glosses and not u.glosses]:
+        told = f"corpus.targets=clean leaves no gloss of {len(bare)} utterances: {listing(bare)}"
+        raise CorpusError(f"{told}; leave them out of the annotations, or set corpus.targets=raw")
+    return cleaned
 
 
 def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) -> None:
@@ -181,17 +200,16 @@ def check_utterances(utterances: list[Utterance], *, shares_recordings: bool) ->
         raise CorpusError(f"annotated more than once: {listing(repeated)}; keep one row each")
 
 
-def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) -> None:
-    utterances = corpus.utterances()
+def _write(corpus: Corpus, clean: CleanUp, folder: Path, key: str, identity: dict[str, object]) -> None:
+    utterances = clean_utterances(corpus.utterances(), clean)
     check_utterances(utterances, shares_recordings=corpus.shares_recordings)
-    statistics = _Statistics(corpus.layout)
+    statistics = Statistics(corpus.layout)
     hands = None if corpus.files is None or corpus.files.hands == "followed" else corpus.layout.hands
     frames: list[int] = []
     width = twice = 0
     with (folder / "features.f16").open("wb") as file:
         for utterance, values in zip(utterances, corpus.read(), strict=True):
-            with np.errstate(over="ignore"):  # an overflow becomes infinity, which is refused below
-                half = values.astype(np.float16)
+            half = halve(values)
             if not np.isfinite(half).all():
                 raise CorpusError(
                     f"{utterance.sources[0]}: features hold NaN, infinity or values beyond half precision (65504); "
@@ -230,7 +248,13 @@ def _write(corpus: Corpus, folder: Path, key: str, identity: dict[str, object]) 
     (folder / "store.json").write_text(json.dumps(meta, indent=1))
 
 
-class _Statistics:
+def halve(values: Values) -> npt.NDArray[np.float16]:
+    """As they are stored; what half precision cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
+
+
+class Statistics:
     """Running mean and deviation of the features; sums in float64 stay exact enough for values near 1."""
 
     def __init__(self, layout: Layout) -> None:

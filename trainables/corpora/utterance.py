@@ -150,6 +150,11 @@ class Corpus(ABC):
         return []
 
     @property
+    def scoring(self) -> str:
+        """The rule that its published figures are counted by (see ``ctc.rules``)."""
+        return "plain"
+
+    @property
     def notes(self) -> list[str]:
         """What a user should know of how it was read, as ``topic: text``: splits drawn, what was not used."""
         return []

@@ -127,8 +127,11 @@ def teacher_posteriors(
     Raises:
         FolderError: the cache cannot be written.
     """
-    whole = corpus if corpus.whole else PackedCorpus(corpus.folder, corpus.key, corpus.width, corpus.layout)
-    depends = {"format": FORMAT, "teacher": sha256, "corpus": whole.key}
+    whole = corpus
+    if not corpus.whole:
+        whole = PackedCorpus(corpus.folder, corpus.key, corpus.width, corpus.layout, corpus.scoring)
+    # By the rule as well: what is kept says the teacher's WER.
+    depends = {"format": FORMAT, "teacher": sha256, "corpus": whole.key, "scoring": whole.scoring}
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     folder = (settings.corpus.cache or default_cache()) / f"posteriors-{key}"
 

@@ -14,6 +14,7 @@ from glosstune.trainables.batches.batching import sorted_batches
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora import PackedCorpus, Vocabulary, pack_corpus
 from glosstune.trainables.corpora.provenance import check_unseen
+from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.export.recognising import recognise, score
@@ -89,6 +90,7 @@ class ModelComparison:
 
     Attributes:
         corpus: folder of the packed corpus.
+        scoring: the rule that errors are counted by, which is that of the corpus.
         dev_utterances, dev_glosses: that errors were counted on.
         timed_utterances, timed_frames: of dev, that a round recognises; a small dev split is repeated.
         device: where the models ran.
@@ -98,6 +100,7 @@ class ModelComparison:
     """
 
     corpus: str
+    scoring: str
     dev_utterances: int
     dev_glosses: int
     timed_utterances: int
@@ -159,8 +162,9 @@ def compare_models(
     speeds = [time_in_turn(recognisers, packed, rows, batch_size, rounds) for batch_size in BATCH_SIZES]
     return ModelComparison(
         corpus=str(packed.folder),
+        scoring=packed.scoring,
         dev_utterances=len(packed.rows("dev")),
-        dev_glosses=sum(len(packed.glosses(row)) for row in packed.rows("dev")),
+        dev_glosses=sum(len(RULES[packed.scoring].reference(packed.glosses(row))) for row in packed.rows("dev")),
         timed_utterances=len(rows),
         timed_frames=sum(map(packed.length, rows)),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper(),

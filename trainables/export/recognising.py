@@ -8,17 +8,18 @@ from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sor
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.decoding import greedy_decode
-from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
+from glosstune.trainables.ctc.rules import RULES
+from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.export.exporting import TrainedRecogniser
 
 
 def score(recogniser: TrainedRecogniser, corpus: PackedCorpus) -> ErrorRates:
-    """Errors on dev by greedy decoding, in the batches that a trial scores in: the same figures as its own."""
+    """Errors on dev by greedy decoding, in the batches and by the rule that a trial scores in: its own figures."""
     rows = corpus.rows("dev")
     hypotheses: dict[int, list[str]] = {}
     for batch in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):
         hypotheses |= zip(batch, recognise(recogniser, corpus, batch), strict=True)
-    return word_error_rate([corpus.glosses(row) for row in rows], [hypotheses[row] for row in rows])
+    return RULES[corpus.scoring].count(map(corpus.glosses, rows), (hypotheses[row] for row in rows)).rates
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 
 from glosstune.spaces.errors import CorpusError, SettingError
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, FrameSource, collate, sorted_batches
+from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.kinds import corpus_traits, open_corpus
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import Cuts, aligned_cuts, ctc_spans, uniform_cuts
@@ -80,9 +81,11 @@ def labelled_signs(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
 
 
 def _isolated_recordings(settings: TrialSettings, corpus: PackedCorpus) -> Signs:
-    recordings = open_corpus(settings.corpus).isolated()
+    clean = target_clean_up(corpus.scoring, settings.corpus.targets)
+    recordings = [(clean([gloss]), frames) for gloss, frames in open_corpus(settings.corpus).isolated()]
+    recordings = [(glosses, frames) for glosses, frames in recordings if glosses]
     values = [frames for _, frames in recordings]
-    targets = {row: corpus.vocabulary.encode([gloss]) for row, (gloss, _) in enumerate(recordings)}
+    targets = {row: corpus.vocabulary.encode(glosses) for row, (glosses, _) in enumerate(recordings)}
     cuts = dict.fromkeys(targets, uniform_cuts(1))
     lengths = [len(frames) for frames in values]
     source = Recordings(values, corpus.layout, corpus.statistics)

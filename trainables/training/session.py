@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
+from glosstune.results.reading.epoch_metrics import PLAIN
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.activations import ActivationCache, ActivationStore
@@ -26,7 +27,8 @@ from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.ctc.decoding import beam_decode, blank_frames, greedy_decode
 from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
-from glosstune.trainables.ctc.scoring import ErrorRates, word_error_rate
+from glosstune.trainables.ctc.rules import RULES
+from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.distillation.distillation import Distillation
 from glosstune.trainables.distillation.posteriors import open_teacher
 from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
@@ -61,7 +63,9 @@ class TrainingSession:
         best_wer: lowest WER on dev so far; infinity before the first epoch.
         improved: whether the last epoch lowered it.
         metrics: what ``run_epoch`` returned last.
-        hypotheses: of the epoch with the best WER: a row an utterance (key, reference, hypothesis).
+        rule: that errors are counted by.
+        hypotheses: of the epoch with the best WER, as they are counted: a row an utterance (key, reference,
+            hypothesis).
         micro_batches: parts that a batch is taken through the model in, one after the other, with one step for all:
             the gradient is that of the whole, in half the memory with two. Only batch normalisation, and the
             weighting of distilled frames other than by their number, see the parts.
@@ -82,6 +86,7 @@ class TrainingSession:
     ) -> None:
         self.settings = settings
         self.corpus = corpus
+        self.rule = RULES[corpus.scoring]
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         training, freezing = settings.training, settings.freezing
         self.model, self.load_report = starting_model(settings, corpus)
@@ -137,7 +142,7 @@ class TrainingSession:
         self.improved = rates.wer < self.best_wer
         if self.improved:
             self.best_wer = rates.wer
-            self.hypotheses = hypotheses
+            self.hypotheses = self.rule.cleaned(hypotheses)
         self.metrics = {
             "epoch": self.epoch,
             **asdict(rates),
@@ -157,6 +162,8 @@ class TrainingSession:
 
     def score(self, split: Split, beam: int | None = None) -> pd.DataFrame:
         """What the model as it is now writes for a split: a row an utterance (key, reference, hypothesis).
+
+        Both are as they are, before any rule cleans them up.
 
         Args:
             beam: of a prefix beam search; None decodes greedily.
@@ -323,15 +330,18 @@ class TrainingSession:
                 usable = int(result.feasible.sum())
                 loss_sum, losses = loss_sum + float(result.mean) * usable, losses + usable
         references = [list(self.corpus.glosses(row)) for row in rows]
-        rates = word_error_rate(references, [hypotheses[row] for row in rows])
+        written = [hypotheses[row] for row in rows]
+        rates = self.rule.count(references, written).rates
+        plain = rates if self.rule.name == PLAIN else RULES[PLAIN].count(references, written).rates
         table = pd.DataFrame(
             {
                 "key": self.corpus.table["key"].iloc[rows].to_list(),
                 "reference": [" ".join(reference) for reference in references],
-                "hypothesis": [" ".join(hypotheses[row]) for row in rows],
+                "hypothesis": [" ".join(glosses) for glosses in written],
             }
         )
-        return rates, table, {"dev_loss": loss_sum / losses if losses else math.nan, "blank_ratio": blanks / frames}
+        dev_loss = loss_sum / losses if losses else math.nan
+        return rates, table, {"wer_plain": plain.wer, "dev_loss": dev_loss, "blank_ratio": blanks / frames}
 
     @property
     def _evaluated(self) -> int:

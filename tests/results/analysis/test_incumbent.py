@@ -35,7 +35,7 @@ def test_trials_rank_by_their_best_epoch_and_not_by_their_last(tmp_path):
 
 def test_a_mistyped_metric_is_an_error_that_names_those_there_are(two_trials):
     with pytest.raises(
-        SettingError, match=r"no metric 'wre'; did you mean 'wer'\? There are wer, best_wer, train_loss"
+        SettingError, match=r"no metric 'wre'; did you mean 'wer'\? There are wer, best_wer, wer_plain, train_loss"
     ):
         rank_trials(two_trials, metric="wre")
     with pytest.raises(SettingError, match="no metric 'sweep'"):
@@ -91,6 +91,24 @@ def test_of_several_sweeps_the_median_counts(tmp_path, two_trials):
     seeds = [searched(tmp_path / name, (0, 1, wer, 1)).folder for name, wer in (("x", 0.2), ("y", 0.4), ("z", 0.9))]
     frame = compare(load_results(seeds), two_trials, points=1)
     assert frame[["a", "b"]].values.tolist() == [[0.4, 0.9]]
+
+
+def test_figures_of_different_rules_are_told_apart(tmp_path: Path, two_trials: Results) -> None:
+    record = tmp_path / "a" / "record.jsonl"
+    (tmp_path / "b").mkdir()
+    text = record.read_text().replace('"target": 0.3', '"target": 0.3, "scoring": "phoenix2014"', 1)
+    (tmp_path / "b" / "record.jsonl").write_text(text)
+    other = load_results(tmp_path / "b")
+    assert (two_trials.scoring, other.scoring) == ("plain", "phoenix2014")
+    told = "counted by different rules and does not compare: phoenix2014 in b; plain in a; wer_plain"
+    with pytest.warns(UserWarning, match=told):
+        compare(two_trials, other, points=1)
+    both = load_results([tmp_path / "a", tmp_path / "b"])
+    with pytest.warns(UserWarning, match=told):
+        rank_trials(both)
+    assert both.scoring is None
+    assert rank_trials(both, metric="dev_loss")["trial"].tolist() == [0, 0, 1, 1]  # which no rule counts
+    assert rank_trials(other)["value"].tolist() == [0.5, 0.6]  # alone there is nothing to tell
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path, two_trials):

@@ -29,7 +29,7 @@ from glosstune.results.reading.events import (
 
 STANDING: dict[str, Any] = {"rung": 1, "rank": 2, "rivals": 9, "quota": 3, "score": 0.4}
 EVENTS = [
-    SweepBegun(format=FORMAT, id="a1", samples=4, epochs=18, metric="wer", target=0.3, gpu=0.5),
+    SweepBegun(format=FORMAT, id="a1", samples=4, epochs=18, metric="wer", target=0.3, gpu=0.5, scoring="csl-daily"),
     SweepResumed(changes={"search.samples": 8}),
     SweepVisited(),
     SettingsChanged(changes={"search.samples": 8}),

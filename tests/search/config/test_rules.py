@@ -118,6 +118,11 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
         ),
         ("corpus: {root: a}", "corpus.root: has no meaning where corpus.kind is 'fingerspelling'"),
         (
+            "corpus: {kind: phoenix, root: a, scoring: characters, targets: clean}",
+            "corpus.targets: must be raw where corpus.scoring is characters, which cleans nothing up; say",
+        ),
+        ("corpus: {scoring: phoenix}", "corpus.scoring: must be 'auto', 'plain', 'phoenix2014',"),
+        (
             "model: {kind: teacher}\npretrained: auto\nspace: {strategy: fine-tune, freeze_until: mixed_9z}",
             "space.freeze_until: must be a layer of the teacher: modality_fusion, stem, mixed_3b,",
         ),

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 from glosstune.results import load_results
+from glosstune.search.cli import results
+from glosstune.search.confirm import plan
 from glosstune.search.confirm.scoring import find_broadcast
 from glosstune.search.storage.lock import owned
 from glosstune.trainables import load_recogniser
+from glosstune.trainables.ctc.rules import RULES
 
 Run = Callable[..., int]
 
@@ -64,6 +68,10 @@ def test_what_cannot_be_confirmed_is_refused(
     assert not (ended / "confirm").exists()
 
 
+def test_the_command_offers_the_rules_that_there_are() -> None:
+    assert get_args(results.Rules) == get_args(plan.Rules) == ("none", *RULES)
+
+
 @pytest.mark.parametrize(
     ("key", "broadcast"),
     [
@@ -86,6 +94,7 @@ def test_the_best_trial_becomes_one_file(
     assert f"trial {best['trial']}, WER {best['wer_best']:.1%} on dev" in capsys.readouterr().out
     recogniser = load_recogniser(tmp_path / "student.safetensors")
     expected = {"epoch": best["epoch_of_best"], "wer": best["wer_best"], "trial": best["trial"], "sweep": "sweep"}
+    expected["scoring"] = "plain"
     assert recogniser.scores == expected
     for arguments, told in (
         (["--out", str(tmp_path / "student.safetensors")], "exists already"),

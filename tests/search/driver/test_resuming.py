@@ -176,6 +176,10 @@ def test_another_corpus_or_other_weights_are_refused(run: Run, ended: Path, caps
     counts = "24 train, 4 dev, 4 test"
     assert f"the corpus fingerspelling ({key}, {counts}) is not the one that the sweep began with (other, " in told
     assert f"start another sweep, with search.warm_start=[{ended}]" in told
+    manifest["corpus"] |= {"key": key, "scoring": "phoenix2014"}
+    (ended / "manifest.json").write_text(json.dumps(manifest))
+    assert run("resume", str(ended), "--samples", "+1") == 2
+    assert "is scored by plain now, and the sweep began with phoenix2014" in capsys.readouterr().err
 
 
 def test_a_corpus_that_has_moved_is_found_where_it_is_said_to_lie(

@@ -43,6 +43,16 @@ def test_counts_best_and_share_of_work() -> None:
     assert progress.remaining_s == 60.0
 
 
+def test_a_rule_of_its_own_stands_behind_the_best_wer() -> None:
+    stage = Stage().play()
+    told = io.StringIO()
+    console = Console(file=told, width=200)
+    for scoring, shown in (("plain", "best WER 25.0% (trial 0)"), ("phoenix2014", "best WER 25.0% by phoenix2014")):
+        stage.scheduler.state.scoring = scoring
+        console.print(Display(stage.progress, console)._headline())
+        assert shown in told.getvalue()
+
+
 def test_remaining_time_ends_with_the_budget() -> None:
     stage = Stage("search.time_budget_min=2").play()
     assert stage.progress.remaining_s == 20.0

@@ -51,11 +51,34 @@ def test_a_sound_folder_is_only_small(corpus: FingerspellingCorpus, tmp_path: Pa
     assert [finding.cause for finding in found.findings] == ["too few utterances"]
     assert found.rows["train"] == 48 and not found.missing and not found.broken
     assert found.glosses["vocabulary"] == 26
+    assert found.scoring["rule"] == "phoenix2014" and found.scoring["raw by"] is None
     assert found.frames["correlation with glosses"] > 0.6
     assert found.ctc[4]["infeasible"] == 0 < found.ctc[16]["infeasible"]
     told = {(block["channel"], block["part"]): block["explained"] - block["by chance"] for block in found.blocks}
     assert max(told, key=lambda name: told[name]) == ("shape", "hands")  # which is where letters are
     assert sum(block["share of input"] for block in found.blocks) == pytest.approx(1)
+
+
+def _as_phoenix(glosses: Glosses) -> Glosses:
+    """Training raw, dev as it is, but for a gloss that training has in its raw form alone."""
+    if len(glosses) < 40:
+        return glosses
+    raw = {"A": "loc-A", "E": "E-PLUSPLUS", "N": "cl-N"}
+    return [("__PU__", *(raw.get(gloss, gloss) for gloss in own)) for own in glosses]
+
+
+def test_training_that_is_raw_where_dev_is_clean_is_told(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=_same, relabel=_as_phoenix)
+    found = _inspect(root)
+    scoring = found.scoring
+    assert (scoring["rule"], scoring["raw by"]) == ("phoenix2014", "phoenix2014")
+    assert 0.2 < scoring["changed"] < scoring["floor"] < 0.6
+    assert found.glosses["unknown in dev"] == 0 and not _causes(found)  # A is reached by loc-A
+    plain = _inspect(root, scoring="plain")
+    assert plain.glosses["unknown in dev"] > 0.1
+    mends = {finding.cause: finding.mend for finding in plain.findings}
+    assert mends["two conventions"] == "corpus.scoring=phoenix2014"
+    assert _inspect(root, targets="clean").scoring["raw by"] is None
 
 
 def _shuffled(glosses: Glosses) -> Glosses:

@@ -120,6 +120,37 @@ def _csl(root: Path, *table: str, folder: str = "sentence_label") -> Path:
     return root
 
 
+def test_a_corpus_is_scored_as_its_papers_are(root: Path, tmp_path: Path) -> None:
+    assert PhoenixCorpus(root, layout="base").scoring == "phoenix2014"
+    packed = pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache")
+    assert packed.scoring == "phoenix2014"
+    plain = pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache", scoring="plain")
+    assert (plain.scoring, plain.key) == ("plain", packed.key)  # nothing is packed again
+    for split in ("train", "dev"):
+        path = root / f"{split}.corpus.csv"
+        rows = [line.split("|") for line in path.read_text().splitlines()[1:]]
+        lines = [f"{key}|v|0|1|{signer}|{glosses}|text" for key, _, signer, glosses in rows]
+        header = "name|video|start|end|speaker|orth|translation"
+        (root / f"PHOENIX-2014-T.{split}.corpus.csv").write_text("\n".join([header, *lines]), encoding="utf-8")
+        path.unlink()
+    assert PhoenixCorpus(root, layout="base").scoring == "phoenix2014t"
+    assert PhoenixCorpus(_csl(root, "one|MORGEN"), layout="base").scoring == "csl-daily"
+
+
+def test_clean_targets_are_another_corpus_with_clean_glosses(root: Path, tmp_path: Path) -> None:
+    path = root / "train.corpus.csv"
+    text = path.read_text().replace("one/1/*.png|Signer01|MORGEN REGEN", "x|Signer01|loc-MORGEN __PU__ cl-WIND")
+    path.write_text(text, encoding="utf-8")
+    corpus = PhoenixCorpus(root, layout="base")
+    raw, clean = pack(corpus, tmp_path / "cache"), pack(corpus, tmp_path / "cache", targets="clean")
+    assert raw.vocabulary.glosses == ("MORGEN", "REGEN", "__PU__", "cl-WIND", "loc-MORGEN")
+    assert clean.vocabulary.glosses == ("MORGEN", "REGEN", "WIND")
+    assert clean.glosses(0) == ("MORGEN", "WIND") and clean.key != raw.key
+    path.write_text(text.replace("loc-MORGEN __PU__ cl-WIND", "__PU__"), encoding="utf-8")
+    with pytest.raises(CorpusError, match="leaves no gloss of 1 utterances: one"):
+        pack(PhoenixCorpus(root, layout="base"), tmp_path / "cache", targets="clean")
+
+
 def test_csl_daily_opens_as_it_is_released(root: Path) -> None:
     corpus = _csl(root, f"{CSL[0]}|我 去", f"{CSL[1]}|我", "S000007_P0003_T00|去")
     with pytest.raises(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from feature_folder import write_folder
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glosstune.models import build_model
@@ -14,10 +15,11 @@ from glosstune.models.recogniser import State
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.spaces import CheckpointError
-from glosstune.trainables import TrainingSession, TrialSettings
+from glosstune.trainables import TrainingSession, TrialSettings, word_error_rate
 from glosstune.trainables.batches.batching import collate
-from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
 from glosstune.trainables.ctc.losses import frames_needed
+from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.settings import CorpusSettings
 
 
@@ -338,12 +340,69 @@ def test_a_corpus_too_short_for_its_glosses_is_reported_not_fatal(small_corpus: 
         def frames(self, row: int) -> npt.NDArray[np.float16]:
             return super().frames(row)[:4]
 
-    squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width, small_corpus.layout)
+    squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width, small_corpus.layout, "plain")
     session = TrainingSession(_settings(), squeezed)
     session.floor = 0.0
     metrics = session.run_epoch()
     assert metrics["infeasible_utterances"] == 24
     assert math.isnan(metrics["loss_below_floor"]) and metrics["wer"] <= 1.5
+
+
+@pytest.fixture(scope="module")
+def phoenix_settings(tmp_path_factory: pytest.TempPathFactory) -> CorpusSettings:
+    """Real signing annotated as PHOENIX-2014 is: training raw, dev and test clean."""
+    folder = tmp_path_factory.mktemp("phoenix")
+    root = write_folder(folder / "a", FingerspellingCorpus(signers=("ase",), sentences=24), change=lambda v: v)
+    raw = {"A": "loc-A", "E": "E-PLUSPLUS", "N": "cl-N"}
+    path = root / "train.corpus.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    fields = [row.rsplit("|", 1) for row in rows]
+    lines = [f"{known}|__PU__ {' '.join(raw.get(g, g) for g in glosses.split())}" for known, glosses in fields]
+    path.write_text("\n".join([header, *lines]), encoding="utf-8")
+    return CorpusSettings(kind="phoenix", root=root, layout="base", cache=folder / "cache")
+
+
+class Parrot(TrainingSession):
+    """Writes what training would be annotated with, whatever it hears."""
+
+    def _score(self, split: Any, beam: Any = None, **known: Any) -> Any:
+        _, table, figures = super()._score(split, beam, **known)
+        raw = {"A": "loc-A", "E": "E-PLUSPLUS", "N": "cl-N"}
+        written = [["__PU__", *(raw.get(gloss, gloss) for gloss in text.split())] for text in table["reference"]]
+        references = [text.split() for text in table["reference"]]
+        rates = self.rule.count(references, written).rates
+        table["hypothesis"] = [" ".join(glosses) for glosses in written]
+        return rates, table, figures
+
+
+def test_a_corpus_annotated_as_phoenix_is_scored_by_its_rule(phoenix_settings: CorpusSettings) -> None:
+    corpus = pack_corpus(phoenix_settings)
+    assert corpus.scoring == "phoenix2014" and "loc-A" in corpus.vocabulary.glosses
+    session = TrainingSession(_settings(corpus=phoenix_settings.model_dump()), corpus)
+    metrics = session.run_epoch()
+    table = session.score("dev")
+    references, written = ([text.split() for text in table[name]] for name in ("reference", "hypothesis"))
+    assert metrics["wer"] == RULES["phoenix2014"].count(references, written).rates.wer
+    assert metrics["wer_plain"] == word_error_rate(references, written).wer
+    parrot = Parrot(_settings(corpus=phoenix_settings.model_dump()), corpus)
+    parrot.run_epoch()
+    assert parrot.best_wer == parrot.metrics["wer"] < 0.1  # but for repeats, which outputs lose
+    assert parrot.hypotheses is not None
+    glosses = {gloss for text in parrot.hypotheses["hypothesis"] for gloss in text.split()}
+    assert "E" in glosses and not any(gloss.startswith(("loc-", "__")) for gloss in glosses)
+
+
+def test_clean_targets_are_what_is_learned(phoenix_settings: CorpusSettings) -> None:
+    settings = phoenix_settings.model_copy(update={"targets": "clean"})
+    session = TrainingSession(_settings(corpus=settings.model_dump()), pack_corpus(settings))
+    assert session.run_epoch()["wer"] >= 0
+    assert session.corpus.vocabulary.glosses == tuple(sorted({g[:1] for g in session.corpus.vocabulary.glosses}))
+
+
+def test_fingerspelling_is_scored_plainly(small_corpus: PackedCorpus) -> None:
+    session = TrainingSession(_settings(), small_corpus)
+    metrics = session.run_epoch()
+    assert session.rule.name == "plain" and metrics["wer"] == metrics["wer_plain"]
 
 
 def test_hypotheses_of_the_best_epoch_are_kept(small_corpus: PackedCorpus) -> None:
