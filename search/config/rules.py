@@ -16,6 +16,9 @@ from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.kinds import corpus_traits, draws_splits, has_positions, layout_by_header, root_of
 from glosstune.trainables.settings import CORPORA, SETTINGS_PATHS, CorpusSettings, DistillationSettings, TrialSettings
 
+# How files of features are read.
+_READING = ("layout", "not_seen", "hands", "frame_step")
+
 
 def check_sweep(sweep: Sections) -> int:
     """Require what no section can know of itself, and return the epochs a full trial trains for.
@@ -84,6 +87,10 @@ def _check_corpus(corpus: CorpusSettings) -> None:
     if corpus.split_seed != CorpusSettings.model_fields["split_seed"].default and not draws_splits(corpus.kind):
         rule = f"has no meaning where corpus.kind is {kind}, which draws no splits; got {corpus.split_seed}"
         raise SettingError(f"{rule}; leave it out", key="corpus.split_seed")
+    for key in _READING:
+        if not traits.layouts and getattr(corpus, key) != CorpusSettings.model_fields[key].default:
+            rule = f"has no meaning where corpus.kind is {kind}, which reads no files in a layout"
+            raise SettingError(f"{rule}; leave it out", key=f"corpus.{key}")
     if corpus.scoring != "auto":  # which opening the corpus tells
         target_clean_up(corpus.scoring, corpus.targets)
     default = CorpusSettings.model_fields["fold"].default

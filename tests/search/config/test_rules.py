@@ -116,6 +116,8 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
             "corpus: {kind: phoenix, root: a}\npretraining: {augment: speed+rotation}",
             "pretraining.augment: rotation need landmark positions, and corpus.layout has ready features",
         ),
+        ("corpus: {layout: hands-2d}", "corpus.layout: has no meaning where corpus.kind is 'fingerspelling'"),
+        ("corpus: {frame_step: 2}", "corpus.frame_step: has no meaning where corpus.kind is 'fingerspelling'"),
         ("corpus: {root: a}", "corpus.root: has no meaning where corpus.kind is 'fingerspelling'"),
         (
             "corpus: {kind: phoenix, root: a, scoring: characters, targets: clean}",
