@@ -54,7 +54,7 @@ def run(overrides: list[str], seed: int) -> list[dict[str, float]]:
     space = ", ".join(f"{name}: {value}" for name, value in RECIPE.items())
     sweep = load_sweep("student", [f"space={{{space}}}", f"training.seed={seed}", *overrides])
     packed = pack_corpus(sweep.corpus)
-    corpus = TrainingSplitOnly(packed.folder, packed.key, packed.width, packed.layout)
+    corpus = TrainingSplitOnly(packed.folder, packed.key, packed.width, packed.layout, packed.scoring)
     session = TrainingSession(sweep.trial_settings(RECIPE), corpus)
     return [session.run_epoch() for _ in range(sweep.training.epochs)]
 
