@@ -112,7 +112,9 @@ def present(points: Positions, layout: Layout) -> npt.NDArray[np.bool_]:
         if each.part == "hands":
             exists[each.span] = bool((np.abs(block - block[..., :1, :]) > 1e-3).any())
         elif each.skeleton.one_by_one:
-            exists[each.span] = np.abs(block).reshape(-1, *block.shape[-2:]).any(axis=(0, 2))
+            frames = block.reshape(-1, *block.shape[-2:])
+            first = frames[0].any(axis=1)  # which mostly shows all of them
+            exists[each.span] = first if first.all() else frames.any(axis=(0, 2))
     return exists
 
 
