@@ -5,7 +5,7 @@ RWTH-PHOENIX-Weather 2014, which may be used for evaluation only, do not come al
 three fragments of letters out of the embedded recordings, always the same ones; forms such as loc-NORD look like
 NORD, and marks such as __ON__ are short gestures of a hand at rest. Each signer has a shape, a size, a place, a speed
 and transitions of its own. What is written are all 6516 features of the layout default, single precision, in shoulder
-widths: train.corpus.csv, dev.corpus.csv, test.corpus.csv, and <split>/<id>.npz. All of PHOENIX-2014 is 25 GB.
+widths: train.corpus.csv, dev.corpus.csv, test.corpus.csv, and <split>/<id>.npz. A tenth of PHOENIX-2014 is 2.5 GB.
 
 --form shapes writes hands from the wrist in hand sizes and faces from the nose, as glosstune derives them itself,
 instead of where they lie before the signer; then no point stands in two blocks, by which inspect would recognise their

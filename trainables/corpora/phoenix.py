@@ -46,7 +46,7 @@ class PhoenixCorpus(Corpus):
         layout: name or blocks of the feature files (see ``layouts.blocks.LAYOUTS``).
         not_seen: what stands in them where a landmark was not seen.
         hands: whether a file's left hand is the left one in every frame, or has to be ``followed``.
-        frame_step: every so manieth frame is packed.
+        frame_step: every n-th frame is packed, from the first.
         split: ``multi-signer`` (the corpus's own) or ``unseen-signers`` (the SI5 files).
         missing: what to do with annotation rows that have no feature file or no gloss.
         signers: keep only these.

@@ -233,7 +233,7 @@ class FileLayout:
         blocks: in the order of the file.
         layout: the order that models read.
         hands: ``followed`` where frames name hands in any order.
-        frame_step: every so manieth frame is packed.
+        frame_step: every n-th frame is packed, from the first.
     """
 
     blocks: tuple[FileBlock, ...]

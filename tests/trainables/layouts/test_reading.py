@@ -40,7 +40,7 @@ def test_hands_that_are_followed_are_packed_as_if_they_had_been_stored_in_order(
 
 
 @pytest.mark.parametrize("step", [2, 3])
-def test_every_so_manieth_frame_is_packed_of_what_was_bridged_in_all(step: int) -> None:
+def test_every_nth_frame_is_packed_of_what_was_bridged_in_all(step: int) -> None:
     raw = _raw(87, 11)
     raw[4:7] = np.nan
     spec = HANDS_AND_VIDEO.written
