@@ -15,15 +15,17 @@ import argparse
 import csv
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from glosstune.search import load_sweep
+from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, pack_corpus
 from glosstune.trainables.layouts.layout import DEFAULT
@@ -41,8 +43,20 @@ FACE = [
 ]
 COLUMNS = ("path", "glosses", "id", "signer", "split")
 
+# What every sweep on the recordings of CopyCat is told.
+COPYCAT = ["corpus.kind=table", "corpus.layout=hands-2d", "corpus.hands=followed", "corpus.frame_step=2"]
+
 Values = np.ndarray[Any, Any]
 Row = tuple[str, str, str, str, str]
+
+
+class Clip(NamedTuple):
+    """A recording; ``path`` is relative to the folder that it was written to, ``glosses`` have blanks between them."""
+
+    path: str
+    glosses: str
+    key: str
+    signer: str
 
 
 def write_table(folder: Path, rows: Sequence[Row]) -> Path:
@@ -106,20 +120,31 @@ def write_pose(path: Path, values: Values) -> None:
         Pose(header, body).write(file)
 
 
+def write_clips(arrays: Mapping[str, Values], folder: Path) -> list[Clip]:
+    """Write each recording of CopyCat as a file of its own, its hands in parts of the picture."""
+
+    def save(values: Values, path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, values)
+
+    hands, offsets, signers, glosses = (arrays[name] for name in ("hands", "offsets", "signer", "glosses"))
+    clips = []
+    for place, (first, last) in enumerate(pairwise(offsets)):
+        write_whole(folder / f"{place}.npy", partial(save, (hands[first:last] / 8192).astype(np.float32)))
+        clips.append(Clip(f"{place}.npy", str(glosses[place]), f"c{place}", f"s{signers[place]}"))
+    return clips
+
+
 def write_copycat(file: Path, folder: Path) -> dict[str, Path]:
     """Write the recordings once, and a table for each signer that is held out."""
     with np.load(file) as arrays:
-        hands, offsets, signers, glosses = (arrays[name] for name in ("hands", "offsets", "signer", "glosses"))
-    for clip, (first, last) in enumerate(pairwise(offsets)):
-        np.save(folder / f"{clip}.npy", (hands[first:last] / 8192).astype(np.float32))
+        clips = write_clips(arrays, folder)
     tables: dict[str, Path] = {}
-    for signer in sorted(set(signers.tolist())):
-        rows: list[Row] = [
-            (f"../{clip}.npy", str(text), f"c{clip}", f"s{who}", "dev" if who == signer else "train")
-            for clip, (text, who) in enumerate(zip(glosses, signers, strict=True))
-        ]
-        (folder / f"without-{signer}").mkdir()
-        tables[str(signer)] = write_table(folder / f"without-{signer}", rows)
+    for signer in sorted({clip.signer for clip in clips}):
+        rows = [(f"../{clip.path}", *clip[1:], "dev" if clip.signer == signer else "train") for clip in clips]
+        place = folder / f"without-{signer}"
+        place.mkdir()
+        tables[signer.removeprefix("s")] = write_table(place, rows)
     return tables
 
 
@@ -159,7 +184,7 @@ def compare_hands(file: Path, folder: Path, epochs: int, own: Sequence[str]) -> 
     for signer, table in write_copycat(file, folder).items():
         rates.append([])
         for hands in ("as-stored", "followed"):
-            corpus = [f"corpus.root={table}", "corpus.layout=hands-2d", f"corpus.hands={hands}", "corpus.frame_step=2"]
+            corpus = [*COPYCAT, f"corpus.root={table}", f"corpus.hands={hands}"]
             running = session([*own, *corpus], epochs)
             last = [running.run_epoch() for _ in range(epochs)][-1]["wer"]
             rates[-1] += [running.best_wer, last]

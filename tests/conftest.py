@@ -1,5 +1,6 @@
 """What all tests share: a small corpus, packed once, and one Ray cluster."""
 
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -8,6 +9,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import mkdtemp
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +29,7 @@ os.environ["GLOSSTUNE_CACHE"] = mkdtemp(prefix="glosstune-tests-")
 
 from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
-from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.settings import CorpusSettings, Gains
 
 if TYPE_CHECKING:
     from forked_workers import Forks
@@ -66,9 +68,16 @@ def corpus_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("corpora")
 
 
+@pytest.fixture
+def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module that lies in benchmarks/, by its name there."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module
+
+
 @pytest.fixture(scope="session")
 def small_settings(corpus_cache: Path) -> CorpusSettings:
-    return CorpusSettings(sentences=24, signers=SIGNERS, cache=corpus_cache)
+    return CorpusSettings(sentences=24, signers=SIGNERS, gains=Gains(), cache=corpus_cache)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,9 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def suite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("suite")
+def suite(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("suite")
 
 
 @pytest.fixture

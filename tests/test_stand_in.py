@@ -1,7 +1,7 @@
 """The folder of PHOENIX-2014's kind that benchmarks/stand_in.py writes."""
 
 import importlib
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -13,43 +13,50 @@ from glosstune.trainables.layouts.layout import DEFAULT, FileLayout
 from glosstune.trainables.layouts.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings
 
-ROOT = Path(__file__).parents[1]
+
+@pytest.fixture
+def stand_in(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("stand_in")
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("stand_in")
+def sentences(stand_in: ModuleType) -> ModuleType:
+    return importlib.import_module("signing.sentences")
 
 
 @pytest.fixture
-def few(stand_in):
-    return [sentence for sentence in stand_in.make_up_sentences() if sentence.key.endswith(("-0", "-1", "-2"))]
+def signs(stand_in: ModuleType) -> ModuleType:
+    return importlib.import_module("signing.signs")
 
 
-def test_no_two_glosses_are_signed_alike_and_marked_forms_as_their_gloss(stand_in):
+@pytest.fixture
+def few(sentences):
+    return [sentence for sentence in sentences.make_up_sentences() if sentence.key.endswith(("-0", "-1", "-2"))]
+
+
+def test_no_two_glosses_are_signed_alike_and_marked_forms_as_their_gloss(signs):
     glosses = [f"GLOSS{number}" for number in range(1300)]
-    signs = stand_in.make_signs([*glosses, "loc-GLOSS7", "cl-loc-GLOSS8-PLUSPLUS-PLUSPLUS", "__ON__", "__OFF__"], 0)
-    assert set(signs) == {*glosses, "__ON__", "__OFF__"} and len(set(signs.values())) == len(signs)
-    fragments = [len(signs[gloss]) for gloss in glosses]
+    made = signs.make_signs([*glosses, "loc-GLOSS7", "cl-loc-GLOSS8-PLUSPLUS-PLUSPLUS", "__ON__", "__OFF__"], 0)
+    assert set(made) == {*glosses, "__ON__", "__OFF__"} and len(set(made.values())) == len(made)
+    fragments = [len(made[gloss]) for gloss in glosses]
     assert set(fragments) == {2, 3}
 
 
-def test_a_share_signs_each_sentence_as_the_whole_does(stand_in, few):
-    whole, again = (stand_in.StandIn.of(stand_in.make_up_sentences(), 0) for _ in range(2))
+def test_a_share_signs_each_sentence_as_the_whole_does(stand_in, sentences, few):
+    whole, again = (stand_in.StandIn.of(sentences.make_up_sentences(), 0) for _ in range(2))
     for sentence in few[:2]:
         assert np.array_equal(whole.features(sentence), again.features(sentence))
-    other = stand_in.StandIn.of(stand_in.make_up_sentences(), 1)
+    other = stand_in.StandIn.of(sentences.make_up_sentences(), 1)
     assert len(other.features(few[0])) > 0 and other.signs != whole.signs
 
 
-def test_splits_shrink_alike_and_keep_their_order(stand_in):
-    sentences = stand_in.make_up_sentences()
-    kept = stand_in.draw_share(sentences, 0.5, 0)
+def test_splits_shrink_alike_and_keep_their_order(sentences):
+    whole = sentences.make_up_sentences()
+    kept = sentences.draw_share(whole, 0.5, 0)
     assert [sum(s.split == split for s in kept) for split in ("train", "dev", "test")] == [18, 4, 4]
-    assert [sentence for sentence in sentences if sentence in kept] == kept
-    assert stand_in.draw_share(sentences, 0.5, 1) != kept and stand_in.draw_share(sentences, 1.0, 0) == sentences
-    assert len(stand_in.draw_share(sentences, 1e-6, 0)) == 6
+    assert [sentence for sentence in whole if sentence in kept] == kept
+    assert sentences.draw_share(whole, 0.5, 1) != kept and sentences.draw_share(whole, 1.0, 0) == whole
+    assert len(sentences.draw_share(whole, 1e-6, 0)) == 6
 
 
 def test_the_folder_is_read_as_ready_features_that_move_without_jerks(stand_in, few, tmp_path, capsys):
@@ -78,12 +85,12 @@ def test_positions_are_recognised_by_points_that_stand_twice(stand_in, few):
     assert seen.channels == ("velocity", "acceleration", "position")
 
 
-def test_signers_sign_the_same_gloss_differently_and_each_likewise(stand_in):
-    made = stand_in.StandIn.of(stand_in.make_up_sentences(), 0)
+def test_signers_sign_the_same_gloss_differently_and_each_likewise(stand_in, sentences):
+    made = stand_in.StandIn.of(sentences.make_up_sentences(), 0)
     hand = next(each.features for each in DEFAULT.blocks if (each.channel, each.part) == ("shape", "hands"))
 
     def mean(signer: str, key: str, gloss: str) -> np.ndarray:
-        return made.features(stand_in.Sentence("train", key, signer, (gloss,) * 3))[:, hand].mean(axis=0)
+        return made.features(sentences.Sentence("train", key, signer, (gloss,) * 3))[:, hand].mean(axis=0)
 
     one, again, other = (mean(*who, "GLOSS1") for who in [("Signer01", "a"), ("Signer01", "b"), ("Signer02", "a")])
     unlike = mean("Signer01", "c", "GLOSS2")
@@ -101,28 +108,28 @@ def test_signers_sign_the_same_gloss_differently_and_each_likewise(stand_in):
         ("split\tid\tsigner\tglosses\ntrain\ta\tS1\tA\ntrain\ta\tS1\tA\n", "line 3: id 'a' must be"),
     ],
 )
-def test_a_table_that_is_none_is_refused_with_its_line(stand_in, tmp_path, text, message):
+def test_a_table_that_is_none_is_refused_with_its_line(sentences, tmp_path, text, message):
     table = tmp_path / "glosses.tsv"
     if text is not None:
         table.write_text(text)
     with pytest.raises(SettingError, match=message):
-        stand_in.read_sentences(table)
+        sentences.read_sentences(table)
 
 
-def test_a_table_is_read_and_a_folder_that_is_there_is_left_alone(stand_in, few, tmp_path):
+def test_a_table_is_read_and_a_folder_that_is_there_is_left_alone(stand_in, sentences, few, tmp_path):
     rows = [f"{s.split}\t{s.key}\t{s.signer}\t{' '.join(s.glosses)}" for s in few]
     (tmp_path / "glosses.tsv").write_text("\n".join(["split\tid\tsigner\tglosses", *rows]) + "\n")
-    assert stand_in.read_sentences(tmp_path / "glosses.tsv") == few
+    assert sentences.read_sentences(tmp_path / "glosses.tsv") == few
     with pytest.raises(SettingError, match="is there already"):
         stand_in.write_folder(tmp_path, few, stand_in.StandIn.of(few, 0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["glosses.tsv"]
 
 
-def test_what_training_lacks_is_counted(stand_in):
-    sentences = [
-        stand_in.Sentence("train", "a", "S1", ("A", "B")),
-        stand_in.Sentence("dev", "b", "S1", ("B", "C", "C")),
-        stand_in.Sentence("test", "c", "S1", ("A",)),
+def test_what_training_lacks_is_counted(sentences):
+    given = [
+        sentences.Sentence("train", "a", "S1", ("A", "B")),
+        sentences.Sentence("dev", "b", "S1", ("B", "C", "C")),
+        sentences.Sentence("test", "c", "S1", ("A",)),
     ]
-    lines = list(stand_in.describe(sentences))
+    lines = list(sentences.describe(given))
     assert lines[1].endswith("training lacks 1 of them, in 2 places")

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -17,11 +19,15 @@ from pydantic import (
 
 from glosstune.models.kinds import check_kind
 from glosstune.spaces import STRATEGIES
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, shown
 from glosstune.spaces.parts import named_among
-from glosstune.trainables.layouts.blocks import KEY, Hands, NotSeen, read_blocks
+from glosstune.trainables.layouts.blocks import CHANNELS, KEY, Hands, NotSeen, read_blocks
 
-AUGMENTATIONS = ("mirror", "speed", "time-masks", "part-dropout", "clip-noise", "rotation", "scale")
+# Which need positions, and a frame of reference that is known.
+GEOMETRIC = ("mirror", "rotation", "proportions", "scale", "place")
+AUGMENTATIONS = ("speed", "rhythm", *GEOMETRIC, "hand-gaps", "clip-noise", "time-masks", "part-dropout")
+# Which leave labels by frame, and what a teacher says of each, where they belong.
+STEADY = tuple(name for name in AUGMENTATIONS if name != "rhythm")
 ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
 CORPORA: Mapping[str, str] = {
     "fingerspelling": "glosstune.trainables.corpora.fingerspelling:FingerspellingCorpus",
@@ -53,7 +59,6 @@ def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
 Augmentations = Annotated[str, _joined(AUGMENTATIONS)]
 # What each is, is said where it counts: ``ctc.rules``.
 Scoring = Literal["plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
-Gain = Annotated[float, Field(ge=0.0, le=1e6)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -63,13 +68,36 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
+# Of each channel of each part of a layout, such as {hands: {shape: 1, velocity: 0.3}}.
+BlockGains = Mapping[str, Mapping[str, float]]
+MOST_GAIN = 1e6
+Gain = Annotated[float, Field(ge=0.0, le=MOST_GAIN)]
+
+
+def _block_gains(given: object) -> Literal["auto"] | BlockGains | None:
+    if given is None or given == "auto":
+        return None if given is None else "auto"
+    if not isinstance(given, Mapping) or not all(isinstance(each, Mapping) for each in given.values()):
+        raise ValueError("must be auto, null or a mapping such as {hands: {shape: 1, velocity: 0.3}}")
+    for part, channels in given.items():
+        for channel, gain in channels.items():
+            if channel not in CHANNELS:
+                raise ValueError(f"{part}.{channel}: must be a channel, {', '.join(CHANNELS)}")
+            if isinstance(gain, bool) or not isinstance(gain, int | float) or not 0 <= gain <= MOST_GAIN:
+                rule = f"{part}.{channel}: must be a number from 0 to {MOST_GAIN:.0f}; got {shown(gain)}"
+                raise ValueError(rule)
+    return {str(part): {str(name): float(gain) for name, gain in each.items()} for part, each in given.items()}
+
+
 class Gains(Section):
     """How loud each body part and each channel enters the model, after standardisation; 0 mutes.
 
     The gain of one feature is that of its part times that of its channel; ``values`` is the part of all blocks that
-    are no landmarks.
+    are no landmarks. ``blocks`` is one more factor, that of the channel of this part: ``auto`` estimates it from the
+    training split (see ``batches.gains``), null is 1.
     """
 
+    blocks: Annotated[Literal["auto"] | BlockGains | None, PlainValidator(_block_gains)] = None
     pose: Gain = 1.0
     hands: Gain = 1.0
     face: Gain = 1.0
@@ -78,6 +106,14 @@ class Gains(Section):
     velocity: Gain = 1.0
     acceleration: Gain = 1.0
     position: Gain = 1.0
+
+
+def _gains(given: object) -> object:
+    if isinstance(given, Mapping | Gains):
+        return given
+    if given != "auto":
+        raise ValueError("must be auto, or a mapping of gains such as {face: 0, velocity: 0.2}")
+    return {"blocks": given}
 
 
 Kind = Annotated[str, AfterValidator(check_kind)]
@@ -97,6 +133,7 @@ class CorpusSettings(Section):
 
     ``split_seed`` draws the splits that a table does not say. ``scoring`` is the rule that errors are counted by;
     ``auto`` takes what the corpus's papers do. With ``targets`` clean, annotations are what this rule makes of them.
+    ``gains`` auto is short for gains whose ``blocks`` are.
     """
 
     kind: Annotated[str, AfterValidator(named_among(CORPORA))] = "fingerspelling"
@@ -114,14 +151,16 @@ class CorpusSettings(Section):
     scoring: Literal["auto", Scoring] = "auto"
     targets: Literal["raw", "clean"] = "raw"
     noise_floor: float = Field(default=0.05, ge=1e-6, le=1e6)
-    gains: Gains = Gains()
+    gains: Annotated[Gains, BeforeValidator(_gains)] = Gains(blocks="auto")
     cache: Path | None = None
 
 
 class TrainingSettings(Section):
     """The constants of training; what is tuned lives in the space (see TunedSettings).
 
-    ``augment_activations`` augments what enters the first layer that trains, where layers before it are frozen.
+    ``average_epochs`` is over how many of the last epochs weights are averaged, exponentially, for scoring and for what
+    is handed on; 0 takes those of the last step. ``augment_activations`` augments what enters the first layer that
+    trains, where layers before it are frozen.
     """
 
     epochs: PositiveInt = Field(default=24, le=1_000_000)
@@ -131,6 +170,7 @@ class TrainingSettings(Section):
     clip_norm: PositiveFloat = 1.0
     schedule: Literal["constant", "cosine"] = "constant"
     final_decay: Unit = 0.2
+    average_epochs: float = Field(default=0.0, ge=0.0, le=1000.0)
     lr_scale: Literal["none", "fan_in"] = "none"
     augment: Augmentations = "none"
     augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS)] = "none"
@@ -165,7 +205,7 @@ class PretrainingSettings(Section):
     steps: PositiveInt = 900
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = Field(default=4e-4, le=1e3)
-    augment: Augmentations = "speed"
+    augment: Annotated[str, _joined(STEADY)] = "speed"
     seed: int = Field(default=0, ge=0, lt=2**32)
     adapt: Literal["sum", "mean", "max", "centre"] = "sum"
 
@@ -270,5 +310,5 @@ SETTINGS_PATHS: Mapping[str, tuple[str, ...]] = {
     **{name: ("training", name) for name in TrainingSettings.model_fields},
     **{name: ("model", name) for name in ModelSettings.model_fields if name != "kind"},
     **{name: ("distillation", name) for name in DistillationSettings.model_fields},
-    **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields},
+    **{f"gains.{name}": ("corpus", "gains", name) for name in Gains.model_fields if name != "blocks"},
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
@@ -42,7 +43,7 @@ def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str
     name = sweep if sweep is not None else str(results.sweeps["sweep"].iloc[0])
     row, epochs, decisions = (_of(frame, name, trial) for frame in (results.trials, results.epochs, results.decisions))
     parts = [
-        _head(row.iloc[0], name_parameters(results.trials)),
+        _head(row.iloc[0], name_parameters(results.trials), by_scoring(results.scoring)),
         _table(epochs),
         _rungs(results.decisions[results.decisions["sweep"] == name], decisions),
         _life(decisions),
@@ -64,12 +65,13 @@ def _of(frame: pd.DataFrame, sweep: str, trial: int) -> pd.DataFrame:
     return frame[(frame["sweep"] == sweep) & (frame["trial"] == trial)]
 
 
-def _head(row: pd.Series, parameters: Sequence[str]) -> Iterator[str]:
+def _head(row: pd.Series, parameters: Sequence[str], by: str) -> Iterator[str]:
     source = "" if pd.isna(row["source"]) else f", suggested by: {row['source']}"
     yield f"trial {row['trial']} of {row['sweep']}: {row['status']} after {row['epochs']} epochs{source}"
     yield f"given     {describe_parameters(row, parameters)}"
     if not pd.isna(row["wer_best"]):
-        yield f"best      WER {row['wer_best']:.1%} at epoch {row['epoch_of_best']}, last {_percent(row['wer_last'])}"
+        best = f"{row['wer_best']:.1%} at epoch {row['epoch_of_best']}"
+        yield f"best      WER{by} {best}, last {_percent(row['wer_last'])}"
         verdicts = (f"{words}: {_verdict(row[name])}" for name, words in INDICATORS.items())
         yield "success   " + "; ".join(verdicts)
     if not pd.isna(row["stop_reason"]):

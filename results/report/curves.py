@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from glosstune.results.analysis.strategies import list_strategies
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.loading import Results
 from glosstune.spaces.errors import SettingError
@@ -43,7 +44,7 @@ def draw_curves(results: Results, path: Path | str) -> None:
     colours = _choose_colours(results.trials)
     figure = Figure(figsize=(8, 4), dpi=150, facecolor="white", layout="constrained")
     wer_axes, loss_axes = figure.subplots(1, 2, width_ratios=(3, 2))
-    wer, loss = "WER on the dev set", "Training loss below the CTC floor"
+    wer, loss = f"WER on the dev set{by_scoring(results.scoring)}", "Training loss below the CTC floor"
     for axes, metric, heading in ((wer_axes, "wer", wer), (loss_axes, "loss_below_floor", loss)):
         style_epochs(axes, heading, last_epoch=int(results.epochs["epoch"].max()))
         for _, trial in results.trials.iterrows():

@@ -13,6 +13,7 @@ from glosstune.results.analysis.importance import EVALUATORS, logarithmic_parame
 from glosstune.results.analysis.incumbent import trace_incumbent
 from glosstune.results.analysis.stops import count_stops
 from glosstune.results.analysis.strategies import compare_strategies, list_strategies
+from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import FAILED, STOPPED
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.loading import Results
@@ -37,7 +38,7 @@ def draw_incumbent(results: Results) -> go.Figure | None:
     _add_target(figure, results)
     figure.update_layout(showlegend=len(results.sweeps) > 1)
     figure.update_xaxes(title="minutes of searching" if by_clock else "epochs of all trials")
-    figure.update_yaxes(title="best WER so far", tickformat=_PERCENT, rangemode="tozero")
+    figure.update_yaxes(title=f"best WER so far{by_scoring(results.scoring)}", tickformat=_PERCENT, rangemode="tozero")
     return figure if trace["incumbent"].notna().any() else None
 
 
@@ -70,7 +71,8 @@ def draw_learning(results: Results) -> go.Figure | None:
             figure.add_scatter(x=xs, y=ys, text=told, mode="markers", marker=marker, name=name, showlegend=False)
     _add_target(figure, results)
     figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title="WER on dev", tickformat=_PERCENT, range=[0, min(1.6, max(1.05, epochs["wer"].max()))])
+    title, highest = f"WER on dev{by_scoring(results.scoring)}", min(1.6, max(1.05, epochs["wer"].max()))
+    figure.update_yaxes(title=title, tickformat=_PERCENT, range=[0, highest])
     return figure
 
 

@@ -42,7 +42,7 @@ def _faults(epochs: pd.DataFrame) -> Iterator[Finding]:
     stuck = "loss_below_floor" not in has or last["loss_below_floor"].max() < _MARGIN
     if "blank_ratio" in has and stands and stuck and bool((last["blank_ratio"] > 0.95).all()):
         told = f"{last['blank_ratio'].iloc[-1]:.1%} of the output is blank at epoch {last['epoch'].iloc[-1]:.0f}"
-        mend = "a lower space.learning_rate, weights to start from (pretrained), input conditioning (corpus.gains)"
+        mend = "a lower space.learning_rate, weights to start from (pretrained), input conditioning (corpus.gains=auto)"
         yield Finding("blank collapse", 0.6, told, mend)
     if {"train_loss", "dev_loss", "loss_below_floor"} <= has:
         best = epochs["dev_loss"].min()

@@ -162,9 +162,9 @@ def middle_settings(sweep: Sweep, trial: tuple[Path, int] | None = None) -> Tria
 
 def _for_space(mend: str, sweep: Sweep) -> str:
     """The override that acts where the space has the same key, and that the sweep takes."""
-    if "corpus.gains=" in mend and any(name.startswith("gains.") for name in sweep.space):
-        gains = ", ".join(f"space.{name}" for name in sweep.space if name.startswith("gains."))
-        return f"{mend}, and narrow {gains}, which take precedence"
+    searched = ", ".join(f"space.{name}" for name in sweep.space if name.startswith("gains."))
+    if "corpus.gains=auto" in mend and searched:
+        return f"{mend}, beside which {searched} are factors"
     if mend.startswith("model.time_stride=") and "time_stride" in sweep.space:
         return mend.replace("model.", "space.")
     if mend.endswith("pretrained=auto") and "strategy" not in sweep.space:

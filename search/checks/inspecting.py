@@ -5,6 +5,7 @@ from typing import Any
 
 from glosstune.results.text import align
 from glosstune.search.config.sweep import Sweep
+from glosstune.trainables.batches.gains import describe_gains
 from glosstune.trainables.checks.findings import Finding, Inspection
 from glosstune.trainables.layouts.blocks import LAYOUTS, describe_block, names_of
 from glosstune.trainables.layouts.layout import FileLayout
@@ -50,6 +51,8 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
         lines.append(("CTC", f"cannot be aligned: {shares}; floor {floor:.2f} nats a gloss"))
         cost = ", ".join(f"{name} {amount:.3g}" for name, amount in seen.cost.items())
         lines.append(("cost", f"{cost}; memory: what the system can spare for its page cache"))
+    if seen.gains:
+        lines.append(("gains", f"auto, estimated from what was read: {describe_gains(seen.gains)}"))
     page = align(lines, left=[0, 1])
     if seen.blocks:
         table = [["block", *_SHARES]]

@@ -129,17 +129,20 @@ def pack(arguments: Arguments = None) -> None:
     Example: glosstune pack my.yaml corpus.root=/data/phoenix
     """
     from glosstune.search.config.loading import load_sweep
+    from glosstune.search.driver.weights import settle_gains
     from glosstune.trainables.checks.look_alikes import corpus_look_alikes
     from glosstune.trainables.corpora import pack_corpus
 
     path, overrides = split_arguments(arguments)
-    corpus = pack_corpus(load_sweep(path, overrides).corpus)
+    sweep = load_sweep(path, overrides)
+    corpus = pack_corpus(sweep.corpus)
     size_mb = sum(file.stat().st_size for file in corpus.folder.iterdir()) / 1e6
     typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
     for note in corpus.notes:
         typer.echo(note)
     if alike := corpus_look_alikes(corpus):
         typer.echo(alike)
+    settle_gains(sweep, corpus, typer.echo)
 
 
 def _finish(run: Callable[[], "Results | None"]) -> None:

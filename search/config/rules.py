@@ -14,7 +14,15 @@ from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
 from glosstune.trainables.corpora.files.conventions import target_clean_up
 from glosstune.trainables.corpora.kinds import corpus_traits, draws_splits, has_positions, layout_by_header, root_of
-from glosstune.trainables.settings import CORPORA, SETTINGS_PATHS, CorpusSettings, DistillationSettings, TrialSettings
+from glosstune.trainables.settings import (
+    CORPORA,
+    GEOMETRIC,
+    SETTINGS_PATHS,
+    STEADY,
+    CorpusSettings,
+    DistillationSettings,
+    TrialSettings,
+)
 
 # How files of features are read.
 _READING = ("layout", "not_seen", "hands", "frame_step")
@@ -106,7 +114,7 @@ def _check_augment(sweep: Sections) -> None:
 
 
 def check_augment(sweep: Sections, positions: bool) -> None:
-    """Require that no augmentation turns or mirrors where there are no positions; errors as ``check_sweep``.
+    """Require that no augmentation moves landmarks where there are no positions; errors as ``check_sweep``.
 
     Ready features may stand in any frame of reference, about which a mirror or a rotation would be wrong.
     """
@@ -119,7 +127,7 @@ def check_augment(sweep: Sections, positions: bool) -> None:
     }
     for key, values in found.items():
         for value in values:
-            wrong = sorted({"mirror", "rotation", "scale"} & set(str(value).split("+")))
+            wrong = sorted(set(GEOMETRIC) & set(str(value).split("+")))
             if wrong:
                 rule = (
                     f"{', '.join(wrong)} need landmark positions, and corpus.layout has ready features or none at all"
@@ -210,6 +218,11 @@ def _check_teacher(sweep: Sections) -> None:
     if searched is not None:
         rule = "has no meaning with a teacher, because both read the same input"
         raise SettingError(f"{rule}; set corpus.gains to the teacher's instead", key=f"space.{searched}")
+    for key, values in (("space", _values(sweep, "augment")), ("training", [sweep.training.augment])):
+        for value in values:
+            if moved := set(str(value).split("+")) - {"none", *STEADY}:
+                rule = f"{', '.join(moved)} moves frames away from those that the teacher speaks of; got {value!r}"
+                raise SettingError(f"{rule}; use the others", key=f"{key}.augment")
 
 
 def _check_start_points(sweep: Sections) -> None:

@@ -30,7 +30,7 @@ from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, 
 from glosstune.search.confirm.scoring import find_broadcast, score_parts
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
-from glosstune.search.driver.weights import take_weights_along
+from glosstune.search.driver.weights import take_weights_along, with_known_gains
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import check_corpus, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
@@ -105,6 +105,8 @@ def confirm(
         take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     if scored is None:
         _check_test(parts)
+        if sweep.corpus.gains.blocks == "auto" and not folds:  # a fold may hold out what these are estimated from
+            sweep = with_known_gains(sweep, read_manifest(folder)["gains"])
     plan = _agree(place, work, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:

@@ -47,8 +47,9 @@ def launch(
     prepared = prepare(sweep, say, work.place, address)
     with work.owned(new=True):
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
+        gains = prepared.sweep.corpus.gains
         work.keep_inputs(prepared.inputs.values())
-        work.write(MANIFEST, json.dumps(build_manifest(*known), indent=1))
+        work.write(MANIFEST, json.dumps(build_manifest(*known, gains), indent=1))
         write_sweep(sweep, work)
         search = sweep.search
         begun = SweepBegun(

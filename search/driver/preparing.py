@@ -11,7 +11,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.rules import check_parts
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.weights import check_input, tell_start, with_weights
+from glosstune.search.driver.weights import check_input, settle_gains, tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
@@ -37,7 +37,8 @@ class Prepared:
     """What is ready.
 
     Attributes:
-        sweep: with a file of weights where it said ``pretrained: auto``, and with the share of a GPU.
+        sweep: with a file of weights where it said ``pretrained: auto``, gains in numbers where it said
+            ``corpus.gains: auto``, and the share of a GPU.
         floors: nats a gloss, of train and dev.
         weights: what a manifest says of the weights.
         teacher: what it says of the teacher.
@@ -54,12 +55,15 @@ class Prepared:
     earlier: Sequence[TrialState]
 
 
-def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> Prepared:
+def prepare(
+    sweep: Sweep, say: Say, place: str, address: str | None = None, *, gains: Mapping[str, Any] | None = None
+) -> Prepared:
     """Open or pack the corpus, connect to Ray, and make the weights where there are none; nothing is kept.
 
     Args:
         place: of the sweep, which all nodes of a cluster have to see.
         address: of a cluster to attach to; default RAY_ADDRESS, else Ray is started here.
+        gains: that the sweep began with, or that of which it is a confirmation; else ``auto`` is estimated.
 
     Raises:
         CorpusError, CheckpointError, SettingError: see ``launch``.
@@ -83,10 +87,11 @@ def prepare(sweep: Sweep, say: Say, place: str, address: str | None = None) -> P
     # Whatever is wrong with the data shows here, before anything is written.
     say(f"corpus: packing or opening {sweep.corpus.kind} ({sweep.corpus.split})")
     corpus = pack_corpus(sweep.corpus)
-    check_input(sweep, corpus)
     stride = sweep.model.time_stride
     floors = {split: corpus_floor(corpus, split, stride) for split in SPLITS[:2]}  # test waits for confirmation
     say(_describe(corpus))
+    sweep = settle_gains(sweep, corpus, say, known=gains, teacher=teacher)
+    check_input(sweep, corpus)
     tell_scorings(records, corpus.scoring, say)
     say(f"CTC floor: {floors['train']:.2f} nats a gloss (train, time stride {stride})")
     _check_feasible(corpus, stride, say)

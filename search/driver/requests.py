@@ -79,8 +79,8 @@ class Requests:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
             write_sweep(new, self._work)
-            # The file may leave weights and the share of a GPU open, which this driver has found.
+            # The file may leave weights, gains and the share of a GPU open, which this driver has found.
             now = self._scheduler.state.sweep
             resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
-            ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources})
+            ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources, "corpus": now.corpus})
             self._scheduler.change(ready, changes)

@@ -104,7 +104,7 @@ def _drive(
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
     take_weights_along(load_sweep(folder / SWEEP), new, manifest["pretrained"])
-    prepared = prepare(work.with_inputs(new), say, work.place, address)
+    prepared = prepare(work.with_inputs(new), say, work.place, address, gains=manifest["gains"])
     _check_same(work.place, manifest, prepared, new)
     record = work.record
     record.repair()

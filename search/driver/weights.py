@@ -19,9 +19,12 @@ from glosstune.spaces.files.atomic import check_free, file_hash, write_whole
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.batches.conditioning import live_blocks
+from glosstune.trainables.batches.gains import describe_gains, with_gains
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.corpora.opening import default_cache
-from glosstune.trainables.settings import SETTINGS_PATHS, TrialSettings
+from glosstune.trainables.distillation.posteriors import with_gains_of
+from glosstune.trainables.export.exporting import TrainedRecogniser
+from glosstune.trainables.settings import SETTINGS_PATHS, Gains, TrialSettings
 from glosstune.trainables.training.initial_model import starting_model
 from glosstune.trainables.training.input_files import InputFile
 from glosstune.trainables.training.pretraining import pretrained_weights, write_pretrained
@@ -62,14 +65,71 @@ def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:
         raise SettingError(f"--out {path}: must end in .safetensors")
     check_free(path)
     corpus = pack_corpus(sweep.corpus)
+    sweep = settle_gains(sweep, corpus, say)
     check_input(sweep, corpus)
     progress = write_pretrained(path, _settings(sweep), corpus, say)
     say(f"{path}: {progress.accuracy:.1%} right at the end; next: give pretrained={path} to a sweep on this corpus")
 
 
+def settle_gains(
+    sweep: Sweep,
+    corpus: PackedCorpus,
+    say: Say,
+    *,
+    known: Mapping[str, Any] | None = None,
+    teacher: TrainedRecogniser | None = None,
+) -> Sweep:
+    """The sweep with numbers where ``corpus.gains`` says ``auto``; says which.
+
+    Args:
+        known: the gains that its manifest has: nothing is estimated, so trials compare.
+        teacher: whose gains a student takes.
+    """
+    if sweep.corpus.gains.blocks != "auto":
+        return sweep
+    if known is not None:
+        source, origin = with_known_gains(sweep, known).corpus, "as the sweep began"
+    elif teacher is not None:
+        source, origin = with_gains_of(teacher, sweep.corpus), "the teacher's"
+    else:
+        source, origin = sweep.corpus, ""
+    if source.gains.blocks == "auto":
+        source, origin = with_gains(source, corpus), "estimated from the training split"
+    say(tell_gains(source.gains, origin))
+    return sweep.model_copy(update={"corpus": source})
+
+
+def with_known_gains(sweep: Sweep, known: Mapping[str, Any] | None) -> Sweep:
+    """The sweep with the gains that a manifest has, where ``corpus.gains`` says ``auto``."""
+    if known is None or sweep.corpus.gains.blocks != "auto":
+        return sweep
+    corpus = sweep.corpus.model_copy(update={"gains": Gains.model_validate(known)})
+    return sweep.model_copy(update={"corpus": corpus})
+
+
+def tell_gains(gains: Gains, origin: str) -> str:
+    """A line about gains in numbers, and where they are from."""
+    parts = gains.model_dump(exclude={"blocks"})
+    told = [f"{name} {gain:g}" for name, gain in parts.items() if gain != 1]
+    if isinstance(gains.blocks, Mapping):
+        return f"gains: auto, {origin}: {describe_gains(gains.blocks)}" + f"; times {', '.join(told)}" * bool(told)
+    return f"gains: auto, {origin}: {', '.join(told) or 'all 1'}"
+
+
 def check_input(sweep: Sweep, corpus: PackedCorpus) -> None:
-    """Require what only the packed corpus tells: something that enters the model; errors as ``check_sweep``."""
+    """Require what only the packed corpus tells: something that enters the model; errors as ``check_sweep``.
+
+    Gains are numbers by then (see ``settle_gains``).
+    """
     check_augment(sweep, corpus.has_positions)
+    blocks = sweep.corpus.gains.blocks
+    assert blocks != "auto"
+    known = {part: [b.channel for b in corpus.layout.blocks if b.part == part] for part in corpus.layout.parts}
+    for part, channels in (blocks or {}).items():
+        if strangers := [name for name in channels if name not in known.get(part, ())]:
+            told = "; ".join(f"{name}: {', '.join(each)}" for name, each in known.items())
+            rule = f"must be a channel of a part that corpus.layout has, {told}"
+            raise SettingError(rule, key=f"corpus.gains.blocks.{part}.{strangers[0]}")
     searched = any(name.startswith("gains.") for name in sweep.space)
     if not searched and not live_blocks(corpus.layout, sweep.corpus.gains):
         rule = f"mute all that corpus.layout has, {', '.join(corpus.layout.parts)}; got 0 for each"

@@ -18,7 +18,7 @@ from glosstune.results.reading.names import MANIFEST
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
-from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.settings import CorpusSettings, Gains
 
 PACKAGES = (
     "glosstune",
@@ -41,8 +41,13 @@ def build_manifest(
     command: list[str],
     pretrained: Mapping[str, Any] | None = None,
     teacher: Mapping[str, Any] | None = None,
+    gains: Gains | None = None,
 ) -> dict[str, Any]:
-    """Everything but the sweep itself, which lies beside it as ``sweep.yaml``; JSON-able, no secret."""
+    """Everything but the sweep itself, which lies beside it as ``sweep.yaml``; JSON-able, no secret.
+
+    Args:
+        gains: in numbers, also where the sweep says ``auto``.
+    """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -60,6 +65,7 @@ def build_manifest(
         },
         "pretrained": pretrained,
         "teacher": teacher,
+        "gains": None if gains is None else gains.model_dump(mode="json"),
         "machine": {
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
@@ -81,6 +87,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         _ = manifest["corpus"]["key"], manifest["corpus"]["scoring"], (manifest["pretrained"] or {}).get("sha256")
         _ = (manifest["teacher"] or {}).get("sha256")
         _ = manifest["versions"].items(), manifest["machine"]
+        Gains.model_validate(manifest["gains"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         rule = f"cannot be read as the manifest of a sweep ({error}); without it nobody can tell that trials compare"
         raise FolderError(f"{path}: {rule}; start another sweep with search.warm_start=[{folder}]") from error

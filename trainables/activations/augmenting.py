@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glosstune.trainables.batches.augmentation import SPEED, TIME_MASK_SHARE, TIME_MASKS
+from glosstune.trainables.batches.augmentation import TIME_MASK_SHARE, TIME_MASKS
+from glosstune.trainables.batches.playing import SPEED
+from glosstune.trainables.layouts.geometry import at_places
 
 # Standard deviation of the logarithm of a channel's loudness.
 LOUDNESS = 0.1
@@ -54,9 +56,4 @@ def stretch(values: Activations, count: int) -> Activations:
     """Values (time, channel) at ``count`` evenly spaced times from the first to the last, by linear interpolation."""
     if count == len(values):
         return values
-    at = np.linspace(0, len(values) - 1, count)
-    before = np.floor(at).astype(np.int64)
-    after = np.minimum(before + 1, len(values) - 1)
-    weight = (at - before).astype(np.float32)[:, None]
-    between: Activations = values[before] * (1 - weight) + values[after] * weight
-    return between
+    return at_places(values, np.linspace(0, len(values) - 1, count))

@@ -13,14 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from glosstune.trainables.batches.gains import block_gain, feature_floor, with_gains
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.layouts.blocks import PARTS
 from glosstune.trainables.layouts.derivation import derive
 from glosstune.trainables.layouts.layout import FeatureBlock, Layout
 from glosstune.trainables.settings import CorpusSettings, Gains
-
-_LEAST = 1e-12  # of a deviation, below which a block of values never changes
-_HALF_PRECISION = 2**-11  # of a value, by which packing rounds it
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,8 @@ class Conditioning:
         gains: Gains,
         noise_floor: float,
     ) -> "Conditioning":
-        """From the training split's statistics (feature,)."""
-        floor = np.full(layout.feature_width, noise_floor, np.float32)
-        for block in layout.blocks:
-            if block.part not in PARTS:
-                loudness = np.sqrt(np.square(deviation[block.features].astype(np.float64)).mean())
-                rounding = _HALF_PRECISION * np.abs(mean[block.features])
-                # What never changes in training says nothing, and would be thousands on dev where it does.
-                floor[block.features] = np.maximum(noise_floor * loudness, rounding) if loudness > _LEAST else np.inf
+        """From the training split's statistics (feature,), and gains in numbers."""
+        floor = feature_floor(mean, deviation, layout, noise_floor)
         scale = feature_gains(layout, gains) / np.maximum(deviation, floor)
         offset = -mean * scale
         return cls(
@@ -67,8 +59,8 @@ class Conditioning:
     @classmethod
     def of_corpus(cls, corpus: PackedCorpus, settings: CorpusSettings) -> "Conditioning":
         """What the settings make of a corpus's training split."""
-        statistics = corpus.statistics
-        return cls.of(statistics["mean"], statistics["deviation"], corpus.layout, settings.gains, settings.noise_floor)
+        statistics, gains = corpus.statistics, with_gains(settings, corpus).gains
+        return cls.of(statistics["mean"], statistics["deviation"], corpus.layout, gains, settings.noise_floor)
 
     def features(self, stored: Tensor, valid: Tensor) -> Tensor:
         """Derive and condition the features of a batch.
@@ -100,7 +92,7 @@ def live_blocks(layout: Layout, gains: Gains) -> tuple[FeatureBlock, ...]:
 
 
 def feature_gains(layout: Layout, gains: Gains) -> npt.NDArray[np.float64]:
-    """Gain of each feature: that of its part times that of its channel."""
+    """Gain of each feature: that of its part times those of its channel and of its block."""
     return np.concatenate(
         [np.full(block.features.stop - block.features.start, _gain(block, gains)) for block in layout.blocks]
     )
@@ -108,5 +100,7 @@ def feature_gains(layout: Layout, gains: Gains) -> npt.NDArray[np.float64]:
 
 def _gain(block: FeatureBlock, gains: Gains) -> float:
     part = block.part if block.part in PARTS else "values"
-    gain: float = getattr(gains, part) * getattr(gains, block.channel)
+    assert gains.blocks != "auto"  # which with_gains makes numbers of
+    own = block_gain(gains.blocks or {}, block)
+    gain: float = own * getattr(gains, part) * getattr(gains, block.channel)
     return gain

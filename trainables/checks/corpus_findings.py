@@ -9,7 +9,7 @@ from glosstune.trainables.layouts.blocks import CHANNELS, layout_override, names
 from glosstune.trainables.layouts.following import MOST_TWICE
 
 _LISTED = 5
-GAINS = "corpus.gains={face: 0, acceleration: 0.05, velocity: 0.2, pose: 0.2} corpus.noise_floor=0.05"
+GAINS = "corpus.gains=auto corpus.noise_floor=0.05"
 
 
 def judge_corpus(found: Inspection, time_stride: int) -> list[Finding]:
@@ -141,7 +141,7 @@ def _judge_input(found: Inspection) -> Iterator[Finding]:
         for block in found.blocks
         if block["part"] == "face" or block["channel"] == "acceleration"
     )
-    if noise > 0.7 and hands < 0.2 and any(block["part"] == "hands" for block in found.blocks):
+    if not found.gains and noise > 0.7 and hands < 0.2 and any(block["part"] == "hands" for block in found.blocks):
         told = f"face and accelerations are {noise:.0%} of what enters the model, hands {hands:.0%}"
         mend = GAINS
         yield Finding("noise drowns the hands", 0.5, told, mend)

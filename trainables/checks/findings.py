@@ -1,6 +1,7 @@
 """What was seen and what is wrong, as plain data: inspections and findings."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,6 +44,7 @@ class Inspection:
             ``conventions.compare_conventions``).
         ctc: for each time stride the share of infeasible utterances and the floor, nats a gloss.
         blocks: for each channel and part the variance that glosses explain, by chance too, and its share of the input.
+        gains: of each block, as ``corpus.gains=auto`` estimates them from what was read; empty where gains are given.
         cost: what packing will take.
         findings: worst first.
     """
@@ -62,6 +64,7 @@ class Inspection:
     scoring: dict[str, Any] = field(default_factory=dict)
     ctc: dict[int, dict[str, float]] = field(default_factory=dict)
     blocks: list[dict[str, Any]] = field(default_factory=list)
+    gains: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

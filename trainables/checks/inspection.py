@@ -13,6 +13,7 @@ import torch
 
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.gains import Sentence, estimate_gains, feature_floor
 from glosstune.trainables.checks.conventions import compare_conventions
 from glosstune.trainables.checks.corpus_findings import judge_corpus
 from glosstune.trainables.checks.findings import Inspection
@@ -256,6 +257,7 @@ def _blocks(
     """How much of each block's variance glosses explain, each utterance cut evenly, and how loud the block enters."""
     width = layout.feature_width
     means, labels, squares, total, frames = [], [], np.zeros(width), np.zeros(width), 0
+    usable = []
     for utterance, values in kept:
         full = full_features(torch.from_numpy(values), layout).numpy()
         squares, total, frames = (
@@ -265,14 +267,21 @@ def _blocks(
         )
         if utterance.split != "train" or not 0 < len(utterance.glosses) <= len(full):
             continue
+        usable.append((utterance, values))
         cuts = (uniform_cuts(len(utterance.glosses)) * len(full)).round().astype(int).tolist()
         for gloss, (first, last) in zip(utterance.glosses, pairwise(cuts), strict=True):
             means.append(full[first:last].mean(axis=0))
             labels.append(gloss)
     mean = total / frames
     deviation = np.sqrt(np.maximum(squares / frames - mean**2, 0))
+    gains = settings.gains
+    if gains.blocks == "auto":
+        floor = feature_floor(mean, deviation, layout, settings.noise_floor)
+        sentences = [Sentence(utterance.glosses, utterance.signer) for utterance, _ in usable]
+        blocks = estimate_gains(sentences, lambda place: usable[place][1], layout, floor, deviation)
+        gains, found.gains = gains.model_copy(update={"blocks": blocks}), blocks
     conditioning = Conditioning.of(
-        mean.astype(np.float32), deviation.astype(np.float32), layout, settings.gains, settings.noise_floor
+        mean.astype(np.float32), deviation.astype(np.float32), layout, gains, settings.noise_floor
     )
     energy = (conditioning.scale.numpy() * deviation) ** 2
     segments = np.array(means).reshape(-1, width)

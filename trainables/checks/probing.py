@@ -17,8 +17,8 @@ SAMPLES, STEPS = 8, 100
 # quarter of the width or a tenth of the rate too; what is wrong stays below the second, or far slower.
 LEARNED, NOTHING = 0.3, 0.1
 _GIVEN_UP, _AHEAD = 40, 0.05
+_QUIET = 0.05  # accelerations that drown nothing
 _WARMUP = 15  # steps, for recipes that have a warm-up of whatever length
-_CONDITIONED = Gains(pose=0.2, face=0.0, velocity=0.2, acceleration=0.05)
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def _changes(settings: TrialSettings, layout: Layout) -> Iterator[list[Change]]:
         yield [Change("dropout too high", "space.dropout=0.1", {"tuned": {"dropout": 0.1}})]
     gains = settings.corpus.gains
     hands = any(block.part == "hands" for block in layout.points)
-    if hands and (gains.face > 0 or gains.acceleration > _CONDITIONED.acceleration):
-        update = {"corpus": {"gains": _CONDITIONED, "noise_floor": 0.05}}
+    if hands and gains.blocks is None and (gains.face > 0 or gains.acceleration > _QUIET):
+        update = {"corpus": {"gains": Gains(blocks="auto"), "noise_floor": 0.05}}
         yield [Change("noise drowns the hands", GAINS, update)]
 
 

@@ -6,6 +6,7 @@ A store is a folder: ``log_probs.f16`` (frame, gloss), ``likeness.f16`` (frame b
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from glosstune.trainables.corpora.provenance import check_unseen
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.export.recognising import score
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import CorpusSettings, Gains, TrialSettings
 
 FORMAT = 1
 COMPLETE = "posteriors.json"
@@ -179,12 +180,21 @@ def check_teacher(teacher: TrainedRecogniser, settings: TrialSettings, corpus: P
         rule = f"must be that of {path.name}, because both read the same input; got {shown(settings.corpus.layout)}"
         there = teacher.conditioning.layout.described
         raise SettingError(f"{rule}; the teacher's frames are {there}", key="corpus.layout")
+    ours_read = with_gains_of(teacher, settings.corpus)
     for name in ("noise_floor", "gains"):
-        there, here = (each.corpus.model_dump(mode="json")[name] for each in (teacher.settings, settings))
+        there, here = (each.model_dump(mode="json")[name] for each in (teacher.settings.corpus, ours_read))
         if there != here:
             rule = f"must be what {path.name} was trained with, because both read the same input; got {shown(here)}"
-            raise SettingError(f"{rule}; set corpus.{name}={_as_yaml(there)}", key=f"corpus.{name}")
+            mend = shlex.quote(f"corpus.{name}={_as_yaml(there)}")
+            raise SettingError(f"{rule}; set {mend}", key=f"corpus.{name}")
     check_unseen(path, teacher.recorded, corpus)
+
+
+def with_gains_of(teacher: TrainedRecogniser, settings: CorpusSettings) -> CorpusSettings:
+    """The settings with the teacher's gains where theirs are to be estimated: both read the same input."""
+    if settings.gains != Gains(blocks="auto"):
+        return settings
+    return settings.model_copy(update={"gains": teacher.settings.corpus.gains})
 
 
 def _as_yaml(value: object) -> str:

@@ -13,6 +13,7 @@ from glosstune.trainables.settings import TrialSettings
 
 CHECKPOINT_KEYS = {
     "model",
+    "trained",
     "optimiser",
     "epoch",
     "best_wer",

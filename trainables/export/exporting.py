@@ -12,7 +12,7 @@ from torch import Tensor
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError, SettingError
-from glosstune.trainables.batches.conditioning import Conditioning, live_blocks
+from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.decoding import greedy_decode
@@ -136,7 +136,8 @@ def load_recogniser(path: Path | str, kinds: Collection[str | None] = ()) -> Tra
     except (RuntimeError, ValueError) as error:
         told = " ".join(str(error).split("\n\t")[:2]).strip()  # of a hundred tensors the first says it all
         raise CheckpointError(f"{path}: its tensors do not fit its settings ({told}); export it again") from error
-    conditioning = Conditioning(scale, offset, layout, live_blocks(layout, settings.corpus.gains))
+    live = tuple(block for block in layout.blocks if scale[block.features].any())
+    conditioning = Conditioning(scale, offset, layout, live)
     return TrainedRecogniser(model.eval(), conditioning, vocabulary, settings, scores, file.recorded)
 
 

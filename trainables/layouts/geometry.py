@@ -171,8 +171,11 @@ def pairs_seen(mean: Positions) -> npt.NDArray[np.int64]:
 
 def resample(frames: npt.NDArray[np.float32], rate: float) -> npt.NDArray[np.float32]:
     """Play frames (time, ...) faster (rate > 1) or slower, by linear interpolation; at least two frames remain."""
-    count = max(2, round(len(frames) / rate))
-    position = np.linspace(0, len(frames) - 1, count)
+    return at_places(frames, np.linspace(0, len(frames) - 1, max(2, round(len(frames) / rate))))
+
+
+def at_places(frames: npt.NDArray[np.floating], position: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Frames (place, ...) at places (place,) between those of frames (time, ...), by linear interpolation."""
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, len(frames) - 1)
     weight = (position - low).astype(np.float32).reshape(-1, *[1] * (frames.ndim - 1))

@@ -99,11 +99,11 @@ def _aligned(
     path = settings.pretraining.align_with
     assert path is not None, "PretrainingSettings require it"
     session = TrainingSession.of_checkpoint(path, corpus, [settings.model.kind])
-    session.model.eval()
+    model = session.recogniser.eval()
     cuts = {}
     for batch_rows in sorted_batches(rows, [corpus.length(row) for row in rows], EVALUATION_BATCH):
         batch = collate(corpus, batch_rows, session.conditioning)
-        log_probs, lengths = session.model(batch.features, batch.lengths)
+        log_probs, lengths = model(batch.features, batch.lengths)
         for slot, row in enumerate(batch_rows):
             length = int(lengths[slot])
             spans = ctc_spans(log_probs[:length, slot].cpu().numpy(), targets[row])

@@ -28,6 +28,7 @@ from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.batches.batching import Batch, collate, shuffled_batches
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import training_recordings
@@ -64,6 +65,7 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
         FolderError: the cache cannot be written.
         SettingError, CorpusError, CheckpointError: see ``labelled_signs``.
     """
+    settings = _with_gains(settings, corpus)
     cache = settings.corpus.cache or default_cache()
     name = settings.model.kind.rpartition(":")[2]
     path = cache / f"pretrained-{name}-{pretraining_key(settings, corpus)}.safetensors"
@@ -85,6 +87,10 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # the trials of the sweep need the memory that this process holds
     return path
+
+
+def _with_gains(settings: TrialSettings, corpus: PackedCorpus) -> TrialSettings:
+    return settings.model_copy(update={"corpus": with_gains(settings.corpus, corpus)})
 
 
 def _is_whole(path: Path) -> bool:
@@ -123,6 +129,7 @@ def write_pretrained(path: Path, settings: TrialSettings, corpus: PackedCorpus, 
     Raises:
         SettingError: it diverged; nothing is written.
     """
+    settings = _with_gains(settings, corpus)
     signs, pretraining = labelled_signs(settings, corpus), settings.pretraining
     count = f"{len(signs.rows)} isolated signs"
     if signs.labels != "isolated":

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from glosstune.models import trainable_parameters
+from glosstune.models.recogniser import Recogniser
 from glosstune.results.reading.epoch_metrics import PLAIN
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
 from glosstune.trainables.batches.conditioning import Conditioning
+from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.batches.prefetching import prefetched
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
@@ -30,9 +32,10 @@ from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, su
 from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.distillation.distillation import Distillation
-from glosstune.trainables.distillation.posteriors import open_teacher
+from glosstune.trainables.distillation.posteriors import open_teacher, with_gains_of
 from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
 from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.training.averaging import AveragedWeights
 from glosstune.trainables.training.feed import Feed
 from glosstune.trainables.training.initial_model import starting_model
 from glosstune.trainables.training.optimiser import (
@@ -63,6 +66,8 @@ class TrainingSession:
         best_wer: lowest WER on dev so far; infinity before the first epoch.
         improved: whether the last epoch lowered it.
         metrics: what ``run_epoch`` returned last.
+        model: what trains.
+        averaged: its averaged weights, where ``training.average_epochs`` asks for them.
         rule: that errors are counted by.
         hypotheses: of the epoch with the best WER, as they are counted: a row an utterance (key, reference,
             hypothesis).
@@ -95,20 +100,27 @@ class TrainingSession:
         random_trains = self.load_report is not None and not freezing.allow_random_frozen
         self.fresh = self.load_report.fresh if self.load_report and random_trains else frozenset[str]()
         self.thaw_epochs = thaw_epochs(self.model, settings)
-        conditioning = Conditioning.of_corpus(corpus, settings.corpus)
         self.distillation: Distillation | None = None
         earlier = [self.load_report.recorded] if self.load_report else []
         if settings.teacher is not None:
             teacher = open_teacher(settings, corpus)
             self.distillation = Distillation.of(settings, corpus, teacher)
             # Both read the same input, also where the teacher has learned from more of the corpus.
-            conditioning = teacher.conditioning
+            source, conditioning = with_gains_of(teacher, settings.corpus), teacher.conditioning
             earlier.append(teacher.recorded)
+        else:
+            source = with_gains(settings.corpus, corpus)
+            conditioning = Conditioning.of_corpus(corpus, source)
+        self.settings = settings = settings.model_copy(update={"corpus": source})  # a checkpoint keeps numbers
         self.recordings = training_recordings(corpus, *earlier)
         self.conditioning = conditioning.to(self.device)
         self.learning_rate = settings.learning_rate
         factors = discriminative_factors(self.model, freezing.discriminative)
         self.optimiser = build_optimiser(self.model, training, self.learning_rate, factors)
+        self.averaged: AveragedWeights | None = None
+        if training.average_epochs:
+            steps = -(-len(corpus.rows("train")) // training.batch_size)
+            self.averaged = AveragedWeights(self.model, training.average_epochs * steps)
         self._say = say
         self._read_input()
         self.floor = corpus_floor(corpus, "train", settings.model.time_stride)
@@ -118,6 +130,11 @@ class TrainingSession:
         self.improved = False
         self.metrics: dict[str, float] = {}
         self.hypotheses: pd.DataFrame | None = None
+
+    @property
+    def recogniser(self) -> Recogniser:
+        """What is scored and handed on: the model, with averaged weights where they are averaged."""
+        return self.model if self.averaged is None else self.averaged.model
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch and score dev; returns ``epoch`` and every one of ``epoch_metrics.METRICS``.
@@ -173,7 +190,8 @@ class TrainingSession:
     def save(self, path: Path) -> None:
         """Write a checkpoint whole: weights, optimiser, epoch, and what reading features again needs."""
         state = {
-            "model": self.model.state_dict(),
+            "model": self.recogniser.state_dict(),
+            "trained": None if self.averaged is None else (self.averaged.steps, self.model.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "epoch": self.epoch,
             "best_wer": self.best_wer,
@@ -202,7 +220,10 @@ class TrainingSession:
             raise CheckpointError(f"{path}: its model reads frames of another layout than this corpus has")
         check_unseen(path, state, self.corpus)
         try:
-            self.model.load_state_dict(state["model"])
+            self.recogniser.load_state_dict(state["model"])
+            if self.averaged is not None:
+                self.averaged.steps, trained = state["trained"]
+                self.model.load_state_dict(trained)
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch, self.best_wer = int(state["epoch"]), float(state["best_wer"])
             self.metrics = dict(state["metrics"])
@@ -277,20 +298,19 @@ class TrainingSession:
         result = sum_losses(results)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.clip_norm)
         step_where_finite(self.optimiser, norm)
+        if self.averaged is not None:
+            self.averaged.update(self.model)
         return result, taught, norm
 
     def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, Tensor]:
         """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
         with autocast(self.device, self.settings.training.precision):
-            log_probs, encoded, lengths = self._forward(batch)
+            log_probs, encoded, lengths = _forward(self.model, batch)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
         if self.distillation is None:
             return result, None, torch.zeros((), device=self.device)
         lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
         return result, lesson, divergence
-
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model.forward_from(batch.layer or self.model.layer_names[0], batch.state, batch.lengths)
 
     def _shares(self, parts: Sequence[Batch]) -> list[tuple[float, float]]:
         """What the means of parts count in that of the whole: of CTC by what can be aligned, of teaching by frames."""
@@ -309,7 +329,7 @@ class TrainingSession:
     def _score(
         self, split: Split, beam: int | None = None, *, store: ActivationStore | None = None
     ) -> tuple[ErrorRates, pd.DataFrame, dict[str, float]]:
-        self.model.eval()
+        model = self.recogniser.eval()
         rows = self.corpus.rows(split)
         known = {row for row in rows if not self.corpus.vocabulary.unknown(self.corpus.glosses(row))}
         loss_sum, losses, blanks, frames = 0.0, 0, 0, 0
@@ -317,7 +337,7 @@ class TrainingSession:
         for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], self._evaluated):
             batch = self._feed.scored(batch_rows, store)
             with autocast(self.device, self.settings.training.precision):
-                log_probs, _, lengths = self._forward(batch)
+                log_probs, _, lengths = _forward(model, batch)
             decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)
             for row, classes in zip(batch_rows, decoded, strict=True):
                 hypotheses[row] = self.corpus.vocabulary.decode(classes)
@@ -354,6 +374,10 @@ class TrainingSession:
 
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
+
+
+def _forward(model: Recogniser, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    return model.forward_from(batch.layer or model.layer_names[0], batch.state, batch.lengths)
 
 
 def _summed(steps: Sequence[Sequence[float]], utterances: int) -> dict[str, float]:

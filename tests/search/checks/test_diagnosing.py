@@ -114,7 +114,7 @@ def test_a_trial_is_diagnosed_by_its_own_sweep(
         ([], "model.time_stride=8", "model.time_stride=8"),
         (["space.time_stride={choice: [8, 16]}"], "model.time_stride=8", "space.time_stride=8"),
         ([], "pretrained=auto", "pretrained=auto space.strategy=full-finetune"),
-        (["space.gains.face=0.5"], "corpus.gains={face: 0}", "corpus.gains={face: 0}, and narrow space.gains.face"),
+        (["space.gains.face=0.5"], "corpus.gains=auto", "corpus.gains=auto, beside which space.gains.face are factors"),
     ],
 )
 def test_an_override_acts_where_the_space_has_the_key(

@@ -10,6 +10,13 @@ import pytest
         ("serch: {samples: 3}", "serch: unknown key; did you mean 'search'?"),
         ("search: {sample: 3}", "search.sample: unknown key; did you mean 'samples'?"),
         ("corpus: {gains: {fase: 3}}", "corpus.gains.fase: unknown key; did you mean 'face'?"),
+        ("corpus: {gains: outo}", "corpus.gains: must be auto, or a mapping of gains such as {face: 0, velocity: 0.2}"),
+        ("corpus: {gains: {blocks: all}}", "corpus.gains.blocks: must be auto, null or a mapping such as {hands: {sha"),
+        ("corpus: {gains: {blocks: {hands: {form: 1}}}}", "corpus.gains.blocks: hands.form: must be a channel, shape,"),
+        (
+            "corpus: {gains: {blocks: {hands: {shape: -1}}}}",
+            "corpus.gains.blocks: hands.shape: must be a number from 0 to 1000000; got -1",
+        ),
         ("training: {learning_rate: 3}", "training.learning_rate: unknown key; did you mean 'space.learning_rate'?"),
         ("epochs: 3", "epochs: unknown key; did you mean 'training.epochs'?"),
         ("search: {zzz: 3}", "search.zzz: unknown key; known keys: samples, sampler, seed, start_points, warm_start"),
@@ -64,7 +71,7 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("training: {augment: mirror+mirror}", "training.augment: must be 'none' or different names joined with '+'"),
         (
             "training: {augment: ''}",
-            "training.augment: must be 'none' or different names joined with '+' out of mirror, ",
+            "training.augment: must be 'none' or different names joined with '+' out of speed, ",
         ),
         ("model: {width: 5}", "model.width: must be at most 4; got 5; leave it out for the default, 1.0"),
         (
@@ -99,6 +106,7 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
             "pretraining: {steps: 0}",
             "pretraining.steps: must be greater than 0; got 0; leave it out for the default, 900",
         ),
+        ("pretraining: {augment: speed+rhythm}", "pretraining.augment: must be 'none' or different names joined with"),
         ("pretraining: {augment: blur}", "pretraining.augment: must be 'none' or different names joined with '+' out"),
         ("freezing: {discriminative: 0}", "freezing.discriminative: must be greater than 0; got 0"),
         ("freezing: {discriminative: 2}", "freezing.discriminative: must be at most 1; got 2"),

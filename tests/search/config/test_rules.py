@@ -64,6 +64,14 @@ def test_depth_and_stages_are_refused_where_nothing_reads_them(refusal, tmp_path
             "teacher: a.safetensors\nspace: {gains.face: {float: [0, 1]}}",
             "space.gains.face: has no meaning with a teacher",
         ),
+        (
+            "teacher: a.safetensors\ntraining: {augment: speed+rhythm}",
+            "training.augment: rhythm moves frames away from those that the teacher speaks of; got 'speed+rhythm'; use",
+        ),
+        (
+            "teacher: a.safetensors\nspace: {augment: {choice: [none, rhythm]}}",
+            "space.augment: rhythm moves frames away from those that the teacher speaks of; got 'rhythm'",
+        ),
         ("teacher: s3://bucket/teacher.safetensors", "teacher: must be a path on this machine; got the address"),
         ("distillation: {temperature: 0}", "distillation.temperature: must be greater than 0; got 0"),
         ("distillation: {alpha: 1.2}", "distillation.alpha: must be at most 1; got 1.2"),

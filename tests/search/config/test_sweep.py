@@ -116,7 +116,7 @@ def test_each_strategy_is_a_ready_sweep_with_its_authors_figures(strategy):
     assert settings.tuned.strategy == strategy.name
     assert settings.learning_rate == pytest.approx(strategy.learning_rate)
     assert (settings.training.epochs, settings.training.batch_size) == (strategy.epochs, strategy.batch_size)
-    assert (settings.tuned.unfreeze_stages, sweep.model.norm) == (strategy.unfreeze_stages, "group")
+    assert (settings.tuned.unfreeze_stages, sweep.model.norm) == (strategy.unfreeze_stages, "batch")
     if strategy.freeze_until and not strategy.unfreeze_stages:
         assert settings.tuned.freeze_until == TEACHER.depths[strategy.freeze_until]
     assert sweep.pretrained == ("auto" if strategy.pretrained else None)

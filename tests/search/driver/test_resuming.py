@@ -19,6 +19,8 @@ from glosstune.search import load_sweep
 from glosstune.search.driver.requests import send, take
 from glosstune.search.storage.lock import owned
 from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.trainables import load_recogniser
+from glosstune.trainables.batches import gains as gains_module
 
 Run = Callable[..., int]
 
@@ -40,6 +42,31 @@ def test_a_finished_sweep_takes_more_trials_a_queue_and_narrower_ranges(
     assert 9e-4 <= trials["learning_rate"].iloc[3] <= 1.1e-3
     assert load_sweep(ended / "sweep.yaml").search.samples == 3
     assert (ended / "record.jsonl").read_text().startswith(before)
+
+
+def test_gains_stay_those_that_a_sweep_began_with(
+    run: Run, ray_cluster: None, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "sweep"
+    asked = ["corpus.gains=auto", "search.samples=1", "training.epochs=2"]
+    assert run("sweep", *tiny, *asked, "--out", str(place)) == 0
+    assert load_sweep(place / "sweep.yaml").corpus.gains.blocks == "auto"
+    gains = json.loads((place / "manifest.json").read_text())["gains"]
+    assert gains["blocks"]["hands"]["shape"] == 1
+
+    def fail(*given: object) -> None:
+        raise AssertionError("estimated again")
+
+    # Numbers as of an estimator that changes: trials have to go on with the old ones.
+    monkeypatch.setattr(gains_module, "corpus_gains", fail)
+    assert run("resume", str(place), "--samples", "+1") == 0
+    assert len(load_results(place).trials) == 2
+    assert run("reproduce", str(place), "0", "--epochs", "1") == 0
+    assert run("export", str(place), "--out", str(tmp_path / "out.safetensors")) == 0
+    assert load_recogniser(tmp_path / "out.safetensors").settings.corpus.gains.model_dump() == gains
+    assert run("confirm", str(place), "--top", "1", "--seeds", "1") == 0
+    part = load_sweep(place / "confirm" / "seeds" / "sweep.yaml")
+    assert part.corpus.gains.model_dump() == gains
 
 
 def test_a_trial_can_be_shown_ended_and_pinned(run: Run, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:

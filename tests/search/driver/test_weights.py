@@ -14,13 +14,20 @@ from glosstune.models import build_model
 from glosstune.models.kinds import TEACHER
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.search import Sweep, load_sweep, with_weights
-from glosstune.search.driver.weights import pretrain_to, take_weights_along, tell_start
+from glosstune.search.driver.weights import (
+    check_input,
+    pretrain_to,
+    settle_gains,
+    take_weights_along,
+    tell_start,
+)
 from glosstune.spaces import STRATEGIES, CheckpointError, FolderError, SettingError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.start_points import strategy_points
-from glosstune.trainables import TrainingSession
+from glosstune.trainables import TrainingSession, load_recogniser
+from glosstune.trainables.batches.gains import corpus_gains
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.settings import CorpusSettings, Gains
 from glosstune.trainables.training.input_files import InputFile
 
 TINY = ["model.width=0.25", "pretraining.steps=2", "pretraining.batch_size=8"]
@@ -183,3 +190,31 @@ def test_a_damaged_file_in_the_cache_is_made_again(
     path.write_bytes(whole[:1000])
     assert with_weights(sweep, small_corpus, print).pretrained == str(path)
     assert path.read_bytes() == whole
+
+
+def test_gains_are_estimated_taken_from_the_manifest_or_the_teachers(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus, exported_teacher: Path
+) -> None:
+    lines: list[str] = []
+    auto = _sweep(small_settings, "corpus.gains={blocks: auto, face: 0.5}")
+    settled = settle_gains(auto, small_corpus, lines.append)
+    assert settled.corpus.gains == Gains(blocks=corpus_gains(small_corpus, 0.05), face=0.5)
+    assert lines.pop().startswith("gains: auto, estimated from the training split: hands shape 1, ")
+    assert settle_gains(settled, small_corpus, lines.append) is settled and not lines
+    known = {"blocks": {"hands": {"shape": 0.7}}, "face": 0.5}
+    assert settle_gains(auto, small_corpus, lines.append, known=known).corpus.gains == Gains.model_validate(known)
+    assert lines.pop() == "gains: auto, as the sweep began: hands shape 0.7; times face 0.5"
+    teacher = load_recogniser(exported_teacher)
+    plain = _sweep(small_settings, "corpus.gains=auto")
+    assert settle_gains(plain, small_corpus, lines.append, teacher=teacher).corpus.gains == Gains()
+    assert lines.pop() == "gains: auto, the teacher's: all 1"
+
+
+def test_gains_of_blocks_that_a_layout_does_not_have_are_refused(
+    small_settings: CorpusSettings, small_corpus: PackedCorpus
+) -> None:
+    for part, channel in (("hand", "shape"), ("values_flow", "velocity")):
+        sweep = _sweep(small_settings, f"corpus.gains={{blocks: {{{part}: {{{channel}: 1}}}}}}")
+        rule = rf"corpus.gains.blocks.{part}.{channel}: must be a channel of a part .* has, pose: shape, velocity"
+        with pytest.raises(SettingError, match=rule):
+            check_input(sweep, small_corpus)

@@ -62,8 +62,10 @@ def test_causes_are_what_helps(
 
 def test_nothing_is_said_to_drown_hands_that_a_layout_does_not_have() -> None:
     values = FileLayout.of([{"block": "net", "values": 8, "velocity": True}]).layout
+    plain, auto = (TrialSettings(corpus=CorpusSettings(gains=gains)) for gains in (Gains(), Gains(blocks="auto")))
     causes = [
-        {change.cause for alternatives in probing._changes(TrialSettings(), layout) for change in alternatives}
-        for layout in (DEFAULT, values)
+        {change.cause for alternatives in probing._changes(settings, layout) for change in alternatives}
+        for settings, layout in ((plain, DEFAULT), (plain, values), (auto, DEFAULT))
     ]
     assert causes[0] - causes[1] == {"noise drowns the hands"}
+    assert causes[2] == causes[1]  # estimated gains have drowned nothing

@@ -1,5 +1,4 @@
 import math
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,13 @@ import numpy.typing as npt
 import pytest
 import torch
 from feature_folder import write_folder
+from sessions import curve, trial_settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from glosstune.models import build_model
 from glosstune.models.recogniser import State
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.results.reading.epoch_metrics import METRICS
-from glosstune.spaces import CheckpointError
-from glosstune.trainables import TrainingSession, TrialSettings, word_error_rate
+from glosstune.trainables import TrainingSession, word_error_rate
 from glosstune.trainables.batches.batching import collate
 from glosstune.trainables.corpora import FingerspellingCorpus, PackedCorpus, pack_corpus
 from glosstune.trainables.ctc.losses import frames_needed
@@ -23,38 +21,8 @@ from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.settings import CorpusSettings
 
 
-def _settings(pretrained: Path | None = None, **sections: dict[str, object]) -> TrialSettings:
-    defaults: dict[str, dict[str, object]] = {
-        "model": {"width": 0.25},
-        "training": {"epochs": 4, "batch_size": 8, "precision": "fp32"},
-        "tuned": {"learning_rate": 1e-3, "dropout": 0.1},
-    }
-    merged = {name: {**defaults.get(name, {}), **sections.get(name, {})} for name in {*defaults, *sections}}
-    return TrialSettings.model_validate({**merged, "pretrained": pretrained})
-
-
-@pytest.fixture(scope="module")
-def weights(small_corpus: PackedCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file such as pretraining leaves: all layers before the LSTM of a teacher."""
-    path = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
-    model = build_model("teacher", 9, width=0.25, norm="batch", seed=7)
-    head = ("lstm.", "classifier.")
-    write_weights(path, {name: value for name, value in model.state_dict().items() if not name.startswith(head)}, {})
-    return path
-
-
-@cache
-def _whole_curve(settings: TrialSettings, corpus: PackedCorpus) -> list[dict[str, float]]:
-    return _curve(TrainingSession(settings, corpus), settings.training.epochs)
-
-
-def _curve(session: TrainingSession, epochs: int) -> list[dict[str, float]]:
-    rates = ("frames_per_s", "epoch_s")
-    return [{name: value for name, value in session.run_epoch().items() if name not in rates} for _ in range(epochs)]
-
-
 def test_an_epoch_reports_every_metric(small_corpus: PackedCorpus) -> None:
-    metrics = TrainingSession(_settings(), small_corpus).run_epoch()
+    metrics = TrainingSession(trial_settings(), small_corpus).run_epoch()
     assert set(metrics) == {"epoch", *METRICS}
     assert all(math.isfinite(value) for value in metrics.values())
     assert metrics["peak_gpu_mb"] == 0 or torch.cuda.is_available()
@@ -73,7 +41,7 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(
     stride: int,
 ) -> None:
     # At stride 8 some words have more letters than output frames.
-    settings = _settings(
+    settings = trial_settings(
         model={"time_stride": stride}, tuned={"dropout": 0.0}, training={"batch_size": batch_size, "clip_norm": 1e9}
     )
     settings = settings.model_copy(update={"corpus": small_settings, "teacher": exported_teacher if taught else None})
@@ -95,7 +63,9 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(
 
 
 def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCorpus) -> None:
-    settings = _settings(training={"epochs": 40}, tuned={"learning_rate": 3e-3, "dropout": 0.0}, model={"width": 0.5})
+    settings = trial_settings(
+        training={"epochs": 40}, tuned={"learning_rate": 3e-3, "dropout": 0.0}, model={"width": 0.5}
+    )
     session = TrainingSession(settings, small_corpus)
     first = session.run_epoch()["loss_below_floor"]
     last = [session.run_epoch()["loss_below_floor"] for _ in range(39)][-1]
@@ -103,52 +73,10 @@ def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCor
     assert last > 0.25
 
 
-@pytest.mark.usefixtures("on_cpu")
-def test_the_same_seed_gives_the_same_curve_and_another_seed_another(small_corpus: PackedCorpus) -> None:
-    settings = _settings(training={"augment": "speed+time-masks"})
-    first, again = (_curve(TrainingSession(settings, small_corpus), 2) for _ in range(2))
-    assert first == again
-    other = _curve(TrainingSession(_settings(training={"seed": 1}), small_corpus), 2)
-    assert other != first
-
-
-@pytest.mark.usefixtures("on_cpu")
-def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus, tmp_path: Path) -> None:
-    whole = _curve(TrainingSession(_settings(), small_corpus), 4)
-    session = TrainingSession(_settings(), small_corpus)
-    begun = _curve(session, 2)
-    session.save(tmp_path / "last.pt")
-    resumed = TrainingSession(_settings(), small_corpus)
-    resumed.load(tmp_path / "last.pt")
-    assert begun + _curve(resumed, 2) == whole
-
-
-@pytest.mark.usefixtures("on_cpu")
-@pytest.mark.parametrize("interruption", [1, 2, 3, 4, 5])
-def test_resuming_inside_any_stage_of_unfreezing_gives_the_curve_of_no_interruption(
-    small_corpus: PackedCorpus, weights: Path, tmp_path: Path, interruption: int
-) -> None:
-    settings = _settings(
-        model={"kind": "teacher", "norm": "batch"},
-        pretrained=weights,
-        training={"epochs": 6},
-        freezing={"discriminative": 0.5, "warmup_at_thaw": 1},
-        tuned={"strategy": "progressive", "unfreeze_stages": 3, "warmup_epochs": 1},
-    )
-    whole = _whole_curve(settings, small_corpus)
-    assert [metrics["trainable_params"] for metrics in whole] == sorted(m["trainable_params"] for m in whole)
-    session = TrainingSession(settings, small_corpus)
-    begun = _curve(session, interruption)
-    session.save(tmp_path / "last.pt")
-    resumed = TrainingSession(settings, small_corpus)
-    resumed.load(tmp_path / "last.pt")
-    assert begun + _curve(resumed, 6 - interruption) == whole
-
-
 def test_a_layer_that_thaws_starts_with_no_memory_and_the_others_keep_theirs(
     small_corpus: PackedCorpus, weights: Path
 ) -> None:
-    settings = _settings(
+    settings = trial_settings(
         model={"kind": "teacher", "norm": "batch"},
         pretrained=weights,
         training={"epochs": 2},
@@ -174,7 +102,9 @@ def test_baseline_starts_from_scratch_and_the_others_from_the_weights(
 ) -> None:
     def first(strategy: str) -> TrainingSession:
         model = {"kind": "teacher", "norm": "batch"}
-        return TrainingSession(_settings(model=model, pretrained=weights, tuned={"strategy": strategy}), small_corpus)
+        return TrainingSession(
+            trial_settings(model=model, pretrained=weights, tuned={"strategy": strategy}), small_corpus
+        )
 
     baseline, tuned = first("baseline"), first("full-finetune")
     assert baseline.load_report is None and tuned.load_report is not None
@@ -191,7 +121,7 @@ def test_random_values_train_below_the_depth_unless_they_may_be_frozen(
     write_weights(tmp_path / "partial.safetensors", partial, {})
 
     def stem_and_norm(allow: bool) -> tuple[bool, bool]:
-        settings = _settings(
+        settings = trial_settings(
             model={"kind": "teacher", "norm": "batch"},
             pretrained=tmp_path / "partial.safetensors",
             freezing={"allow_random_frozen": allow},
@@ -206,82 +136,10 @@ def test_random_values_train_below_the_depth_unless_they_may_be_frozen(
     assert stem_and_norm(allow=True) == (False, False)
 
 
-def test_a_checkpoint_opens_again_as_the_session_that_wrote_it(
-    small_corpus: PackedCorpus, weights: Path, tmp_path: Path
-) -> None:
-    gone = tmp_path / "gone.safetensors"
-    gone.write_bytes(weights.read_bytes())
-    settings = _settings(
-        model={"kind": "teacher", "norm": "batch"}, pretrained=gone, tuned={"strategy": "full-finetune"}
-    )
-    session = TrainingSession(settings, small_corpus)
-    session.run_epoch()
-    session.save(tmp_path / "best.pt")
-    gone.unlink()
-    again = TrainingSession.of_checkpoint(tmp_path / "best.pt", small_corpus)
-    assert again.epoch == 1 and again.settings.tuned == settings.tuned
-    assert all(torch.equal(a, b) for a, b in zip(session.model.parameters(), again.model.parameters(), strict=True))
-
-
-def test_what_trains_below_the_depth_is_kept_with_the_checkpoint(
-    small_corpus: PackedCorpus, weights: Path, tmp_path: Path
-) -> None:
-    tensors = read_weights(weights).tensors
-    partial = {name: value for name, value in tensors.items() if not name.startswith("stem")}
-    write_weights(tmp_path / "partial.safetensors", partial, {})
-    settings = _settings(
-        model={"kind": "teacher", "norm": "batch"},
-        pretrained=tmp_path / "partial.safetensors",
-        tuned={"strategy": "feature-extraction"},
-    )
-    session = TrainingSession(settings, small_corpus)
-    _curve(session, 1)
-    session.save(tmp_path / "last.pt")
-    again = TrainingSession.of_checkpoint(tmp_path / "last.pt", small_corpus)
-    assert again.fresh == session.fresh and "stem.0.weight" in again.fresh
-    assert _curve(again, 1) == _curve(session, 1)
-
-
-def test_a_checkpoint_of_other_glosses_is_refused(small_corpus: PackedCorpus, tmp_path: Path) -> None:
-    session = TrainingSession(_settings(), small_corpus)
-    session.save(tmp_path / "last.pt")
-    state = torch.load(tmp_path / "last.pt", weights_only=True)
-    state["vocabulary"][0] = "ZEBRA"
-    torch.save(state, tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match=r"last\.pt: its model writes other glosses"):
-        session.load(tmp_path / "last.pt")
-
-
-@pytest.mark.parametrize("damage", ["truncated", "of another width", "a planted pickle"])
-def test_a_damaged_checkpoint_is_refused_and_runs_nothing(
-    small_corpus: PackedCorpus, tmp_path: Path, damage: str
-) -> None:
-    path = tmp_path / "last.pt"
-    session = TrainingSession(_settings(), small_corpus)
-    if damage == "of another width":
-        TrainingSession(_settings(model={"width": 0.5}), small_corpus).save(path)
-    elif damage == "truncated":
-        session.save(path)
-        path.write_bytes(path.read_bytes()[:1000])
-    else:
-        torch.save(_Planted(tmp_path / "ran"), path)
-    with pytest.raises(CheckpointError, match=r"last\.pt"):
-        session.load(path)
-    assert not (tmp_path / "ran").exists()
-
-
-class _Planted:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Path.touch, (self.sentinel,)
-
-
 def test_a_diverged_step_is_counted_and_changes_no_weight(
     small_corpus: PackedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = TrainingSession(_settings(tuned={"dropout": 0.0}), small_corpus)
+    session = TrainingSession(trial_settings(tuned={"dropout": 0.0}), small_corpus)
     before = {name: value.clone() for name, value in session.model.state_dict().items()}
     forward = session.model.forward_from
 
@@ -310,7 +168,7 @@ class Unread(TorchDispatchMode):
 def test_a_step_reads_nothing_that_it_computes(
     small_corpus: PackedCorpus, small_settings: CorpusSettings, exported_teacher: Path, taught: bool, parts: int
 ) -> None:
-    settings = _settings(model={"width": 0.25})
+    settings = trial_settings(model={"width": 0.25})
     settings = settings.model_copy(update={"corpus": small_settings, "teacher": exported_teacher if taught else None})
     session = TrainingSession(settings, small_corpus, device=torch.device("cpu"))
     session.micro_batches = parts
@@ -324,7 +182,7 @@ def test_a_step_reads_nothing_that_it_computes(
 
 
 def test_utterances_too_short_for_their_glosses_are_reported(small_corpus: PackedCorpus) -> None:
-    session = TrainingSession(_settings(model={"time_stride": 16}), small_corpus)
+    session = TrainingSession(trial_settings(model={"time_stride": 16}), small_corpus)
     rows = small_corpus.rows("train")
     frames = session.model.output_lengths(torch.tensor([small_corpus.length(row) for row in rows])).tolist()
     targets = [small_corpus.vocabulary.encode(small_corpus.glosses(row)) for row in rows]
@@ -341,7 +199,7 @@ def test_a_corpus_too_short_for_its_glosses_is_reported_not_fatal(small_corpus: 
             return super().frames(row)[:4]
 
     squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width, small_corpus.layout, "plain")
-    session = TrainingSession(_settings(), squeezed)
+    session = TrainingSession(trial_settings(), squeezed)
     session.floor = 0.0
     metrics = session.run_epoch()
     assert metrics["infeasible_utterances"] == 24
@@ -378,13 +236,13 @@ class Parrot(TrainingSession):
 def test_a_corpus_annotated_as_phoenix_is_scored_by_its_rule(phoenix_settings: CorpusSettings) -> None:
     corpus = pack_corpus(phoenix_settings)
     assert corpus.scoring == "phoenix2014" and "loc-A" in corpus.vocabulary.glosses
-    session = TrainingSession(_settings(corpus=phoenix_settings.model_dump()), corpus)
+    session = TrainingSession(trial_settings(corpus=phoenix_settings.model_dump()), corpus)
     metrics = session.run_epoch()
     table = session.score("dev")
     references, written = ([text.split() for text in table[name]] for name in ("reference", "hypothesis"))
     assert metrics["wer"] == RULES["phoenix2014"].count(references, written).rates.wer
     assert metrics["wer_plain"] == word_error_rate(references, written).wer
-    parrot = Parrot(_settings(corpus=phoenix_settings.model_dump()), corpus)
+    parrot = Parrot(trial_settings(corpus=phoenix_settings.model_dump()), corpus)
     parrot.run_epoch()
     assert parrot.best_wer == parrot.metrics["wer"] < 0.1  # but for repeats, which outputs lose
     assert parrot.hypotheses is not None
@@ -394,19 +252,19 @@ def test_a_corpus_annotated_as_phoenix_is_scored_by_its_rule(phoenix_settings: C
 
 def test_clean_targets_are_what_is_learned(phoenix_settings: CorpusSettings) -> None:
     settings = phoenix_settings.model_copy(update={"targets": "clean"})
-    session = TrainingSession(_settings(corpus=settings.model_dump()), pack_corpus(settings))
+    session = TrainingSession(trial_settings(corpus=settings.model_dump()), pack_corpus(settings))
     assert session.run_epoch()["wer"] >= 0
     assert session.corpus.vocabulary.glosses == tuple(sorted({g[:1] for g in session.corpus.vocabulary.glosses}))
 
 
 def test_fingerspelling_is_scored_plainly(small_corpus: PackedCorpus) -> None:
-    session = TrainingSession(_settings(), small_corpus)
+    session = TrainingSession(trial_settings(), small_corpus)
     metrics = session.run_epoch()
     assert session.rule.name == "plain" and metrics["wer"] == metrics["wer_plain"]
 
 
 def test_hypotheses_of_the_best_epoch_are_kept(small_corpus: PackedCorpus) -> None:
-    session = TrainingSession(_settings(), small_corpus)
+    session = TrainingSession(trial_settings(), small_corpus)
     session.run_epoch()
     assert session.hypotheses is not None
     assert list(session.hypotheses.columns) == ["key", "reference", "hypothesis"]
@@ -416,16 +274,16 @@ def test_hypotheses_of_the_best_epoch_are_kept(small_corpus: PackedCorpus) -> No
 
 
 def test_a_strategy_freezes_and_thaws_by_epoch(small_corpus: PackedCorpus) -> None:
-    settings = _settings(
+    settings = trial_settings(
         model={"kind": "teacher"}, tuned={"strategy": "progressive", "unfreeze_stages": 4}, training={"epochs": 4}
     )
-    counts = [metrics["trainable_params"] for metrics in _curve(TrainingSession(settings, small_corpus), 4)]
+    counts = [metrics["trainable_params"] for metrics in curve(TrainingSession(settings, small_corpus), 4)]
     assert counts == sorted(set(counts))
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
 def test_fan_in_scaling_slows_wide_projections_only(small_corpus: PackedCorpus, kind: str) -> None:
-    settings = _settings(model={"kind": kind}, training={"lr_scale": "fan_in"})
+    settings = trial_settings(model={"kind": kind}, training={"lr_scale": "fan_in"})
     session = TrainingSession(settings, small_corpus)
     session.run_epoch()
     scales = {group["scale"]: group["lr"] for group in session.optimiser.param_groups}
