@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from layouts import COPYCAT, write_copycat
+from layouts import COPYCAT, STUDENT, write_copycat
 
 from glosstune.search import load_sweep
 from glosstune.trainables import TrainingSession
@@ -72,7 +72,7 @@ def run(recipe: dict[str, float], overrides: Sequence[str], seed: int, *, dev: b
     """Metrics of every epoch."""
     torch.set_num_threads(1)
     space = ", ".join(f"{name}: {value}" for name, value in recipe.items())
-    sweep = load_sweep("student", [f"space={{{space}}}", f"training.seed={seed}", *overrides])
+    sweep = load_sweep(STUDENT, [f"space={{{space}}}", f"training.seed={seed}", *overrides])
     corpus = pack_corpus(sweep.corpus)
     if not dev:
         corpus = TrainingSplitOnly(corpus.folder, corpus.key, corpus.width, corpus.layout, corpus.scoring)

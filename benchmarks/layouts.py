@@ -46,6 +46,9 @@ COLUMNS = ("path", "glosses", "id", "signer", "split")
 # What every sweep on the recordings of CopyCat is told.
 COPYCAT = ["corpus.kind=table", "corpus.layout=hands-2d", "corpus.hands=followed", "corpus.frame_step=2"]
 
+# By its path, so that every form gets the same recipe and gains, a table of one's own too.
+STUDENT = Path(__file__).parents[1] / "search" / "config" / "sweeps" / "student.yaml"
+
 Values = np.ndarray[Any, Any]
 Row = tuple[str, str, str, str, str]
 
@@ -151,7 +154,8 @@ def write_copycat(file: Path, folder: Path) -> dict[str, Path]:
 def session(overrides: Sequence[str], epochs: int) -> TrainingSession:
     """The recipe on one form."""
     space = ", ".join(f"{name}: {value}" for name, value in RECIPE.items())
-    sweep = load_sweep("student", [f"space={{{space}}}", f"training.epochs={epochs}", *overrides])
+    own = [f"space={{{space}}}", f"training.epochs={epochs}", *overrides]
+    sweep = load_sweep(STUDENT, own)
     return TrainingSession(sweep.trial_settings(RECIPE), pack_corpus(sweep.corpus))
 
 

@@ -3,7 +3,7 @@
 Without options the embedded corpus, some of its signers left out (unseen-signers), or letters that a signer never shows
 in training (--split unseen-clips). --copycat takes recordings of continuous signing as layouts.py describes them and
 leaves one signer out, with --phrases every fifth phrase instead. --root takes a folder of PHOENIX's kind, such as
-stand_in.py writes, and trains the whole teacher from weights that it pretrains.
+stand_in.py writes. On both the student starts from weights that it pretrains, as in student-own.yaml.
 
 Prints the dev WER of the last epoch and the lowest one, a row a change; test is never read. --folds picks what is left
 out: choose on some, report on others. What --json holds already is not trained again.
@@ -11,6 +11,7 @@ out: choose on some, report on others. What --json holds already is not trained 
 
 import argparse
 import json
+import random
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,18 +33,27 @@ from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.settings import AUGMENTATIONS, GEOMETRIC
 
-STUDENT = {"learning_rate": 3e-3, "warmup_epochs": 1, "dropout": 0.3}
-TEACHER = {"strategy": "full-finetune", "learning_rate": 6e-4, "warmup_epochs": 1, "dropout": 0.3}
+SCRATCH = {"learning_rate": 3e-3, "warmup_epochs": 1, "dropout": 0.3}
+PRETRAINED = {"strategy": "full-finetune", **SCRATCH}
+STEPS = "pretraining.steps=600"
+FROM_SCRATCH = ["pretrained=null", "space.strategy=baseline"]
 CHANGES: dict[str, list[str]] = {
     "as it is": [],
-    "weights averaged over an epoch": ["training.average_epochs=1"],
+    "none of it": [*FROM_SCRATCH, "model.norm=group", "training.augment=none", "training.average_epochs=0"],
+    "from scratch": FROM_SCRATCH,
+    "pretrained": ["pretrained=auto", STEPS, "model.norm=batch", "space.strategy=full-finetune"],
     "batch normalisation": ["model.norm=batch"],
     "group normalisation": ["model.norm=group"],
+    "weights averaged over an epoch": ["training.average_epochs=1"],
+    "last weights": ["training.average_epochs=0"],
     "all gains 1": ["corpus.gains={}"],
     "estimated gains": ["corpus.gains=auto"],
     "clean targets": ["corpus.targets=clean"],
-    **{name: [f"training.augment={name}"] for name in AUGMENTATIONS},
+    **{f"augment: {name}": [f"training.augment={name}"] for name in ("none", "auto", *AUGMENTATIONS)},
 }
+# What each kind of sweep is already.
+EMBEDDED = {"none of it", "from scratch", "group normalisation", "last weights", "clean targets", "augment: none"}
+OWN = {"pretrained", "batch normalisation", "weights averaged over an epoch", "estimated gains", "augment: auto"}
 FOLDS = range(1, 6)
 
 
@@ -76,14 +86,14 @@ def _without_phrases(file: Path, folder: Path) -> Iterator[tuple[int, Path]]:
         yield fold, write_table(place, rows)
 
 
-def run(kind: str, recipe: Mapping[str, object], overrides: Sequence[str]) -> list[float]:
+def run(recipe: Mapping[str, object], overrides: Sequence[str]) -> list[float]:
     """Last and lowest dev WER."""
     torch.set_num_threads(1)
     space = ", ".join(f"{name}: {value}" for name, value in recipe.items())
-    sweep = load_sweep(kind, [f"space={{{space}}}", *overrides])
+    sweep = load_sweep("student", [f"space={{{space}}}", *overrides])
     corpus = pack_corpus(sweep.corpus)
     sweep = with_weights(sweep, corpus, lambda line: None)
-    session = TrainingSession(sweep.trial_settings(dict(recipe)), corpus)
+    session = TrainingSession(sweep.trial_settings(sweep.space.sample(random.Random(0))), corpus)  # all are constants
     metrics = [session.run_epoch() for _ in range(sweep.training.epochs)]
     return [metrics[-1]["wer"], metrics[-1]["best_wer"]]
 
@@ -100,15 +110,14 @@ def read_done(file: Path | None, asked: str) -> dict[str, list[float]]:
     return done
 
 
-def corpus_of(options: argparse.Namespace, folder: Path) -> tuple[str, dict[int, list[str]], set[str]]:
-    """Which sweep, the overrides of each fold, and changes that would be none, or are refused, there."""
+def corpus_of(options: argparse.Namespace, folder: Path) -> tuple[dict[int, list[str]], set[str]]:
+    """The overrides of each fold, and changes that would be none, or are refused, there."""
     if options.root is not None:
-        half = [f"corpus.root={options.root}", "model.width=0.5", "pretraining.steps=1000"]
-        return "teacher-phoenix", {1: half}, {"batch normalisation", "estimated gains", *GEOMETRIC}
-    unchanged = {"group normalisation", "clean targets"}
+        return {1: [f"corpus.root={options.root}", STEPS]}, OWN | {f"augment: {name}" for name in GEOMETRIC}
     if options.copycat is not None:
-        return "student", copycat(options.copycat, folder, options.phrases), unchanged
-    return "student", embedded(options.split), unchanged
+        folds = copycat(options.copycat, folder, options.phrases)
+        return {fold: [*own, STEPS] for fold, own in folds.items()}, {*OWN, "clean targets"}
+    return embedded(options.split), EMBEDDED
 
 
 def main() -> None:
@@ -128,7 +137,7 @@ def main() -> None:
     if options.short:
         common = ["training.epochs=1", "model.width=0.25", "corpus.sentences=24"]
     with tempfile.TemporaryDirectory() as place:
-        kind, folds, left_out = corpus_of(options, Path(place))
+        folds, left_out = corpus_of(options, Path(place))
         chosen = [*folds] if len(folds) == 1 else [int(fold) for fold in options.folds.split(",")]
         names = options.changes.split(",") if options.changes else [name for name in CHANGES if name not in left_out]
         if unknown := sorted(set(names) - set(CHANGES)):
@@ -137,19 +146,19 @@ def main() -> None:
             parser.error(f"--folds: {', '.join(map(str, unknown))}: choose of {', '.join(map(str, folds))}")
         if options.short:
             names, chosen = names[:2], chosen[:1]
-        asked = f"{kind} on {options.root or options.copycat or options.split}"
+        asked = f"student on {options.root or options.copycat or options.split}"
         asked += ", phrases left out" * options.phrases + f"; {', '.join(common)}"
         try:
             done = read_done(options.json, asked)
         except SettingError as error:
             parser.error(str(error))
-        recipe = TEACHER if options.root else STUDENT
+        recipe = SCRATCH if options.root is options.copycat is None else PRETRAINED
         print(f"{asked}; recipe {recipe}")
         print("| change | " + " | ".join(f"{fold}: last | best" for fold in chosen) + " | mean, last | mean, best |")
         print("|---" * (2 * len(chosen) + 3) + "|", flush=True)
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             jobs = {
-                f"{name} {fold}": pool.submit(run, kind, recipe, [*common, *folds[fold], *CHANGES[name]])
+                f"{name} {fold}": pool.submit(run, recipe, [*common, *folds[fold], *CHANGES[name]])
                 for name in names
                 for fold in chosen
                 if f"{name} {fold}" not in done

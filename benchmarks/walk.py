@@ -36,7 +36,7 @@ from footprint.watching import folder_mb
 from glosstune.spaces import STRATEGIES
 from glosstune.spaces.errors import SettingError
 
-SWEEPS = {"teacher": TEACHER, "student": "student-phoenix"}
+SWEEPS = {"teacher": TEACHER, "student": "student-own"}
 BESIDE_MB = 1000  # of disk, beside the packed corpus
 SMALL = ["model.width=0.25", "resources.cpu=1", "training.batch_size=4", "pretraining.batch_size=4"]
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="folder of the corpus")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # a row, in a process of its own
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of teacher-phoenix and student-phoenix")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of teacher-own and student-own")
     options = parser.parse_intermixed_args()
     if options.measure:
         from footprint.pieces import measure

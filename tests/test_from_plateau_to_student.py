@@ -84,10 +84,9 @@ def test_every_command_of_the_guide_leads_to_the_next(
 
 def test_the_sweeps_for_your_own_corpus_are_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = [
-        shlex.split(line) for line in GUIDE.read_text(encoding="utf-8").splitlines() if "-phoenix corpus" in line
-    ]
+    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("    ") and "corpus.root" in line]
     assert [command[1] for command in commands] == ["diagnose", "sweep", "sweep"]
     for _, _, name, *rest in commands:
         sweep = load_sweep(name, [argument for argument in rest if "=" in argument])
-        assert sweep.name == name and sweep.corpus.root == Path("/data/phoenix")
+        assert sweep.name == f"{name}-own" and sweep.corpus.root == Path("/data/phoenix")

@@ -28,6 +28,8 @@ GEOMETRIC = ("mirror", "rotation", "proportions", "scale", "place")
 AUGMENTATIONS = ("speed", "rhythm", *GEOMETRIC, "hand-gaps", "clip-noise", "time-masks", "part-dropout")
 # Which leave labels by frame, and what a teacher says of each, where they belong.
 STEADY = tuple(name for name in AUGMENTATIONS if name != "rhythm")
+# What ``auto`` is where positions are known: what paid on signers that training had not seen (benchmarks/recipes.py).
+AUTO = ("proportions", "place", "hand-gaps")
 ACTIVATION_AUGMENTATIONS = ("speed", "noise", "time-masks")
 CORPORA: Mapping[str, str] = {
     "fingerspelling": "glosstune.trainables.corpora.fingerspelling:FingerspellingCorpus",
@@ -37,14 +39,22 @@ CORPORA: Mapping[str, str] = {
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
-def _joined(known: tuple[str, ...]) -> AfterValidator:
+def _joined(known: tuple[str, ...], *alone: str) -> AfterValidator:
     def check(augment: str) -> str:
         names = augment.split("+")
-        if augment != "none" and (not set(names) <= set(known) or len(set(names)) < len(names)):
-            raise ValueError(f"must be 'none' or different names joined with '+' out of {', '.join(known)}")
+        if augment not in alone and (not set(names) <= set(known) or len(set(names)) < len(names)):
+            words = ", ".join(map(repr, alone))
+            raise ValueError(f"must be {words} or different names joined with '+' out of {', '.join(known)}")
         return augment
 
     return AfterValidator(check)
+
+
+def augmentations(augment: str, positions: bool) -> frozenset[str]:
+    """The names that a value of ``augment`` stands for, where landmark positions are known or not."""
+    if augment == "auto":
+        return frozenset(AUTO if positions else ())
+    return frozenset(augment.split("+")) - {"none"}
 
 
 def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
@@ -56,7 +66,7 @@ def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
     return given
 
 
-Augmentations = Annotated[str, _joined(AUGMENTATIONS)]
+Augmentations = Annotated[str, _joined(AUGMENTATIONS, "none", "auto")]
 # What each is, is said where it counts: ``ctc.rules``.
 Scoring = Literal["plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -173,7 +183,7 @@ class TrainingSettings(Section):
     average_epochs: float = Field(default=0.0, ge=0.0, le=1000.0)
     lr_scale: Literal["none", "fan_in"] = "none"
     augment: Augmentations = "none"
-    augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS)] = "none"
+    augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS, "none")] = "none"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)
 
@@ -205,7 +215,7 @@ class PretrainingSettings(Section):
     steps: PositiveInt = 900
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = Field(default=4e-4, le=1e3)
-    augment: Annotated[str, _joined(STEADY)] = "speed"
+    augment: Annotated[str, _joined(STEADY, "none", "auto")] = "speed"
     seed: int = Field(default=0, ge=0, lt=2**32)
     adapt: Literal["sum", "mean", "max", "centre"] = "sum"
 

@@ -13,7 +13,7 @@ from footprint.watching import Watched, watch
 from glosstune.search.config.loading import load_sweep
 
 GLOSSTUNE = (sys.executable, "-m", "glosstune.search")
-TEACHER = "teacher-phoenix"
+TEACHER = "teacher-own"
 HOURS = 1000  # in which something fits whatever an epoch takes
 WARM_STEPS = 20
 # Pretraining tells its step nine times, evenly; the first of 22 times is after two steps.

@@ -21,7 +21,7 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SWEEP.YAML] [KEY=VALUE]...",
-        help="A sweep file or a packaged sweep (default: teacher; teacher-phoenix with corpus.root), and overrides.",
+        help="A sweep file or a packaged sweep (default: teacher; with corpus.root teacher-own), and overrides.",
     ),
 ]
 

@@ -36,10 +36,11 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes, changed by overrides such as ``training.epochs=50``.
 
     Args:
-        path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``, or where an
-            override sets ``corpus.root`` or a ``corpus.kind`` of one's own for ``teacher-phoenix``. Relative paths in
-            it start at its folder, those of overrides and of packaged sweeps at the current one. A
-            ``corpus.root`` that is a table makes ``corpus.kind`` ``table`` where nobody says another.
+        path: a YAML file, or the name of a packaged sweep such as ``student``; None for ``teacher``. Where an override
+            sets ``corpus.root`` or a ``corpus.kind`` of one's own, ``teacher``, ``student`` and ``distil`` are
+            ``teacher-own`` and so on. Relative paths in it start at its folder, those of overrides and of packaged
+            sweeps at the current one. A ``corpus.root`` that is a table makes ``corpus.kind`` ``table`` where nobody
+            says another.
         overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
 
     Raises:
@@ -68,12 +69,9 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
 
 
 def load_named(kind: str, overrides: Sequence[str]) -> Sweep:
-    """The packaged sweep of a kind of model, for a corpus of the user's own where an override names one.
-
-    A model of one's own, ``package.module:Name``, takes the place of the student.
-    """
+    """The packaged sweep of a kind of model; one of one's own, ``package.module:Name``, takes the student's place."""
     name, changes = (kind, []) if kind in KINDS else ("student", [f"model.kind={kind}"])
-    return load_sweep(f"{name}-phoenix" if _own_corpus(overrides) else name, [*changes, *overrides])
+    return load_sweep(name, [*changes, *overrides])
 
 
 def packaged_sweeps() -> list[str]:
@@ -84,16 +82,18 @@ def packaged_sweeps() -> list[str]:
 def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path]:
     """The file to read and the folder that its relative paths start at."""
     if path is None:
-        path = Path("teacher-phoenix" if _own_corpus(overrides) else "teacher")
+        path = Path("teacher")
     elif path.is_file() or path.suffix or path.name != str(path):
         return path, path.absolute().parent
+    if f"{path}-own" in packaged_sweeps() and _own_corpus(overrides):
+        path = Path(f"{path}-own")
     if path.name not in packaged_sweeps():
         raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")
     return _PACKAGED / f"{path.name}.yaml", Path.cwd()
 
 
 def _own_corpus(overrides: Sequence[str]) -> bool:
-    """Gains and widths of the embedded corpus would be wrong for anybody's own."""
+    """Gains, widths and epochs of the embedded corpus would be wrong for anybody's own."""
     plain = [override.replace(" ", "") for override in overrides]
     return any(re.match(r"corpus\.(root=|kind=.*:)", override) for override in plain)
 

@@ -220,7 +220,7 @@ def _check_teacher(sweep: Sections) -> None:
         raise SettingError(f"{rule}; set corpus.gains to the teacher's instead", key=f"space.{searched}")
     for key, values in (("space", _values(sweep, "augment")), ("training", [sweep.training.augment])):
         for value in values:
-            if moved := set(str(value).split("+")) - {"none", *STEADY}:
+            if moved := set(str(value).split("+")) - {"none", "auto", *STEADY}:
                 rule = f"{', '.join(moved)} moves frames away from those that the teacher speaks of; got {value!r}"
                 raise SettingError(f"{rule}; use the others", key=f"{key}.augment")
 

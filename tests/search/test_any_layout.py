@@ -90,6 +90,6 @@ def test_a_table_goes_the_whole_way(ray_cluster: None, run: Run, table: list[str
 def test_gains_that_mute_all_that_a_layout_has_are_refused(
     run: Run, table: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    muted = ["corpus.layout=[{block: face, points: 45, dims: 2}]", "pretrained=auto", "space.strategy=full-finetune"]
+    muted = ["corpus.layout=[{block: face, points: 45, dims: 2}]", "corpus.gains={face: 0}"]
     assert run("pretrain", "student", *table[:1], *table[2:], *muted, "--out", str(tmp_path / "a.safetensors")) == 2
     assert "corpus.gains: mute all that corpus.layout has, face; got 0 for each" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from glosstune.trainables.batches.batching import Batch, collate
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.settings import TrainingSettings
+from glosstune.trainables.settings import TrainingSettings, augmentations
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Feed:
         self, rows: Sequence[int], model: Recogniser, store: ActivationStore | None, generator: np.random.Generator
     ) -> Batch:
         """Utterances augmented, before the model's first layer or behind its frozen ones."""
-        augment, later = _names(self.training.augment), _names(self.training.augment_activations)
+        augment = augmentations(self.training.augment, self.corpus.has_positions)
+        later = augmentations(self.training.augment_activations, positions=False)
         if store is not None:
             return store.batch(rows, self.device, augment=later, generator=generator)
         batch = collate(self.corpus, rows, self.conditioning, augment=augment, generator=generator)
@@ -46,7 +47,3 @@ class Feed:
             state = model.forward_until(layer, model.layer_names[0], batch.state, batch.lengths)
         entering = Batch(state, batch.lengths, batch.rows, layer)
         return augment_batch(entering, model.strides(layer), later, generator)
-
-
-def _names(augment: str) -> frozenset[str]:
-    return frozenset(augment.split("+")) - {"none"}

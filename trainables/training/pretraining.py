@@ -7,7 +7,7 @@ Re-Sign (Koller et al. 2017).
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -34,7 +34,7 @@ from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.ctc.alignment import frame_labels
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import TrialSettings, augmentations
 from glosstune.trainables.training.labels import Signs, labelled_signs
 from glosstune.trainables.training.optimiser import build_optimiser, set_learning_rate
 from glosstune.trainables.training.schedule import learning_rate_factor
@@ -169,22 +169,27 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     conditioning = Conditioning.of_corpus(corpus, settings.corpus)
+    augment = augmentations(settings.pretraining.augment, corpus.has_positions)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         still = torch.zeros(1, 1, corpus.layout.feature_width)
         channels = _encode(model.eval(), still, torch.ones(1, dtype=torch.long))[0].shape[2]
         torch.manual_seed(settings.pretraining.seed)
         head = nn.Linear(channels, len(corpus.vocabulary))
         network = nn.ModuleList([model, head]).to(device).train()
-        return _train(network, signs, settings, conditioning.to(device), say)
+        return _train(network, signs, settings, conditioning.to(device), augment, say)
 
 
 def _train(
-    network: nn.ModuleList, signs: Signs, settings: TrialSettings, conditioning: Conditioning, say: Say
+    network: nn.ModuleList,
+    signs: Signs,
+    settings: TrialSettings,
+    conditioning: Conditioning,
+    augment: Collection[str],
+    say: Say,
 ) -> Progress:
     pretraining = settings.pretraining
     generator = np.random.default_rng(pretraining.seed)
     optimiser = build_optimiser(network, settings.training, pretraining.learning_rate)
-    augment = frozenset(pretraining.augment.split("+")) - {"none"}
     batches = _endless_batches(signs, pretraining.batch_size, generator)
     marks = {pretraining.steps * mark // REPORTS for mark in range(1, REPORTS + 1)}
     losses: list[float] = []

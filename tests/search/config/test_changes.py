@@ -24,7 +24,7 @@ def test_how_much_is_searched_and_where_may_change(override: str, changed: dict)
 
 def test_where_a_corpus_lies_may_change() -> None:
     """Its content is compared when it is opened."""
-    lies = ["corpus.kind=phoenix", "corpus.root=/data/phoenix"]
+    lies = ["corpus.kind=phoenix", "corpus.root=/data/phoenix", "pretrained=null"]
     moved = "corpus.root=/moved/phoenix"
     assert list_changes(sweep(*lies), sweep(*lies, moved)) == {"corpus.root": "/moved/phoenix"}
     with pytest.raises(

@@ -66,12 +66,15 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("training: {optimizer: sgd}", "training.optimizer: must be 'adamw' or 'adam'; got 'sgd'; leave it out"),
         (
             "training: {augment: mirror+blur}",
-            "training.augment: must be 'none' or different names joined with '+' out of",
+            "training.augment: must be 'none', 'auto' or different names joined with '+' out of",
         ),
-        ("training: {augment: mirror+mirror}", "training.augment: must be 'none' or different names joined with '+'"),
+        (
+            "training: {augment: mirror+mirror}",
+            "training.augment: must be 'none', 'auto' or different names joined with '+'",
+        ),
         (
             "training: {augment: ''}",
-            "training.augment: must be 'none' or different names joined with '+' out of speed, ",
+            "training.augment: must be 'none', 'auto' or different names joined with '+' out of speed, ",
         ),
         ("model: {width: 5}", "model.width: must be at most 4; got 5; leave it out for the default, 1.0"),
         (
@@ -106,8 +109,14 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
             "pretraining: {steps: 0}",
             "pretraining.steps: must be greater than 0; got 0; leave it out for the default, 900",
         ),
-        ("pretraining: {augment: speed+rhythm}", "pretraining.augment: must be 'none' or different names joined with"),
-        ("pretraining: {augment: blur}", "pretraining.augment: must be 'none' or different names joined with '+' out"),
+        (
+            "pretraining: {augment: speed+rhythm}",
+            "pretraining.augment: must be 'none', 'auto' or different names joined with",
+        ),
+        (
+            "pretraining: {augment: blur}",
+            "pretraining.augment: must be 'none', 'auto' or different names joined with '+' out",
+        ),
         ("freezing: {discriminative: 0}", "freezing.discriminative: must be greater than 0; got 0"),
         ("freezing: {discriminative: 2}", "freezing.discriminative: must be at most 1; got 2"),
         ("freezing: {warmup_at_thaw: -1}", "freezing.warmup_at_thaw: must be at least 0; got -1"),
@@ -147,7 +156,10 @@ def test_wrong_type_or_range_names_key_rule_value_and_default(refusal, text, mes
             "{time_stride: {int: [2, 4]}}",
             "space.time_stride: must be a choice out of 1, 2, 4, 8, 16; got a whole number",
         ),
-        ("{augment: {choice: [none, blur]}}", "space.augment: must be 'none' or different names joined with '+'"),
+        (
+            "{augment: {choice: [none, blur]}}",
+            "space.augment: must be 'none', 'auto' or different names joined with '+'",
+        ),
         ("{gains.face: {float: [-1, 1]}}", "space.gains.face: must be at least 0; got -1.0"),
         ("{dropout: {float: [0.5, 0.1]}}", "space.dropout: low must be less than high; got low=0.5 and high=0.1"),
         (

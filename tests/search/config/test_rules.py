@@ -240,7 +240,7 @@ def test_a_sweep_names_all_its_own_parts(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "own_parts", raising=False)
     overrides = ["corpus.kind=own_parts:Rooted", "corpus.root=a", "search.sampler=optuna.samplers:GPSampler"]
     sweep = load_sweep(None, [*overrides, "stopping.rules=[own_parts:Rooted]"])
-    assert sweep.name == "teacher-phoenix"
+    assert sweep.name == "teacher-own"
     assert sweep.own_parts == ["own_parts:Rooted", "optuna.samplers:GPSampler"]
     assert load_sweep("student").own_parts == []
 

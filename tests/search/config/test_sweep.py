@@ -108,6 +108,13 @@ def test_packaged_sweeps_are_sound_and_named_after_their_file(tmp_path, monkeypa
     assert sweep.storage == str(tmp_path / "sweeps")
 
 
+@pytest.mark.parametrize("name", ["teacher", "student", "distil", None])
+@pytest.mark.parametrize("own", ["corpus.root=data", "corpus.kind=own_corpora:Tiny"])
+def test_a_corpus_of_ones_own_gets_the_sweep_that_is_made_for_one(name: str | None, own: str) -> None:
+    needed = ["teacher=teacher.safetensors"] if name == "distil" else []
+    assert load_sweep(name, [own, *needed]).name == f"{name or 'teacher'}-own"
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=lambda strategy: strategy.name)
 def test_each_strategy_is_a_ready_sweep_with_its_authors_figures(strategy):
     sweep = load_sweep(strategy.name, ["corpus.root=data"])
@@ -122,10 +129,10 @@ def test_each_strategy_is_a_ready_sweep_with_its_authors_figures(strategy):
     assert sweep.pretrained == ("auto" if strategy.pretrained else None)
 
 
-@pytest.mark.parametrize("name", ["teacher", "teacher-phoenix"])
+@pytest.mark.parametrize("name", ["teacher", "teacher-own"])
 @given(seed=st.integers(0, 2**32))
 def test_the_combined_space_has_depth_and_stages_only_where_they_mean_something(name, seed):
-    sweep = load_sweep(name, ["corpus.root=data"] if name == "teacher-phoenix" else [])
+    sweep = load_sweep(name, ["corpus.root=data"] if name == "teacher-own" else [])
     drawn = sweep.space.sample(random.Random(seed))
     sweep.space.check(drawn)
     assert ("unfreeze_stages" in drawn) == (drawn["strategy"] == "progressive")
@@ -137,7 +144,7 @@ def test_the_combined_space_has_depth_and_stages_only_where_they_mean_something(
 def test_without_a_file_the_teacher_is_searched_on_the_corpus_that_is_there():
     assert load_sweep(None).name == "teacher"
     own = load_sweep(None, ["corpus.root=data"])
-    assert (own.name, own.corpus.kind) == ("teacher-phoenix", "phoenix")
+    assert (own.name, own.corpus.kind) == ("teacher-own", "phoenix")
     with pytest.raises(SettingError, match=r"^override 'search\.samples=0': search\.samples: "):
         load_sweep(None, ["search.samples=0"])
     with pytest.raises(SettingError, match="studnt: no such file, and no packaged sweep: those are baseline, "):

@@ -60,14 +60,14 @@ def test_trials_that_share_a_gpu_are_counted_as_quick_as_one_alone() -> None:
 
 
 def test_the_longest_warm_up_is_the_last_value_of_any_definition() -> None:
-    assert longest_warmup(load_sweep("teacher-phoenix", ["corpus.root=."]).space) == 2
+    assert longest_warmup(load_sweep("teacher-own", ["corpus.root=."]).space) == 2
     text = "space={warmup_epochs: {choice: [0, 7, 3]}, learning_rate: {float: [1e-4, 1e-2], log: true}}"
     assert longest_warmup(load_sweep("student", [text]).space) == 7
     assert longest_warmup(load_sweep("student", ["space={learning_rate: 1e-3}"]).space) == 0
 
 
 def test_packaged_sweeps_have_the_first_rung_that_a_plan_gives_them() -> None:
-    for name in ("teacher-phoenix", "student-phoenix"):
+    for name in ("teacher-own", "student-own"):
         sweep = load_sweep(name, ["corpus.root=."])
         plan = propose(
             epoch_s=1.0,

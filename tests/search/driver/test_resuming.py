@@ -225,7 +225,7 @@ def test_a_corpus_that_has_moved_is_found_where_it_is_said_to_lie(
         "search.samples=1",
         "resources.cpu=1",
     ]
-    assert run("sweep", "student-phoenix", *small, *corpus, "--out", work) == 0
+    assert run("sweep", "student-own", *small, *corpus, "--out", work) == 0
     second = f"corpus.root={first.rename(tmp_path / 'second')}"
     (tmp_path / "first").rename(tmp_path / "gone")
     (tmp_path / "first").touch()  # which no folder of a cache can be made in the place of

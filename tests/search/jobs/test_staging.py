@@ -75,7 +75,7 @@ def test_modules_and_packages_of_the_users_own_are_sent_beside_the_sweep(own: Pa
 
 
 def test_the_sweep_that_is_sent_is_the_same_with_every_path_absolute(tmp_path: Path) -> None:
-    sweep = load_sweep("student-phoenix", ["corpus.root=here", "search.samples=3"])
+    sweep = load_sweep("student-own", ["corpus.root=here", "search.samples=3"])
     staged = stage(sweep, tmp_path)
     assert load_sweep(staged.working_dir / "sweep.yaml") == sweep
     assert sweep.corpus.root == Path.cwd() / "here"

@@ -11,11 +11,11 @@ from glosstune.search.nodes.gpu_share import MOST_TRIALS, gpu_share, needed_gb
 @pytest.mark.parametrize(
     ("sweep", "overrides", "memory_gb", "share"),
     [
-        ("teacher-phoenix", ["corpus.root=/data"], 80.0, 0.25),
-        ("teacher-phoenix", ["corpus.root=/data"], 16.0, 0.25),
+        ("teacher-own", ["corpus.root=/data"], 80.0, 0.25),
+        ("teacher-own", ["corpus.root=/data"], 16.0, 0.25),
         ("student", [], 4.0, 1 / 3),
-        ("teacher-phoenix", ["corpus.root=/data", "training.batch_size=256"], 30.0, 0.5),
-        ("teacher-phoenix", ["corpus.root=/data", "training.batch_size=512"], 24.0, 1.0),
+        ("teacher-own", ["corpus.root=/data", "training.batch_size=256"], 30.0, 0.5),
+        ("teacher-own", ["corpus.root=/data", "training.batch_size=512"], 24.0, 1.0),
         ("student", [], 0.0, 1.0),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_node_that_did_not_answer_is_refused() -> None:
 
 
 def test_files_that_trials_begin_from_have_to_be_where_the_driver_is_alone() -> None:
-    sweep = load_sweep("teacher-phoenix", ["pretrained=/w.safetensors", "corpus.root=/data"])
+    sweep = load_sweep("teacher-own", ["pretrained=/w.safetensors", "corpus.root=/data"])
     lacking = replace(WORKER, missing=["/w.safetensors", "/data"])
     (refusal,) = verdict(HEAD, lacking, sweep=sweep).refusals
     assert refusal.startswith("/data is not there")
@@ -119,7 +119,7 @@ def test_files_that_trials_begin_from_have_to_be_where_the_driver_is_alone() -> 
 
 
 def test_requirements_follow_what_the_sweep_uses() -> None:
-    plain = {one.name for one in read_requirements(load_sweep("student-phoenix", ["corpus.root=/data"]), PLACE)}
+    plain = {one.name for one in read_requirements(load_sweep("student-own", ["corpus.root=/data"]), PLACE)}
     assert {"torch", "ray", "optuna"} <= plain
     assert not {"spoken-to-signed", "wandb", "pytest"} & plain
     embedded = {one.name for one in read_requirements(load_sweep("student", ["tracking=wandb"]), "s3://bucket/a")}
@@ -129,7 +129,7 @@ def test_requirements_follow_what_the_sweep_uses() -> None:
 def test_the_probe_is_asked_for_every_path_of_the_sweep() -> None:
     overrides = ["corpus.root=/data", "pretrained=/w.safetensors", "space.strategy=full-finetune"]
     overrides += ["search.warm_start=[/runs/a]", "corpus.cache=/cache"]
-    question = ask_about(load_sweep("student-phoenix", overrides), PLACE, NEEDED)
+    question = ask_about(load_sweep("student-own", overrides), PLACE, NEEDED)
     assert question["packages"] == ["jiwer", "optuna", "ray"]
     assert question["read"] == ["/data", "/w.safetensors", "/runs/a"]
     assert question["write"] == [PLACE, "/cache"]

@@ -109,7 +109,13 @@ def test_sweep_without_a_report_says_where_to_look(sweep: Sweep) -> None:
 def test_a_teacher_is_set_against_the_best_trial(sweep: Sweep, wer: float, told: str) -> None:
     sweep.add({"alpha": 0.7}, [0.9, 0.25])
     assert not any(line.startswith("teacher") for line in sweep.summary())
-    manifest = {"corpus": {"key": "a", "scoring": "plain"}, "pretrained": None, "versions": {}, "machine": {}}
+    manifest = {
+        "corpus": {"key": "a", "scoring": "plain"},
+        "pretrained": None,
+        "gains": {},
+        "versions": {},
+        "machine": {},
+    }
     teacher = {"sha256": "b", "wer": wer}
     (sweep.folder / "manifest.json").write_text(json.dumps({**manifest, "teacher": teacher}))
     lines = sweep.summary()

@@ -12,7 +12,7 @@ from glosstune.trainables.layouts.blocks import PARTS, BlockSpec
 from glosstune.trainables.layouts.derivation import expand
 from glosstune.trainables.layouts.geometry import mirror_order
 from glosstune.trainables.layouts.layout import DEFAULT, FileLayout, Layout
-from glosstune.trainables.settings import AUGMENTATIONS
+from glosstune.trainables.settings import AUGMENTATIONS, GEOMETRIC, augmentations
 
 LATER = {"time-masks", "part-dropout"}
 MOVING = {"mirror", "rotation", "proportions", "scale", "place", "clip-noise"}
@@ -209,3 +209,9 @@ def test_masks_silence_blocks_of_any_layout_whole(spec: list[BlockSpec], seed: i
 
 def test_the_default_layout_has_what_augmentations_take_for_granted() -> None:
     assert not DEFAULT.planar and DEFAULT.dims == 3 and all(block.part in PARTS for block in DEFAULT.blocks)
+
+
+def test_auto_moves_landmarks_only_where_their_positions_are_known() -> None:
+    assert set(GEOMETRIC) & augmentations("auto", positions=True) and "hand-gaps" in augmentations("auto", True)
+    assert augmentations("auto", positions=False) == frozenset() == augmentations("none", positions=True)
+    assert augmentations("speed+place", positions=False) == {"speed", "place"}
