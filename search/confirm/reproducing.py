@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from glosstune.results import load_results
 from glosstune.results.reading.names import SWEEP
@@ -22,6 +21,7 @@ from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.training.threads import trial_threads
 
 COMPARED = ("train_loss", "wer")
 
@@ -71,21 +71,21 @@ def reproduce(
         raise CheckpointError(f"{sweep.teacher}: is not the teacher that the sweep had")
     for line in _differences(manifest, build_manifest(corpus, {}, [])):
         say(line)
-    torch.set_num_threads(max(1, int(sweep.resources.cpu)))
-    session = TrainingSession(sweep.settings_of(configuration), corpus)
-    last = int(recorded.index.max())
-    rows = []
-    for epoch in range(1, (last if epochs is None else min(epochs, last)) + 1):
-        metrics = session.run_epoch()
-        row: dict[str, float] = {"epoch": epoch}
-        for name in COMPARED:
-            before = float(recorded[name].get(epoch, math.nan))
-            now = metrics[name]
-            # What was not finite then and is not now is the same.
-            apart = now - before if math.isfinite(now) or math.isfinite(before) else 0.0
-            row |= {f"{name}_then": before, f"{name}_now": now, f"{name}_difference": apart}
-        rows.append(row)
-        say(f"epoch {epoch}: WER {metrics['wer']:.1%}, then {row['wer_then']:.1%}")
+    with trial_threads(sweep.resources.cpu):
+        session = TrainingSession(sweep.settings_of(configuration), corpus)
+        last = int(recorded.index.max())
+        rows = []
+        for epoch in range(1, (last if epochs is None else min(epochs, last)) + 1):
+            metrics = session.run_epoch()
+            row: dict[str, float] = {"epoch": epoch}
+            for name in COMPARED:
+                before = float(recorded[name].get(epoch, math.nan))
+                now = metrics[name]
+                # What was not finite then and is not now is the same.
+                apart = now - before if math.isfinite(now) or math.isfinite(before) else 0.0
+                row |= {f"{name}_then": before, f"{name}_now": now, f"{name}_difference": apart}
+            rows.append(row)
+            say(f"epoch {epoch}: WER {metrics['wer']:.1%}, then {row['wer_then']:.1%}")
     return pd.DataFrame(rows)
 
 

@@ -29,6 +29,7 @@ from glosstune.trainables.batches.batching import (
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.training.thawing import thaw_epochs
+from glosstune.trainables.training.threads import trial_threads
 
 # An answer within a minute is worth more than the last few percent.
 PATIENCE_S = 45.0
@@ -96,9 +97,8 @@ def mean_epoch_s(sweep: Sweep, say: Say, *, device: torch.device) -> float:
     Raises:
         CorpusError, SettingError, CheckpointError: as a sweep does.
     """
-    torch.set_num_threads(max(1, int(sweep.resources.cpu)))  # as a trial does
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, trial_threads(sweep.resources.cpu):
         folder = Path(name)
         counts: dict[Split, int] = {"train": _TIMED_BATCHES * sweep.training.batch_size, "dev": _TIMED_DEV}
         excerpt = pack_excerpt(sweep.corpus, counts, folder, say)
