@@ -28,6 +28,7 @@ from glosstune.trainables.batches.batching import (
 )
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.corpora.utterance import Split
+from glosstune.trainables.settings import augmentations
 from glosstune.trainables.training.thawing import thaw_epochs
 from glosstune.trainables.training.threads import trial_threads
 
@@ -105,7 +106,9 @@ def mean_epoch_s(sweep: Sweep, say: Say, *, device: torch.device) -> float:
         # What trials keep of so few utterances is of no use to a sweep; what weights hold costs no time.
         corpus = sweep.corpus.model_copy(update={"cache": folder})
         pretrained = None if sweep.pretrained == AUTO else sweep.pretrained
-        timed = sweep.model_copy(update={"corpus": corpus, "pretrained": pretrained})
+        augment = "+".join(sorted(augmentations(sweep.training.augment, excerpt.has_positions))) or "none"
+        training = sweep.training.model_copy(update={"augment": augment})
+        timed = sweep.model_copy(update={"corpus": corpus, "pretrained": pretrained, "training": training})
         trials = list_stages(timed, excerpt, device)
         costs = _time_all([stage for _, trial in trials for stage in trial], excerpt, device, started + PATIENCE_S, say)
     by_strategy: dict[str, list[float]] = {}

@@ -23,7 +23,7 @@ from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, colla
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast, computes_bf16
 from glosstune.trainables.corpora.store import PackedCorpus
-from glosstune.trainables.settings import TrialSettings
+from glosstune.trainables.settings import TrialSettings, augmentations
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ class ActivationCache:
         return self._found[layer]
 
     def _have(self, model: Recogniser, layer: str, batch_size: int) -> ActivationStore | None:
-        if self.settings.training.augment != "none":
+        if augmentations(self.settings.training.augment, self.corpus.has_positions):
             self.say("training.augment changes the input, so frozen layers run at every step")
             return None
         folder = self._folder(model, layer)

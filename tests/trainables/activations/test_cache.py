@@ -187,6 +187,7 @@ def test_frozen_layers_take_smaller_batches_where_memory_was_short(
         ({"activation_cache": False}, []),
         ({"tuned": {"strategy": "baseline", "freeze_until": "modality_fusion"}}, []),
         ({"training": {"augment": "speed"}}, ["training.augment"]),
+        ({"training": {"augment": "auto"}}, ["training.augment"]),
         ({"activation_cache_gb": 1e-6}, ["activation_cache_gb"]),
     ],
 )
@@ -197,6 +198,14 @@ def test_without_a_store_frozen_layers_run_and_the_log_says_why(
     assert store is None and len(said) == len(told)
     assert all(part in line for part, line in zip(told, said, strict=True))
     assert not stores_in(tmp_path)
+
+
+def test_augmentation_that_comes_to_nothing_leaves_the_store(
+    tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PackedCorpus, "has_positions", False)  # as of ready features
+    _, store, said = find_store(trial_of(tmp_path, weights["teacher"], training={"augment": "auto"}), small_corpus)
+    assert store is not None and not said
 
 
 def test_values_beyond_half_precision_are_not_kept(
