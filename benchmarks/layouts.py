@@ -154,8 +154,7 @@ def write_copycat(file: Path, folder: Path) -> dict[str, Path]:
 def session(overrides: Sequence[str], epochs: int) -> TrainingSession:
     """The recipe on one form."""
     space = ", ".join(f"{name}: {value}" for name, value in RECIPE.items())
-    own = [f"space={{{space}}}", f"training.epochs={epochs}", *overrides]
-    sweep = load_sweep(STUDENT, own)
+    sweep = load_sweep(STUDENT, [f"space={{{space}}}", f"training.epochs={epochs}", *overrides])
     return TrainingSession(sweep.trial_settings(RECIPE), pack_corpus(sweep.corpus))
 
 

@@ -106,9 +106,7 @@ def mean_epoch_s(sweep: Sweep, say: Say, *, device: torch.device) -> float:
         # What trials keep of so few utterances is of no use to a sweep; what weights hold costs no time.
         corpus = sweep.corpus.model_copy(update={"cache": folder})
         pretrained = None if sweep.pretrained == AUTO else sweep.pretrained
-        augment = "+".join(sorted(augmentations(sweep.training.augment, excerpt.has_positions))) or "none"
-        training = sweep.training.model_copy(update={"augment": augment})
-        timed = sweep.model_copy(update={"corpus": corpus, "pretrained": pretrained, "training": training})
+        timed = sweep.model_copy(update={"corpus": corpus, "pretrained": pretrained})
         trials = list_stages(timed, excerpt, device)
         costs = _time_all([stage for _, trial in trials for stage in trial], excerpt, device, started + PATIENCE_S, say)
     by_strategy: dict[str, list[float]] = {}
@@ -130,6 +128,9 @@ def list_stages(sweep: Sweep, excerpt: Excerpt, device: torch.device) -> list[tu
     sessions: dict[str, TrainingSession] = {}
     for configuration in list_plans(sweep):
         settings = sweep.settings_of(configuration)
+        augment = "+".join(sorted(augmentations(settings.training.augment, excerpt.has_positions))) or "none"
+        training = settings.training.model_copy(update={"augment": augment})
+        settings = settings.model_copy(update={"training": training})
         strategy = settings.tuned.strategy
         # Of what is tuned only the depth costs time, which is in the layers that train.
         rest = json.dumps(settings.model_dump(mode="json", exclude={"tuned"}), sort_keys=True)

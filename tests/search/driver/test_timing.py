@@ -88,6 +88,16 @@ def test_stages_of_a_trial_are_all_its_epochs_and_what_trains_alike_is_timed_onc
             assert [stage.depth for stage in trial] == sorted({stage.depth for stage in trial}, reverse=True)
 
 
+@pytest.mark.parametrize(("positions", "augment"), [(True, "hand-gaps+place+proportions"), (False, "none")])
+def test_auto_is_what_it_comes_to_on_this_corpus(
+    overrides: list[str], excerpt: Excerpt, positions: bool, augment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Excerpt, "has_positions", positions)
+    sweep = load_sweep("teacher", [*overrides, "pretrained=null", "space.strategy=baseline", "training.augment=auto"])
+    ((_, stages),) = list_stages(sweep, excerpt, CPU)
+    assert {stage.settings.training.augment for stage in stages} == {augment}
+
+
 @pytest.mark.slow
 def test_every_strategy_is_timed_and_nothing_of_it_stays(
     overrides: list[str], small_settings: CorpusSettings, monkeypatch: pytest.MonkeyPatch
