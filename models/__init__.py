@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from glosstune.models.building import build_model
     from glosstune.models.freezing import freeze_until, progressive_stages, thaw, trainable_parameters
     from glosstune.models.kinds import Architecture
-    from glosstune.models.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
+    from glosstune.models.layers.modalities import FEATURE_WIDTH, MODALITY_WIDTHS
     from glosstune.models.recogniser import Recogniser
     from glosstune.models.student import MobileNetV3Student
     from glosstune.models.teacher import I3DTeacher

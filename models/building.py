@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from glosstune.models.kinds import KIND_KEY, KINDS, load_kind
-from glosstune.models.modalities import MODALITY_WIDTHS, listed_modalities
+from glosstune.models.layers.modalities import MODALITY_WIDTHS, listed_modalities
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import SettingError, told
 

@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models.kinds import Architecture
-from glosstune.models.masking import NORMS, Frames, strided_lengths
-from glosstune.models.modalities import MODALITY_WIDTHS, checked_modalities, listed_modalities
-from glosstune.models.temporal import bidirectional
+from glosstune.models.layers.casting import cast_once
+from glosstune.models.layers.masking import Frames, strided_lengths
+from glosstune.models.layers.modalities import MODALITY_WIDTHS, checked_modalities, listed_modalities
+from glosstune.models.layers.normalisation import NORMS
+from glosstune.models.layers.temporal import bidirectional
 from glosstune.spaces.errors import CorpusError, SettingError, likeliest, shown
 
 TIME_STRIDES = (1, 2, 4, 8, 16)
@@ -109,9 +111,10 @@ class Recogniser(nn.Module):
             state: see ``forward_until``.
             lengths: int64 (batch,), on the CPU: input frames of each utterance.
         """
-        state, frames = self._chain(layer, self.architecture.head[0], state, self._frames(layer, state, lengths))
-        x = _added(state)
-        return self.read_out(x, frames), x, frames.lengths
+        with cast_once(self._layers(layer), state[0].device):
+            state, frames = self._chain(layer, self.architecture.head[0], state, self._frames(layer, state, lengths))
+            x = _added(state)
+            return self.read_out(x, frames), x, frames.lengths
 
     def forward_until(self, layer: str, start: str, state: State, lengths: Tensor) -> State:
         """What enters a layer, each (batch, time / stride, channel), from what enters an earlier one.
@@ -121,7 +124,8 @@ class Recogniser(nn.Module):
             state: what enters ``start``; for the first layer the features (batch, time, value) alone.
             lengths: int64 (batch,), on the CPU: input frames of each utterance.
         """
-        return self._chain(start, layer, state, self._frames(start, state, lengths))[0]
+        with cast_once(self._layers(start, layer), state[0].device):
+            return self._chain(start, layer, state, self._frames(start, state, lengths))[0]
 
     def strides(self, layer: str) -> tuple[int, ...]:
         """Input frames to one frame of each tensor that enters a layer."""
@@ -136,8 +140,10 @@ class Recogniser(nn.Module):
 
     def encode(self, features: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
         """What the head reads, (batch, time', channel), and its frames."""
-        state, frames = self._chain(self.layer_names[0], self.architecture.head[0], (features,), frames)
-        return _added(state), frames
+        first, last = self.layer_names[0], self.architecture.head[0]
+        with cast_once(self._layers(first, last), features.device):
+            state, frames = self._chain(first, last, (features,), frames)
+            return _added(state), frames
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Length of the log-probabilities for utterances of so many frames."""
@@ -165,11 +171,17 @@ class Recogniser(nn.Module):
     def _frames(self, layer: str, state: State, lengths: Tensor) -> Frames:
         return Frames.of(strided_lengths(lengths, self.strides(layer)[0]), state[0].shape[1], state[0].device)
 
+    def _names(self, start: str, stop: str | None = None) -> tuple[str, ...]:
+        """Layers from one up to, and without, another, or to the last."""
+        names = self.layer_names
+        return names[names.index(start) : None if stop is None else names.index(stop)]
+
+    def _layers(self, start: str, stop: str | None = None) -> list[nn.Module]:
+        return [self.get_submodule(name) for name in self._names(start, stop)]
+
     def _chain(self, start: str, stop: str, state: State, frames: Frames) -> tuple[State, Frames]:
         """Run the layers from ``start`` up to, and without, ``stop``."""
-        names = self.layer_names
-        for name in names[names.index(start) : names.index(stop)]:
-            layer = self.get_submodule(name)
+        for name, layer in zip(self._names(start, stop), self._layers(start, stop), strict=True):
             y = layer(state[0], frames)
             if name in self.architecture.shortcuts:
                 state = (*state, y)

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models.kinds import STUDENT
-from glosstune.models.masking import Frames
-from glosstune.models.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
+from glosstune.models.layers.masking import Frames
+from glosstune.models.layers.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
+from glosstune.models.layers.normalisation import Activation
+from glosstune.models.layers.temporal import ConvNorm, TemporalConv
 from glosstune.models.recogniser import Recogniser, scaled
-from glosstune.models.temporal import Activation, ConvNorm, TemporalConv
 
 PARTS = (32, 64, 32, 64)  # width of pose, hands, face and temporal; other layouts share out the same sum
 LIGHT = ("pose", "face")  # modalities that get half of what any other gets
@@ -38,17 +39,17 @@ class Row(NamedTuple):
 
 
 BOTTLENECKS = (
-    Row(3, 16, 16, True, F.relu, 2),
-    Row(3, 72, 24, False, F.relu, 2),
-    Row(3, 88, 24, False, F.relu, 1),
-    Row(5, 96, 40, True, F.hardswish, 2),
-    Row(5, 240, 40, True, F.hardswish, 1),
-    Row(5, 240, 40, True, F.hardswish, 1),
-    Row(5, 120, 48, True, F.hardswish, 1),
-    Row(5, 144, 48, True, F.hardswish, 1),
-    Row(5, 288, 96, True, F.hardswish, 2),
-    Row(5, 576, 96, True, F.hardswish, 1),
-    Row(5, 576, 96, True, F.hardswish, 1),
+    Row(3, 16, 16, True, "relu", 2),
+    Row(3, 72, 24, False, "relu", 2),
+    Row(3, 88, 24, False, "relu", 1),
+    Row(5, 96, 40, True, "hardswish", 2),
+    Row(5, 240, 40, True, "hardswish", 1),
+    Row(5, 240, 40, True, "hardswish", 1),
+    Row(5, 120, 48, True, "hardswish", 1),
+    Row(5, 144, 48, True, "hardswish", 1),
+    Row(5, 288, 96, True, "hardswish", 2),
+    Row(5, 576, 96, True, "hardswish", 1),
+    Row(5, 576, 96, True, "hardswish", 1),
 )
 
 
@@ -90,13 +91,13 @@ class MobileNetV3Student(Recogniser):
         self.shortcut = Shortcut(projected, last, time_stride, norm)
         inputs = scaled(STEM, width)
         stride = min(2, time_stride)
-        self.stem = ConvNorm(projected, inputs, 3, norm, stride=stride, activation=F.hardswish)
+        self.stem = ConvNorm(projected, inputs, 3, norm, stride=stride, activation="hardswish")
         for number, row in enumerate(BOTTLENECKS, start=1):
             left = time_stride // stride
             block = Bottleneck(inputs, row, width, norm, min(row.stride, left))
             self.add_module(f"block_{number}", block)
             inputs, stride = block.outputs, stride * block.stride
-        self.last = ConvNorm(inputs, last, 1, norm, activation=F.hardswish)
+        self.last = ConvNorm(inputs, last, 1, norm, activation="hardswish")
         self.add_head(last, scaled(HIDDEN, width), vocabulary_size)
 
 
@@ -123,7 +124,7 @@ class Shortcut(nn.Module):
         super().__init__()
         self.stride = stride
         self.depthwise = TemporalConv(inputs, inputs, max(5, 2 * stride - 1), stride=stride, groups=inputs)
-        self.project = ConvNorm(inputs, outputs, 1, norm, activation=F.hardswish)
+        self.project = ConvNorm(inputs, outputs, 1, norm, activation="hardswish")
 
     def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """Activations (batch, time, channel) to (batch, time / stride, channel), zero in padded frames."""

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models.kinds import TEACHER
-from glosstune.models.masking import Frames
-from glosstune.models.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
+from glosstune.models.layers.masking import Frames
+from glosstune.models.layers.modalities import MODALITY_WIDTHS, ModalityProjections, share_channels
+from glosstune.models.layers.temporal import ConvNorm, max_pool
 from glosstune.models.recogniser import Recogniser, scaled
-from glosstune.models.temporal import ConvNorm, max_pool
 
 HEADS = 8
 

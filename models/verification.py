@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models.freezing import freeze_until
-from glosstune.models.modalities import FEATURE_WIDTH
+from glosstune.models.layers.modalities import FEATURE_WIDTH
+from glosstune.models.layers.normalisation import MaskedBatchNorm
+from glosstune.models.layers.temporal import ConvNorm
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import told
 
@@ -154,6 +156,11 @@ def _check_padding(
     return Check(name, same, f"an utterance alone and in a padded batch differ by at most {worst:.2g}{why}")
 
 
+def _is_centred(module: nn.Module) -> bool:
+    """Whether batch normalisation takes the bias of a convolution out again, which therefore learns nothing."""
+    return isinstance(module, ConvNorm) and isinstance(module[1], MaskedBatchNorm)
+
+
 def _check_training(model: nn.Module, features: Tensor, lengths: Tensor, vocabulary_size: int) -> Iterator[Check]:
     depths = model.layer_names if isinstance(model, Recogniser) else ("",)
     unreached: list[str] = []
@@ -172,6 +179,7 @@ def _check_training(model: nn.Module, features: Tensor, lengths: Tensor, vocabul
         except (_Unusable, RuntimeError) as error:  # detached from all parameters, or of another form in training
             yield Check("gradients", False, f"no loss can be learned from{where}: {error}")
             return
+        centred = {f"{name}.0.bias" for name, module in model.named_modules() if _is_centred(module)}
         for name, parameter in model.named_parameters():
             gradient = parameter.grad
             if not parameter.requires_grad:
@@ -179,7 +187,11 @@ def _check_training(model: nn.Module, features: Tensor, lengths: Tensor, vocabul
                 leaking += [name + where] * (gradient is not None)
             else:
                 trained += 1
-                dead = gradient is None or not bool(torch.isfinite(gradient).all()) or not bool(gradient.any())
+                dead = (
+                    gradient is None
+                    or not bool(torch.isfinite(gradient).all())
+                    or not (name in centred or bool(gradient.any()))
+                )
                 unreached += [name + where] * dead
         awake += [name + where for name in _awake(model, before)]
     yield Check("gradients", not unreached, f"reach {trained - len(unreached)} of {trained}{_listed(unreached)}")

@@ -170,7 +170,7 @@ class TrainingSettings(Section):
 
     ``average_epochs`` is over how many of the last epochs weights are averaged, exponentially, for scoring and for what
     is handed on; 0 takes those of the last step. ``augment_activations`` augments what enters the first layer that
-    trains, where layers before it are frozen.
+    trains, where layers before it are frozen. ``cuda_graphs`` has a GPU replay the steps of each padded shape.
     """
 
     epochs: PositiveInt = Field(default=24, le=1_000_000)
@@ -185,6 +185,7 @@ class TrainingSettings(Section):
     augment: Augmentations = "none"
     augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS, "none")] = "none"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    cuda_graphs: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 

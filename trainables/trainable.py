@@ -1,6 +1,5 @@
 """The Ray Tune Trainable around a training session."""
 
-import gc
 import json
 import logging
 import shutil
@@ -18,6 +17,7 @@ from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
+from glosstune.trainables.batches.memory import free_memory, is_out_of_memory
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.settings import TrialSettings, read_settings
 from glosstune.trainables.training.input_files import InputFile, with_inputs
@@ -89,7 +89,7 @@ class CTCTrainable(tune.Trainable):
         if failure["failure_rule"] == OUT_OF_MEMORY:
             # Here, not above, where the error's traceback still holds on to what fills the memory others need.
             vars(self).pop("_session", None)
-            _free_memory()
+            free_memory()
         return failure
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -120,7 +120,7 @@ class CTCTrainable(tune.Trainable):
             self._log.warning("out of memory (%s); going on with every batch in two parts", _first_line(error))
         # Here, not above, where the error's traceback still holds on to what fills the memory.
         del self._session
-        _free_memory()
+        free_memory()
         self._session = self._open(settings)
         self._session.micro_batches = 2
         return self._train_epoch()
@@ -235,19 +235,6 @@ class CTCTrainable(tune.Trainable):
             self._log.removeHandler(handler)
         vars(self).pop("_session", None)  # before the next one: it holds memory, and a store that may have to make room
         self._files.forget()  # all of it is there, and a cache is no place for every trial of a sweep
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory, a GPU's or the machine's, is used up."""
-    # PyTorch's allocator of the CPU has no error of its own.
-    full = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return full or isinstance(error, torch.OutOfMemoryError | MemoryError)
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from glosstune.models.temporal import ConvNorm
+from glosstune.models.layers.temporal import ConvNorm
 from glosstune.models.weights.kernels import Misfit, fit
 from glosstune.models.weights.load_report import LoadEntry
 from glosstune.models.weights.namings import Found

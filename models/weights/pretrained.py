@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from glosstune.models.kinds import KINDS
-from glosstune.models.masking import MaskedBatchNorm
+from glosstune.models.layers.normalisation import MaskedBatchNorm
+from glosstune.models.layers.temporal import ConvNorm
 from glosstune.models.recogniser import Recogniser
-from glosstune.models.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.models.weights.load_plan import LoadPlan, units
 from glosstune.models.weights.load_report import LoadEntry, LoadReport

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from glosstune.models.modalities import ModalityProjections, listed_modalities
+from glosstune.models.layers.modalities import ModalityProjections, listed_modalities
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.namings import Found
 from glosstune.models.weights.weights_record import plain

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glosstune.models import FEATURE_WIDTH, MODALITY_WIDTHS, Architecture, MobileNetV3Student, Recogniser
-from glosstune.models.masking import Frames
+from glosstune.models.layers.masking import Frames
 
 
 class Project(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from glosstune.models import FEATURE_WIDTH, MODALITY_WIDTHS, I3DTeacher, MobileNetV3Student, build_model
-from glosstune.models.masking import Frames
+from glosstune.models.layers.masking import Frames
 from glosstune.models.recogniser import TIME_STRIDES
 from glosstune.spaces.errors import CorpusError, SettingError
 

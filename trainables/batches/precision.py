@@ -8,10 +8,14 @@ import torch
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """bfloat16 where asked for, or where the device computes it natively; the CTC loss stays in float32."""
+def autocast(device: torch.device, precision: Precision, *, cached: bool = True) -> AbstractContextManager[Any]:
+    """bfloat16 where asked for, or where the device computes it natively; the CTC loss stays in float32.
+
+    Args:
+        cached: whether a weight is cast once for all its uses; CUDA graphs cannot have it so.
+    """
     if computes_bf16(device, precision):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+        return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cached)
     return nullcontext()
 
 

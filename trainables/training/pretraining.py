@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from glosstune.models import build_model
 from glosstune.models.building import source_hash
-from glosstune.models.masking import Frames
+from glosstune.models.layers.masking import Frames
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
@@ -30,6 +30,7 @@ from glosstune.trainables.batches.batching import Batch, collate, shuffled_batch
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
+from glosstune.trainables.batches.quicker import settled_precision
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
@@ -176,6 +177,9 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
         torch.manual_seed(settings.pretraining.seed)
         head = nn.Linear(channels, len(corpus.vocabulary))
         network = nn.ModuleList([model, head]).to(device).train()
+        precision = settled_precision(settings, model, device, say)
+        training = settings.training.model_copy(update={"precision": precision})
+        settings = settings.model_copy(update={"training": training})
         return _train(network, signs, settings, conditioning.to(device), augment, say)
 
 

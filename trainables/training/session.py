@@ -19,10 +19,12 @@ from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.activations import ActivationCache, ActivationStore
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, Batch, shuffled_batches, sorted_batches
+from glosstune.trainables.batches.capturing import CapturedForward
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.batches.prefetching import prefetched
+from glosstune.trainables.batches.quicker import settled_precision
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
@@ -67,6 +69,7 @@ class TrainingSession:
         improved: whether the last epoch lowered it.
         metrics: what ``run_epoch`` returned last.
         model: what trains.
+        precision: that it computes in; ``auto`` on a CPU is bfloat16 where the processor multiplies in it.
         averaged: its averaged weights, where ``training.average_epochs`` asks for them.
         rule: that errors are counted by.
         hypotheses: of the epoch with the best WER, as they are counted: a row an utterance (key, reference,
@@ -96,6 +99,7 @@ class TrainingSession:
         training, freezing = settings.training, settings.freezing
         self.model, self.load_report = starting_model(settings, corpus)
         self.model.to(self.device)
+        self.precision = settled_precision(settings, self.model, self.device, say, graphs=training.cuda_graphs)
         # Frozen at random values a layer would only scramble what passes through it.
         random_trains = self.load_report is not None and not freezing.allow_random_frozen
         self.fresh = self.load_report.fresh if self.load_report and random_trains else frozenset[str]()
@@ -122,6 +126,9 @@ class TrainingSession:
             steps = -(-len(corpus.rows("train")) // training.batch_size)
             self.averaged = AveragedWeights(self.model, training.average_epochs * steps)
         self._say = say
+        self._captured: CapturedForward | None = None
+        if self.device.type == "cuda" and training.cuda_graphs:
+            self._captured = CapturedForward(self.model, self.precision, say)
         self._read_input()
         self.floor = corpus_floor(corpus, "train", settings.model.time_stride)
         self.micro_batches = 1
@@ -252,8 +259,10 @@ class TrainingSession:
 
     def _read_input(self) -> None:
         """Take batches under the conditioning that there is now."""
-        self._feed = Feed(self.corpus, self.conditioning, self.device, self.settings.training)
-        self._activations = ActivationCache(self.settings, self.corpus, self.conditioning, self.device, self._say)
+        training = self.settings.training.model_copy(update={"precision": self.precision})
+        settings = self.settings.model_copy(update={"training": training})
+        self._feed = Feed(self.corpus, self.conditioning, self.device, training)
+        self._activations = ActivationCache(settings, self.corpus, self.conditioning, self.device, self._say)
 
     def _train_epoch(self, store: ActivationStore | None) -> dict[str, float]:
         training = self.settings.training
@@ -304,8 +313,13 @@ class TrainingSession:
 
     def _losses(self, batch: Batch) -> tuple[CTCLoss, Tensor | None, Tensor]:
         """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
-        with autocast(self.device, self.settings.training.precision):
-            log_probs, encoded, lengths = _forward(self.model, batch)
+        if self.micro_batches > 1:  # gradients of a replay would lie where those of the last did, and memory is short
+            self._captured = None
+        if self._captured is not None:
+            log_probs, encoded, lengths = self._captured(batch)
+        else:
+            with autocast(self.device, self.precision):
+                log_probs, encoded, lengths = _forward(self.model, batch)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
         if self.distillation is None:
             return result, None, torch.zeros((), device=self.device)
@@ -336,7 +350,7 @@ class TrainingSession:
         hypotheses: dict[int, list[str]] = {}
         for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], self._evaluated):
             batch = self._feed.scored(batch_rows, store)
-            with autocast(self.device, self.settings.training.precision):
+            with autocast(self.device, self.precision):
                 log_probs, _, lengths = _forward(model, batch)
             decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)
             for row, classes in zip(batch_rows, decoded, strict=True):

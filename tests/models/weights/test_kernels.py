@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from glosstune.models.masking import Frames
-from glosstune.models.temporal import ConvNorm
+from glosstune.models.layers.masking import Frames
+from glosstune.models.layers.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS, fit
 
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from glosstune.models import LoadReport, build_model, load_pretrained
-from glosstune.models.masking import Frames
+from glosstune.models.layers.masking import Frames
+from glosstune.models.layers.temporal import ConvNorm
 from glosstune.models.recogniser import Recogniser
 from glosstune.models.teacher import INCEPTION_CHANNELS
-from glosstune.models.temporal import ConvNorm
 from glosstune.models.weights.kernels import ADAPTATIONS
 from glosstune.models.weights.namings import COMPILED, unwrapped
 from glosstune.spaces.errors import CheckpointError

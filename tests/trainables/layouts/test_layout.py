@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_layouts import block_lists
 
-from glosstune.models.modalities import MODALITY_WIDTHS
+from glosstune.models.layers.modalities import MODALITY_WIDTHS
 from glosstune.spaces import SettingError
 from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS, BlockSpec, PointsBlock, ValuesBlock
 from glosstune.trainables.layouts.layout import DEFAULT, FileLayout, Layout

@@ -1,17 +1,21 @@
 """The pieces both networks are made of: convolution, pooling and the recurrent layer over (batch, time, channel)."""
 
-from collections.abc import Callable
+import os
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from glosstune.models.masking import NORMS, Frames
+from glosstune.models.layers.masking import Frames
+from glosstune.models.layers.normalisation import NORMS, Activation
+
+# On a CPU oneDNN compiles a kernel for every shape. Of the 1,024 that it keeps by default a teacher needs more as soon
+# as batches come in a dozen lengths, and then compiles them again and again. It asks for this when it keeps its first.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "100000")
 
 LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-Activation = Callable[[Tensor], Tensor]
 
 # Time-major activations are what a 2-D convolution calls channels last. On one core that layout is up to twice
 # as fast as Conv1d (a kernel of 1 is one matrix product) and max-pooling five times.
@@ -34,15 +38,19 @@ class TemporalConv(nn.Conv1d):
         super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.convolve(x, self.bias)
+
+    def convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The same with another bias, or none."""
         if self.kernel_size == (1,) and self.stride == (1,):
-            return F.linear(x, self.weight.squeeze(2), self.bias)
+            return F.linear(x, self.weight.squeeze(2), bias)
         stride, padding = (1, self.stride[0]), (0, self.kernel_size[0] // 2)
         kernel = self.weight.unsqueeze(2)
         if self.groups == 1:
-            return as_sequence(F.conv2d(as_image(x), kernel, self.bias, stride, padding))
+            return as_sequence(F.conv2d(as_image(x), kernel, bias, stride, padding))
         # Depthwise in bfloat16 is three to eight times slower on a CPU than in float32.
         with torch.autocast(x.device.type, enabled=False):
-            image = F.conv2d(as_image(x.float()), kernel, self.bias, stride, padding, groups=self.groups)
+            image = F.conv2d(as_image(x.float()), kernel, bias, stride, padding, groups=self.groups)
         return as_sequence(image)
 
 
@@ -58,7 +66,7 @@ class ConvNorm(nn.ModuleList):
         *,
         stride: int = 1,
         groups: int = 1,
-        activation: Activation | None = torch.relu_,
+        activation: Activation | None = "relu",
     ) -> None:
         convolution = TemporalConv(inputs, outputs, kernel, stride=stride, groups=groups)
         if groups == 1:
@@ -73,9 +81,10 @@ class ConvNorm(nn.ModuleList):
 
     def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """Activations (batch, time / stride, channel), zero in padded frames; ``frames`` are those of ``x``."""
-        convolution, norm = self
-        y: Tensor = norm(convolution(x), frames.strided(self.stride))
-        return y if self.activation is None else self.activation(y)
+        convolution = cast(TemporalConv, self[0])
+        own = frames.strided(self.stride)
+        y: Tensor = self[1](convolution.convolve(x, None), own, self.activation, added=convolution.bias)
+        return y
 
 
 def max_pool(x: Tensor, stride: int = 1) -> Tensor:
@@ -90,9 +99,10 @@ def bidirectional(lstm: nn.LSTM, x: Tensor, frames: Frames) -> Tensor:
     """Run a one-layer bidirectional LSTM over the real frames: (batch, time, channel) to (batch, time, 2 * hidden).
 
     On a CPU a packed sequence takes the slow road of one small product a frame, two to four times as long
-    as each direction by itself over padded input; there the utterances are turned round within their lengths.
+    as each direction by itself over padded input; there the utterances are turned round within their lengths. So they
+    are where lengths may not be read.
     """
-    if x.device.type != "cpu":
+    if frames.lengths.device != x.device:
         return packed_bidirectional(lstm, x, frames)
     forwards = _one_way(lstm, x, "")
     backwards = _turn(_one_way(lstm, _turn(x, frames), "_reverse"), frames)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from glosstune.models import FEATURE_WIDTH, MODALITY_WIDTHS, build_model, verify_model
-from glosstune.models.modalities import ModalityProjections, share_channels
+from glosstune.models.layers.modalities import ModalityProjections, share_channels
 from glosstune.models.recogniser import MAX_WIDTH, Recogniser, scaled
 from glosstune.models.student import LIGHT, PARTS
 from glosstune.spaces.errors import CorpusError, SettingError

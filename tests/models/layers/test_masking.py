@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from glosstune.models.masking import Frames, MaskedBatchNorm, MaskedGroupNorm, group_count, strided_lengths
-from glosstune.models.temporal import bidirectional, packed_bidirectional
+from glosstune.models.layers.masking import Frames, strided_lengths
+from glosstune.models.layers.normalisation import MaskedBatchNorm, MaskedGroupNorm, group_count
+from glosstune.models.layers.temporal import bidirectional, packed_bidirectional
 
 CPU = torch.device("cpu")
 LENGTHS = torch.tensor([7, 4, 2])
@@ -129,3 +130,10 @@ def test_both_ways_through_the_lstm_agree() -> None:
         results.append((y, *torch.autograd.grad(y.square().sum(), (x, *lstm.parameters()))))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_padding_is_cleared_however_activations_lie() -> None:
+    frames = Frames.of(torch.tensor([5, 2]), 5, torch.device("cpu"))
+    lying = torch.ones(5, 2, 3).transpose(0, 1)
+    assert frames.clear_padding_(lying) is lying
+    assert lying.sum(2).tolist() == [[3.0] * 5, [3.0, 3.0, 0.0, 0.0, 0.0]]

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from glosstune.models.masking import Frames
+from glosstune.models.layers.masking import Frames
 from glosstune.spaces.errors import SettingError, shown
 
 # Of the default layout, in the order they are stored. Temporal: velocity, acceleration and position of the 1629 others.
