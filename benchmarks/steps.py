@@ -1,9 +1,11 @@
-"""A training step on a CPU, here and in another version: python benchmarks/steps.py --against PYTHON [--pairs 16]
+"""A training step on a CPU, here and in another version: python benchmarks/steps.py --against PYTHON
 
 PYTHON is the interpreter of an environment in which the other version of glosstune is installed. Two processes of one
 thread each, one a version, take steps of full models in turn, never at the same time: 16 sentences of 140 to 200 frames
 of random features, forward, loss, backward, clipping, update. What a machine does besides slows both steps of a pair,
-so the ratio of each pair is taken, and their median.
+so the ratio of each pair is taken. Where a process finds its memory makes its steps quicker or slower for as long as it
+lives, and the one that starts first is often the slower: so rounds have processes of their own, started in turn, and
+each gives the median of its pairs. Told are the median of the rounds, and the least and the most.
 
 --short takes a few steps of narrow models against this version itself, and shows only that it runs.
 """
@@ -85,25 +87,39 @@ def _step_s(process: "subprocess.Popen[str]") -> float:
     return float(_line(process))
 
 
-def compare(python: str, kind: str, norm: str, width: float, pairs: int) -> dict[str, object]:
-    """Medians of steps, s, and of the ratios of pairs, this version's by the other's, with their quartiles."""
+def run_round(python: str, kind: str, norm: str, width: float, pairs: int, *, first: bool) -> tuple[float, ...]:
+    """Medians of steps, s, of this version and the other, and of the ratios of pairs.
+
+    Args:
+        first: whether this version's process starts first.
+    """
+    asked = kind, norm, str(width)
     with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(served(each, kind, norm, str(width))) for each in (sys.executable, python))
+        started = [
+            stack.enter_context(served(each, *asked)) for each in (sys.executable, python)[:: 1 if first else -1]
+        ]
+        ours, theirs = started[:: 1 if first else -1]
         found = []
         for turn in range(pairs):
-            first, second = (ours, theirs) if turn % 2 else (theirs, ours)
-            times = {id(process): _step_s(process) for process in (first, second)}
+            times = {id(process): _step_s(process) for process in (started if turn % 2 else started[::-1])}
             found.append((times[id(ours)], times[id(theirs)]))
-    low, middle, high = statistics.quantiles((own / other for own, other in found), n=4)
-    here, there = (statistics.median(times) for times in zip(*found, strict=True))
-    row = {"model": kind, "norm": norm, "step_s": here, "against_s": there}
-    return {**row, "ratio": middle, "low": low, "high": high, "pairs": pairs}
+    here, there = zip(*found, strict=True)
+    return statistics.median(here), statistics.median(there), statistics.median(own / other for own, other in found)
+
+
+def compare(python: str, kind: str, norm: str, width: float, pairs: int, rounds: int) -> dict[str, object]:
+    """Medians over rounds."""
+    found = [run_round(python, kind, norm, width, pairs, first=bool(number % 2)) for number in range(rounds)]
+    here, there, ratios = zip(*found, strict=True)
+    row = {"model": kind, "norm": norm, "step_s": statistics.median(here), "against_s": statistics.median(there)}
+    return {**row, "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios), "ratios": ratios}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", metavar="PYTHON", help="interpreter with the other version")
-    parser.add_argument("--pairs", type=int, default=16, help="of steps, at least two")
+    parser.add_argument("--pairs", type=int, default=6, help="of steps in a round")
+    parser.add_argument("--rounds", type=int, default=6, help="of processes of their own")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
@@ -113,14 +129,15 @@ def main() -> None:
         return
     if options.against is None and not options.short:
         parser.error("--against: name the interpreter of the other version (or --short)")
-    if options.pairs < 2:
-        parser.error("--pairs: must be at least 2")
-    python, width, pairs = (sys.executable, 0.25, 2) if options.short else (options.against, 1.0, options.pairs)
-    print("| a step of | here, s | against, s | ratio, median and quartiles |\n|---|---|---|---|", flush=True)
+    if min(options.pairs, options.rounds) < 1:
+        parser.error("--pairs, --rounds: must be at least 1")
+    python, width = (sys.executable, 0.25) if options.short else (options.against, 1.0)
+    pairs, rounds = (1, 2) if options.short else (options.pairs, options.rounds)
+    print("| a step of | here, s | against, s | ratio, least and most of a round |\n|---|---|---|---|", flush=True)
     rows = []
     for kind, norm in product(KINDS, NORMS[: 1 if options.short else None]):
-        rows.append(row := compare(python, kind, norm, width, pairs))
-        ratio = "{ratio:.2f} ({low:.2f} to {high:.2f})".format(**row)
+        rows.append(row := compare(python, kind, norm, width, pairs, rounds))
+        ratio = "{ratio:.2f} ({least:.2f} to {most:.2f})".format(**row)
         print(f"| {kind}, {norm} normalisation | {row['step_s']:.2f} | {row['against_s']:.2f} | {ratio} |", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
