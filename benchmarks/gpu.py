@@ -1,4 +1,4 @@
-"""All that is to be known of a GPU, in eight minutes and one file: python benchmarks/gpu.py --json FILE [--short]
+"""All that is to be known of a GPU, in one file: python benchmarks/gpu.py --json FILE [--short]
 
 In this order, until --minutes are over; what failed says why, and the rest goes on:
 

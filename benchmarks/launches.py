@@ -130,7 +130,7 @@ def count(session: Watched) -> Counting:
     batch = session._feed.scored(session.corpus.rows("dev")[:16])
     with torch.no_grad(), counting() as scoring:
         scoring.part = "scoring"
-        with autocast(session.device, session.settings.training.precision):
+        with autocast(session.device, session.precision):
             model(batch.features, batch.lengths)
     found = session.counts
     found.kernels["scoring"], found.operations["scoring"] = scoring.kernels["scoring"], scoring.operations["scoring"]

@@ -61,7 +61,12 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args()
     if options.measure:
-        print(json.dumps(measure(**json.loads(options.measure))))
+        from glosstune.spaces.errors import GlosstuneError
+
+        try:
+            print(json.dumps(measure(**json.loads(options.measure))))
+        except GlosstuneError as error:
+            parser.error(str(error))
         return
     small = ["corpus.sentences=24", "corpus.signers=[ase, gsg, psr]"] if options.short else []
     kept = {} if options.kept is None else {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(options.kept)}
@@ -72,7 +77,9 @@ def main() -> None:
             asked = {"kind": kind, "multiple": multiple, "overrides": [*small, *options.overrides]}
             asked |= {"width": 0.25 if options.short else options.width, "epochs": 2 if options.short else EPOCHS}
             command = [sys.executable, __file__, "--measure", json.dumps(asked)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **kept})
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **kept})
+            if done.returncode:
+                sys.exit(done.returncode)
             rows.append(row := json.loads(done.stdout.splitlines()[-1]))
             times = f"{row['first_s']:.1f} | {row['later_s']:.1f} | {row['padded']:.2f}"
             print(f"| {kind} | {multiple} | {times} |", flush=True)

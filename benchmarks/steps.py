@@ -13,6 +13,7 @@ each gives the median of its pairs. Told are the median of the rounds, and the l
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -131,6 +132,8 @@ def main() -> None:
         parser.error("--against: name the interpreter of the other version (or --short)")
     if min(options.pairs, options.rounds) < 1:
         parser.error("--pairs, --rounds: must be at least 1")
+    if options.against is not None and shutil.which(options.against) is None:
+        parser.error(f"--against {options.against}: no such interpreter")
     python, width = (sys.executable, 0.25) if options.short else (options.against, 1.0)
     pairs, rounds = (1, 2) if options.short else (options.pairs, options.rounds)
     print("| a step of | here, s | against, s | ratio, least and most of a round |\n|---|---|---|---|", flush=True)

@@ -1,6 +1,6 @@
 """Forward and backward as CUDA graphs: one launch each for what would be hundreds.
 
-A step of these models computes for a millisecond or two and is launched for many. Lengths are padded to round numbers,
+A step of these models computes little and is launched in hundreds of pieces. Lengths are padded to round numbers,
 so batches come in a few dozen shapes; each is captured when it comes for the first time and replayed from then on. The
 loss, which reads lengths, clipping and the optimiser stay outside.
 """

@@ -61,6 +61,12 @@ def settled_precision(
         return _read(path) or _measured(settings, model, device, say, graphs, path)
 
 
+def with_precision(settings: TrialSettings, precision: Precision) -> TrialSettings:
+    """The same with another ``training.precision``."""
+    training = settings.training.model_copy(update={"precision": precision})
+    return settings.model_copy(update={"training": training})
+
+
 def _read(path: Path) -> Precision | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         kept: Precision = json.loads(path.read_text(encoding="utf-8"))["precision"]

@@ -38,6 +38,23 @@ def sum_losses(parts: Sequence[CTCLoss]) -> CTCLoss:
     return CTCLoss(mean, torch.cat([part.feasible for part in parts]), squares)
 
 
+def shares_of_parts(
+    targets: Sequence[Sequence[Sequence[int]]], frames: Sequence[Sequence[int]]
+) -> list[tuple[float, float]]:
+    """What the means of a batch's parts count in that of the whole: of CTC by what can be aligned, then by frames.
+
+    Args:
+        targets: of each part, the classes of each utterance.
+        frames: of each part, the output frames of each utterance.
+    """
+    usable = [
+        sum(frames_needed(target) <= count for target, count in zip(*part, strict=True))
+        for part in zip(targets, frames, strict=True)
+    ]
+    total = sum(map(sum, frames))
+    return [(own / max(1, sum(usable)), sum(counts) / total) for own, counts in zip(usable, frames, strict=True)]
+
+
 def frames_needed(glosses: Sequence[object]) -> int:
     """Output frames that CTC needs at least: one a gloss, and a blank between equal neighbours."""
     return len(glosses) + sum(a == b for a, b in pairwise(glosses))

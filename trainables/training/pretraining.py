@@ -30,7 +30,7 @@ from glosstune.trainables.batches.batching import Batch, collate, shuffled_batch
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
-from glosstune.trainables.batches.quicker import settled_precision
+from glosstune.trainables.batches.quicker import settled_precision, with_precision
 from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.corpora.provenance import training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
@@ -177,9 +177,7 @@ def pretrain(model: Recogniser, signs: Signs, settings: TrialSettings, corpus: P
         torch.manual_seed(settings.pretraining.seed)
         head = nn.Linear(channels, len(corpus.vocabulary))
         network = nn.ModuleList([model, head]).to(device).train()
-        precision = settled_precision(settings, model, device, say)
-        training = settings.training.model_copy(update={"precision": precision})
-        settings = settings.model_copy(update={"training": training})
+        settings = with_precision(settings, settled_precision(settings, model, device, say))
         return _train(network, signs, settings, conditioning.to(device), augment, say)
 
 

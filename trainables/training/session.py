@@ -24,13 +24,13 @@ from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.gains import with_gains
 from glosstune.trainables.batches.precision import autocast
 from glosstune.trainables.batches.prefetching import prefetched
-from glosstune.trainables.batches.quicker import settled_precision
+from glosstune.trainables.batches.quicker import settled_precision, with_precision
 from glosstune.trainables.corpora.provenance import check_unseen, training_recordings
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.ctc.decoding import beam_decode, blank_frames, greedy_decode
 from glosstune.trainables.ctc.floor import corpus_floor
-from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, frames_needed, sum_losses
+from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, shares_of_parts, sum_losses
 from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.ctc.scoring import ErrorRates
 from glosstune.trainables.distillation.distillation import Distillation
@@ -259,9 +259,8 @@ class TrainingSession:
 
     def _read_input(self) -> None:
         """Take batches under the conditioning that there is now."""
-        training = self.settings.training.model_copy(update={"precision": self.precision})
-        settings = self.settings.model_copy(update={"training": training})
-        self._feed = Feed(self.corpus, self.conditioning, self.device, training)
+        settings = with_precision(self.settings, self.precision)
+        self._feed = Feed(self.corpus, self.conditioning, self.device, settings.training)
         self._activations = ActivationCache(settings, self.corpus, self.conditioning, self.device, self._say)
 
     def _train_epoch(self, store: ActivationStore | None) -> dict[str, float]:
@@ -315,29 +314,22 @@ class TrainingSession:
         """The CTC loss of a batch, what a teacher adds to it, and the divergence from that teacher."""
         if self.micro_batches > 1:  # gradients of a replay would lie where those of the last did, and memory is short
             self._captured = None
-        if self._captured is not None:
-            log_probs, encoded, lengths = self._captured(batch)
-        else:
-            with autocast(self.device, self.precision):
-                log_probs, encoded, lengths = _forward(self.model, batch)
+        log_probs, encoded, lengths = self._captured(batch) if self._captured else self._forward(self.model, batch)
         result = ctc_loss(log_probs, lengths, [self._target(row) for row in batch.rows])
         if self.distillation is None:
             return result, None, torch.zeros((), device=self.device)
         lesson, divergence = self.distillation.loss(batch.rows, batch.lengths, log_probs, encoded, lengths)
         return result, lesson, divergence
 
+    def _forward(self, model: Recogniser, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        with autocast(self.device, self.precision):
+            return model.forward_from(batch.layer or model.layer_names[0], batch.state, batch.lengths)
+
     def _shares(self, parts: Sequence[Batch]) -> list[tuple[float, float]]:
-        """What the means of parts count in that of the whole: of CTC by what can be aligned, of teaching by frames."""
         if len(parts) == 1:
             return [(1.0, 1.0)]
-        stride = self.settings.model.time_stride
-        frames = [(-(-part.lengths // stride)).tolist() for part in parts]
-        usable = [
-            sum(frames_needed(self._target(row)) <= count for row, count in zip(part.rows, own, strict=True))
-            for part, own in zip(parts, frames, strict=True)
-        ]
-        total = sum(map(sum, frames))
-        return [(own / max(1, sum(usable)), sum(counts) / total) for own, counts in zip(usable, frames, strict=True)]
+        frames = [self.model.output_lengths(part.lengths).tolist() for part in parts]
+        return shares_of_parts([[self._target(row) for row in part.rows] for part in parts], frames)
 
     @torch.no_grad()
     def _score(
@@ -350,8 +342,7 @@ class TrainingSession:
         hypotheses: dict[int, list[str]] = {}
         for batch_rows in sorted_batches(rows, [self.corpus.length(row) for row in rows], self._evaluated):
             batch = self._feed.scored(batch_rows, store)
-            with autocast(self.device, self.precision):
-                log_probs, _, lengths = _forward(model, batch)
+            log_probs, _, lengths = self._forward(model, batch)
             decoded = greedy_decode(log_probs, lengths) if beam is None else beam_decode(log_probs, lengths, beam)
             for row, classes in zip(batch_rows, decoded, strict=True):
                 hypotheses[row] = self.corpus.vocabulary.decode(classes)
@@ -388,10 +379,6 @@ class TrainingSession:
 
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
-
-
-def _forward(model: Recogniser, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    return model.forward_from(batch.layer or model.layer_names[0], batch.state, batch.lengths)
 
 
 def _summed(steps: Sequence[Sequence[float]], utterances: int) -> dict[str, float]:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from glosstune.models.layers.masking import Frames
-from glosstune.models.layers.normalisation import Activation, Moving, WrittenOut, check_function, group_count
+from glosstune.models.layers.normalisation import (
+    Activation,
+    Moving,
+    WrittenOut,
+    _function,
+    check_function,
+    group_count,
+)
 
 # As conftest.py has it: the interpreter is on where there is no GPU.
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -103,6 +110,14 @@ def test_kernels_are_checked_before_they_are_used(fused: ModuleType) -> None:
 
     with pytest.raises(RuntimeError, match="results differ by"):
         check_function(Halved, DEVICE)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels work there")
+def test_where_kernels_fail_the_written_out_form_is_taken_and_that_is_said(fused: ModuleType) -> None:
+    _function.cache_clear()
+    with pytest.warns(UserWarning, match="normalisation on cuda takes several kernels"):
+        assert _function(torch.device("cuda")) is WrittenOut
+    _function.cache_clear()
 
 
 def test_an_activation_hides_no_nan(fused: ModuleType) -> None:
