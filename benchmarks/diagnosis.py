@@ -191,7 +191,7 @@ FAULTS = [
         "blocks in the wrong order",
         folder=planted(change=lambda v: with_temporal(v)[:, np.r_[0:1629, 4887:6516, 1629:4887]], keep=0.5),
     ),
-    Case("declared 6516 values, files have 1629", "blocks in the wrong order", folder=planted()),
+    Case("declared 6516 values, files have 1629", "files of another width", folder=planted()),
     Case("positions standardised before", "normalised twice", BASE, folder=planted(change=standardised)),
     Case("no hands", "hands missing", BASE, folder=planted(change=without_hands)),
     Case("only zeros", "no features", BASE, folder=planted(change=np.zeros_like)),

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ Features = Annotated[
     typer.Option(min=1, help="Values a frame that --model reads; default 6516, those of the default layout."),
 ]
 Preset = Literal["default", "A", "B", "C"]
+Norm = Literal["group", "batch"]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of a sweep file, such as corpus.root.")
 ]
@@ -37,10 +38,12 @@ def verify(
     ] = None,
     vocabulary: Annotated[int, typer.Option(min=2, help="Glosses and the blank.")] = 1232,
     features: Features = None,
-    width: Annotated[float, typer.Option(help="model.width of a kind.")] = 1.0,
-    time_stride: Annotated[int, typer.Option(help="model.time_stride of a kind.")] = 4,
-    norm: Annotated[Literal["group", "batch"], typer.Option(help="model.norm of a kind.")] = "group",
-    layout: Annotated[str, typer.Option(help="corpus.layout that a kind reads: a name, or [blocks].")] = "default",
+    width: Annotated[float | None, typer.Option(help="model.width of a kind; default 1.")] = None,
+    time_stride: Annotated[int | None, typer.Option(help="model.time_stride of a kind; default 4.")] = None,
+    norm: Annotated[Norm | None, typer.Option(help="model.norm of a kind; default group.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="corpus.layout that a kind reads: a name, or [blocks]; default 'default'.")
+    ] = None,
     kinds: Kinds = None,
 ) -> None:
     """Check that a model is what CTC needs: a line a check, exit status 1 if one fails.
@@ -53,18 +56,17 @@ def verify(
     if (target is None) == (model is None):
         raise SettingError(f"verify: name {_KIND}; or a file, or somebody else's model with --model")
     _check_features(features, model)
+    options = {"width": width, "time_stride": time_stride, "norm": norm, "layout": layout}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if given and (model is not None or Path(str(target)).expanduser().is_file()):
+        rule = f"goes with a kind of model, teacher or student; {target or model} has its own"
+        raise SettingError(rule, key=f"--{min(given).replace('_', '-')}")
+    if layout is not None:
+        given["layout"] = parse_yaml(layout, "--layout")
     if model is not None:
         checks = verify_foreign(model, vocabulary, features)
     else:
-        checks = verify_target(
-            str(target),
-            vocabulary,
-            width=width,
-            time_stride=time_stride,
-            norm=norm,
-            layout=parse_yaml(layout, "--layout"),
-            kinds=kinds or [],
-        )
+        checks = verify_target(str(target), vocabulary, kinds=kinds or [], **given)
     for check in checks:
         typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
     if not all(check.passed for check in checks):

@@ -56,7 +56,7 @@ def _judge_layout(found: Inspection) -> Iterator[Finding]:
         mend = (
             f"corpus.layout={' or '.join(fits)}" if fits else "name the layout that the files have, or list its blocks"
         )
-        yield Finding(cause, 1.0, told, layout_override(known) if known else mend)
+        yield Finding("files of another width", 1.0, told, layout_override(known) if known else mend)
     elif layout.get("disagrees"):
         told = (
             f"wrists, eyes and mouth, which stand in two blocks, are {layout['declared distance']:.2f} shoulder widths "

@@ -87,6 +87,8 @@ def test_verify_takes_models_and_files_and_nothing_else(
     (tmp_path / "a.pt").write_bytes(b"no checkpoint")
     assert run("verify", str(tmp_path / "a.pt")) == 2
     assert "cannot be read as a checkpoint" in capsys.readouterr().err
+    assert run("verify", str(tmp_path / "a.pt"), "--layout", "hands-2d") == 2
+    assert "--layout: goes with a kind of model, teacher or student; " in capsys.readouterr().err
 
 
 def test_a_trial_is_diagnosed_by_its_own_sweep(

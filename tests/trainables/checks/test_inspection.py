@@ -170,7 +170,7 @@ def test_files_that_are_missing_cut_or_not_finite_are_counted(corpus: Fingerspel
 
 def test_another_width_names_the_layout_that_the_files_have(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
     found = _inspect(write_folder(tmp_path / "a", corpus, change=_same), layout="default")
-    assert _causes(found) == ["blocks in the wrong order"]
+    assert _causes(found) == ["files of another width"]
     assert "1629 values a frame" in found.findings[0].evidence
     assert found.findings[0].mend == "corpus.layout=base"
     with pytest.raises(SettingError, match="nothing to draw"):
@@ -209,7 +209,7 @@ def test_files_of_all_features_declared_as_positions_get_one_order(
     corpus: FingerspellingCorpus, tmp_path: Path
 ) -> None:
     found = _inspect(write_folder(tmp_path / "a", corpus, change=with_temporal, keep=0.3))
-    assert _causes(found) == ["blocks in the wrong order"]
+    assert _causes(found) == ["files of another width"]
     assert found.findings[0].mend == "corpus.layout=default"
 
 
