@@ -53,12 +53,12 @@ def _nearest(parameter: Parameter, wanted: Scalar) -> Scalar:
     if isinstance(parameter, Choice):
         return parameter.options[0]
     if isinstance(wanted, int | float):
-        return _within(parameter, min(max(wanted, parameter.low), parameter.high))
+        return within(parameter, min(max(wanted, parameter.low), parameter.high))
     middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    return _within(parameter, middle)
+    return within(parameter, middle)
 
 
-def _within(parameter: Float | Int, value: float) -> Scalar:
+def within(parameter: Float | Int, value: float) -> Scalar:
     """The parameter's value nearest to one between its bounds."""
     if parameter.step is not None:
         value = parameter.low + round((value - parameter.low) / parameter.step) * parameter.step

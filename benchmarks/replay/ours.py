@@ -1,12 +1,13 @@
 """The search of this project as a method to simulate, whole and without one of its parts at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from glosstune.results.reading.events import FINISHED, PAUSED, RUNNING, parse_event
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.scheduler.experience.known import KnownTrial
 from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
@@ -22,6 +23,7 @@ class Ours:
     Args:
         kind: one of the schedulers below, to leave a part out.
         floor: let rules and ranks see how far the loss is below the CTC floor.
+        known: trials of other sweeps.
 
     Attributes:
         scheduler: the one that decides now.
@@ -29,7 +31,14 @@ class Ours:
     """
 
     def __init__(
-        self, sweep: Sweep, clock: Clock, workers: int, *, kind: type[Scheduler] = Scheduler, floor: bool = True
+        self,
+        sweep: Sweep,
+        clock: Clock,
+        workers: int,
+        *,
+        kind: type[Scheduler] = Scheduler,
+        floor: bool = True,
+        known: Sequence[KnownTrial] = (),
     ) -> None:
         self.events: list[dict[str, Any]] = []
         self._sweep = sweep
@@ -37,6 +46,7 @@ class Ours:
         self._workers = workers
         self._kind = kind
         self._floor = floor
+        self._known = known
         self.restart()
 
     def restart(self) -> None:
@@ -46,6 +56,7 @@ class Ours:
             slots=lambda: self._workers,
             events=map(parse_event, self.events),
             clock=self._clock,
+            known=self._known,
         )
 
     def next_trial(self) -> tuple[int, Configuration] | None:
@@ -71,8 +82,8 @@ class Untruthful(Scheduler):
 
     def _adopt(self, sweep: Sweep) -> None:
         super()._adopt(sweep)
-        kept = self._sampler
-        self._sampler = _UntruthfulSampler(kept.space, kept.sampler, kept.seed, kept.startup)
+        kept = self._suggestions.sampler
+        self._suggestions.sampler = _UntruthfulSampler(kept.space, kept.sampler, kept.seed, kept.startup)
 
 
 class TenRandom(Scheduler):
@@ -80,7 +91,7 @@ class TenRandom(Scheduler):
 
     def _adopt(self, sweep: Sweep) -> None:
         super()._adopt(sweep)
-        self._sampler.startup = 10
+        self._suggestions.sampler.startup = 10
 
 
 class _UntruthfulSampler(Sampler):

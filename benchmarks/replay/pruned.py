@@ -62,8 +62,9 @@ class RandomSearch:
     def next_trial(self) -> tuple[int, Configuration] | None:
         if self._begun >= self._sweep.search.samples:
             return None
-        self._begun += 1
-        return self._begun - 1, self._sweep.space.sample(self._generator)
+        number, self._begun = self._begun, self._begun + 1
+        points = self._sweep.start_points
+        return number, dict(points[number]) if number < len(points) else self._sweep.space.sample(self._generator)
 
     def report(self, number: int, epoch: int, metrics: Metrics) -> Verdict:
         return Verdict.GO_ON if epoch < self._sweep.training.epochs else Verdict.END

@@ -35,6 +35,8 @@ _PARAMETERS = {
     "learning_rate": float,
     "warmup_epochs": int,
     "dropout": float,
+    "temperature": float,
+    "alpha": float,
 }
 _ARM = ("strategy", "freeze_until", "unfreeze_stages")
 # Above it nothing is read into a WER: models that write next to nothing are there.
@@ -63,7 +65,7 @@ class Surrogate:
         self.full_trial_s = float(table.groupby("configuration")["cpu_s"].sum().mean())
         self._floor = float((table["train_loss"] / (1 - table["loss_below_floor"])).median())
         self._shares = _trained_shares(table)
-        recorded = [(_configuration(rows), _curve(rows)) for _, rows in table.groupby("configuration")]
+        recorded = [(configuration_of(rows), _curve(rows)) for _, rows in table.groupby("configuration")]
         self.configurations = [configuration for configuration, _ in recorded]
         self._recorded = {_key(configuration): curve for configuration, curve in recorded}
         inputs = np.array([self._features(configuration) for configuration in self.configurations])
@@ -78,6 +80,12 @@ class Surrogate:
     def curve(self, configuration: Configuration) -> Curve:
         """The ``METRICS`` of every epoch; ``cpu_s`` are the processor seconds that it takes."""
         return self._recorded.get(_key(configuration)) or self.predict(configuration)
+
+    def nearest(self, configuration: Configuration) -> Curve:
+        """That of the recorded configuration that is nearest."""
+        wanted = np.array(self._features(configuration))
+        distances = [float(((np.array(self._features(each)) - wanted) ** 2).sum()) for each in self.configurations]
+        return self._recorded[_key(self.configurations[int(np.argmin(distances))])]
 
     def predict(self, configuration: Configuration) -> Curve:
         """The same from the model, for a recorded configuration too."""
@@ -96,7 +104,7 @@ class Surrogate:
 
     def _features(self, configuration: Configuration) -> list[float]:
         """Numbers of about the same range; strategies are near where they train as much of the same weights."""
-        strategy = str(configuration["strategy"])
+        strategy = str(configuration.get("strategy", "full-finetune"))
         arm = tuple(configuration.get(name) for name in _ARM)
         return [
             float(np.log10(float(configuration["learning_rate"]))),
@@ -106,6 +114,8 @@ class Surrogate:
             float(strategy == "progressive"),
             # An arm that was not recorded counts as the mean one of its strategy.
             self._shares.get(arm, self._shares.get((strategy,), 1.0)),
+            float(np.log2(float(configuration.get("temperature", 1.0)))) / 3,
+            float(configuration.get("alpha", 0.0)),
         ]
 
 
@@ -117,7 +127,7 @@ def held_out_correlations(table: pd.DataFrame, epochs: Sequence[int], folds: int
         held = table["configuration"].isin(numbers[fold::folds])
         model = Surrogate(table[~held])
         for _, rows in table[held].sort_values("epoch").groupby("configuration"):
-            true, predicted = _curve(rows), model.predict(_configuration(rows))
+            true, predicted = _curve(rows), model.predict(configuration_of(rows))
             for epoch in epochs:
                 pair = (score_curve(curve[:epoch], "wer") for curve in (true, predicted))
                 scores[epoch].append(tuple(pair))
@@ -163,13 +173,14 @@ def _trained_shares(table: pd.DataFrame) -> dict[tuple[Any, ...], float]:
     shares: dict[tuple[Any, ...], list[float]] = {}
     most = table["trainable_params"].max()
     for _, rows in table.groupby("configuration"):
-        configuration, share = _configuration(rows), float(rows["trainable_params"].mean() / most)
-        for key in (tuple(configuration.get(name) for name in _ARM), (configuration["strategy"],)):
+        configuration, share = configuration_of(rows), float(rows["trainable_params"].mean() / most)
+        for key in (tuple(configuration.get(name) for name in _ARM), (configuration.get("strategy", "full-finetune"),)):
             shares.setdefault(key, []).append(share)
     return {key: float(np.mean(values)) for key, values in shares.items()}
 
 
-def _configuration(rows: pd.DataFrame) -> Configuration:
+def configuration_of(rows: pd.DataFrame) -> Configuration:
+    """That of the rows of one recorded trial."""
     first = rows.iloc[0]
     return {name: kind(first[name]) for name, kind in _PARAMETERS.items() if name in rows and pd.notna(first[name])}
 

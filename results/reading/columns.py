@@ -43,7 +43,7 @@ TRIAL_COLUMNS = {
     "sweep": _SWEEP,
     "trial": _TRIAL,
     "trial_id": Column("string", "", "name of its folder below `trials/`, or Ray's own"),
-    "source": Column("string", "", "what suggested it: `start point`, `queue`, or the sampler"),
+    "source": Column("string", "", "what suggested it: `start point`, `queue`, `prior`, or the sampler"),
     "status": Column("string", "", "`running`, `paused` (at a rung), `interrupted`, `finished`, `stopped` or `failed`"),
     "stop_rule": Column("string", "", "what ended or paused it, in a word"),
     "stop_reason": Column("string", "", "the same in full"),

@@ -31,6 +31,7 @@ End = Literal["finished", "stopped", "failed", "interrupted"]
 # Who suggested a trial, if not the sampler.
 START_POINT: Final = "start point"
 QUEUE: Final = "queue"
+PRIOR: Final = "prior"
 
 # What ends or pauses a trial, or ends a sweep, that somebody asks about later.
 HALVING: Final = "halving"
@@ -162,7 +163,7 @@ class TrialBegun(TrialEvent):
 
     Attributes:
         configuration: its value of each parameter.
-        source: who suggested it: ``START_POINT``, ``QUEUE`` or the sampler.
+        source: who suggested it: ``START_POINT``, ``QUEUE``, ``PRIOR`` or the sampler.
     """
 
     name = "trial"

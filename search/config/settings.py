@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.parts import named_among
@@ -21,9 +28,11 @@ class SearchSettings(Section):
 
     ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
     its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
-    learns from. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or
-    ``epoch_budget`` (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have
-    not lowered the best metric. ``sampler`` may be any of Optuna's, or one of one's own.
+    learns from. ``prior`` says whose trials the first ones are drawn like and curves are forecast from: those that
+    are ``packaged``, or ``none``. The sweep ends early at the ``target``
+    (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget`` (epochs of all trials together) is used up, or
+    when ``patience_trials`` trials in a row have not lowered the best metric. ``sampler`` may be any of Optuna's, or
+    one of one's own.
     """
 
     samples: PositiveInt = 8
@@ -31,6 +40,7 @@ class SearchSettings(Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
+    prior: Literal["packaged", "none"] = "none"
     metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
     target: NonNegativeFloat = 0.30
     stop_at_target: bool = False
@@ -44,12 +54,14 @@ class HalvingSettings(Section):
 
     ``promote``: a trial waits at a rung, and whenever a slot is free the best of the highest rung that has one
     among its best 1/reduction goes on. ``stop``: a trial goes on at once if it is among the best 1/reduction of
-    those that came before it, else it ends. ``none``: every trial trains to its end. ``resource`` says what is
-    counted, epochs from ``min_epochs`` or a trial's own seconds from ``min_seconds``. With ``spare_warmup`` a trial
-    skips the rungs that lie within ``min_epochs`` and its own warm-up; without, its loss must speak for it there.
+    those that came before it, else it ends. ``index``: there are no rungs; after every epoch what is expected to lower
+    the best WER most an epoch goes on, waits or begins, as far as ``search.prior`` tells. ``none``: every trial trains
+    to its end. ``resource`` says what is counted, epochs from ``min_epochs`` or a trial's own seconds from
+    ``min_seconds``. With ``spare_warmup`` a trial skips the rungs that lie within ``min_epochs`` and its own warm-up;
+    without, its loss must speak for it there.
     """
 
-    kind: Literal["promote", "stop", "none"] = "promote"
+    kind: Literal["promote", "stop", "index", "none"] = "promote"
     resource: Literal["epochs", "seconds"] = "epochs"
     min_epochs: PositiveInt = 3
     min_seconds: PositiveFloat | None = None

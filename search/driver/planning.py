@@ -129,8 +129,9 @@ def make_plan(
     sweep = load_sweep(path, overrides)
     if "epochs" in sweep.space:
         raise SettingError("is fixed there, so no plan can change it; set training.epochs instead", key="space.epochs")
-    if sweep.halving.kind == "none" or sweep.halving.resource != "epochs":
-        rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and halving.kind=none"
+    if sweep.halving.kind not in ("promote", "stop") or sweep.halving.resource != "epochs":
+        rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and set halving.kind"
+        rule += f" to promote or stop; got {sweep.halving.kind}"
         raise SettingError(rule, key="halving")
     slots, sharing = _slots(sweep, gpus)
     if epoch_s is None:

@@ -9,7 +9,7 @@ from glosstune.spaces.errors import SettingError
 from glosstune.spaces.parts import part_files
 
 _PARTS = ("models", "results", "search", "spaces", "trainables")
-_ENDINGS = {".py", ".yaml", ".html", ".css", ".js"}
+_ENDINGS = {".py", ".yaml", ".json", ".html", ".css", ".js"}
 
 
 def stage_package(folder: Path) -> Path:

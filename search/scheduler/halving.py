@@ -99,6 +99,8 @@ class Halving:
         done = len(epoch_seconds)
         if self.settings.kind == "none" or not 0 < done < self.epochs:
             return None
+        if self.settings.kind == "index":
+            return done - 1  # every epoch is one
         by_epochs = self.settings.resource == "epochs"
         after = float(done) if by_epochs else math.fsum(epoch_seconds)
         before = float(done - 1) if by_epochs else math.fsum(epoch_seconds[:-1])

@@ -7,10 +7,8 @@ an old one goes on where that one was.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,6 @@ from glosstune.results.reading.events import (
     PAUSED,
     QUEUE,
     RUNNING,
-    START_POINT,
     STOPPED,
     Append,
     ConfigurationQueued,
@@ -43,10 +40,12 @@ from glosstune.results.reading.events import (
     write_event,
 )
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.scheduler.experience.known import KnownTrial, known_to
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.sampler import Sampler
+from glosstune.search.scheduler.index import Choice, Index
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
+from glosstune.search.scheduler.suggesting import Suggestions
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces.errors import SettingError
 
@@ -54,8 +53,8 @@ from glosstune.spaces.errors import SettingError
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
-# Trials drawn at random, beside the start points, before TPE looks at any; Optuna's ten are no better (docs/search.md).
-RANDOM_DRAWS = 5
+# Where the index has none to go on with.
+_NOTHING = "nothing is expected to lower the best WER any more"
 
 
 class Scheduler:
@@ -67,6 +66,7 @@ class Scheduler:
         slots: how many trials can run at a time now.
         events: of the record so far, in order.
         earlier: trials of other sweeps, for the sampler.
+        known: of other sweeps, for what is drawn at first and for forecasts; default those that ``search.prior`` names.
         clock: seconds.
         source: where the events come from, for messages.
 
@@ -87,6 +87,7 @@ class Scheduler:
         slots: Callable[[], int] = lambda: 1,
         events: Iterable[Event] = (),
         earlier: Sequence[TrialState] = (),
+        known: Sequence[KnownTrial] | None = None,
         clock: Callable[[], float] = time.monotonic,
         source: Path = Path("record"),
     ) -> None:
@@ -96,6 +97,7 @@ class Scheduler:
         self._append = append
         self._slots = slots
         self._earlier = earlier
+        self._known = known_to(sweep) if known is None else known
         self._notes: dict[int, dict[str, Any]] = {}
         self._clock = clock
         self._adopt(sweep)
@@ -132,7 +134,7 @@ class Scheduler:
             return not self.live
         if any(self._continues(trial) for trial in self.state.trials.values()) or self._incumbent() is not None:
             return False
-        return self.state.over is not None or (self._promotion() is None and not self._may_begin)
+        return self.state.over is not None or not (self._may_begin or self._promotion() or self._choose())
 
     @property
     def must_end(self) -> bool:
@@ -214,9 +216,7 @@ class Scheduler:
                 reason = f"{over.reason} after epoch {trial.epoch}"
                 self._emit(TrialEnded(trial=trial.number, status=INTERRUPTED, rule=over.rule, reason=reason))
             elif trial.status == PAUSED and not goes_on:
-                rung = self.state.halving.highest_rung(trial.number)
-                assert rung is not None
-                self._stop_at(self.state.halving.standing(trial.number, rung))
+                self._stop_waiting(trial)
 
     # What users ask for.
 
@@ -248,15 +248,8 @@ class Scheduler:
 
     def _adopt(self, sweep: Sweep) -> None:
         self.state.sweep = sweep
-        vars(self).pop("_sampler", None)
-
-    @cached_property
-    def _sampler(self) -> Sampler:
-        """Made when it is first asked: start points of a model of one's own are known from its code alone."""
-        sweep, search = self.state.sweep, self.state.sweep.search
-        # Fewer in a short search, which would otherwise be random to its end.
-        startup = max(4, min(RANDOM_DRAWS + len(sweep.start_points), search.samples * 5 // 8))
-        return Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier, self._notes)
+        self._suggestions = Suggestions(sweep, self._earlier, self._known, self._notes)
+        self._index = Index.of(sweep, self._known)
 
     @property
     def samples(self) -> int:
@@ -305,6 +298,15 @@ class Scheduler:
         if trial.pinned:
             self._promote(trial.number, "pinned by the user")
             return True
+        if self._index is not None:
+            choice = None if self.state.over else self._choose(trial)
+            if choice is None and trial.carried:
+                return True
+            if choice is not None and choice.trial == trial.number:
+                self._promote(trial.number, f"index: goes on; {choice}")
+                return True
+            self._emit(TrialPaused(trial=trial.number, reason=f"index: waits; {choice or _NOTHING}"))
+            return False
         standing = halving.standing(trial.number, rung)
         if sweep.halving.kind == "stop":
             if halving.keeps(standing):
@@ -342,6 +344,10 @@ class Scheduler:
         return trial.status in (RUNNING, INTERRUPTED) or (trial.pinned and trial.waits)
 
     def _to_promote(self) -> int | None:
+        choice = self._choose()
+        if choice is not None and choice.trial is not None:
+            self._promote(choice.trial, f"index: goes on; {choice}")
+            return choice.trial
         standing = self._promotion()
         if standing is None:
             return None
@@ -351,18 +357,17 @@ class Scheduler:
     def _promotion(self) -> Standing | None:
         return self.state.halving.next_promotion() if self.state.sweep.halving.kind == "promote" else None
 
+    def _choose(self, arrived: TrialState | None = None) -> Choice | None:
+        """What the index takes next, of what waits, what has just done an epoch, and a new trial; None without one."""
+        if self._index is None:
+            return None
+        trials = [*self.state.trials.values()]
+        waiting = [trial for trial in trials if trial.waits and trial.number not in self.live]
+        return self._index.choose(trials, waiting, self._may_begin, arrived)
+
     def _to_begin(self) -> int:
-        trials = self.state.trials.values()
-        number, sources = len(trials), Counter(trial.source for trial in trials)
-        # By their number: in a space that was narrowed since, the same point may have other values.
-        points = self.state.sweep.start_points[sources[START_POINT] :]
-        point: Mapping[str, Any]
-        if points and len(trials) - sources[QUEUE] < self.state.sweep.search.samples:
-            point, source = points[0], START_POINT
-        elif self.state.queue:
-            point, source = self.state.queue[0], QUEUE
-        else:
-            point, source = self._sampler.suggest(number, trials), self.state.sweep.search.sampler
+        number = len(self.state.trials)
+        point, source = self._suggestions.next(self.state)
         self._emit(TrialBegun(trial=number, configuration=dict(point), source=source))
         return number
 
@@ -384,12 +389,20 @@ class Scheduler:
 
     def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""
-        rung = self.state.halving.highest_rung(number)
+        rung = None if self._index else self.state.halving.highest_rung(number)
         told: dict[str, Any] = {"trial": number} if rung is None else self.state.halving.standing(number, rung).told()
         self._emit(TrialPromoted(**told, reason=reason, carried=carried))
 
     def _go_on(self, standing: Standing) -> None:
         self._emit(TrialPromoted(**standing.told(), reason=self._in_words(standing, "goes on")))
+
+    def _stop_waiting(self, trial: TrialState) -> None:
+        rung = None if self._index else self.state.halving.highest_rung(trial.number)
+        if rung is not None:
+            self._stop_at(self.state.halving.standing(trial.number, rung))
+            return
+        reason = f"index: stopped; {self.state.over.reason if self.state.over else _NOTHING}"
+        self._emit(TrialEnded(trial=trial.number, status=STOPPED, rule=HALVING, reason=reason))
 
     def _stop_at(self, standing: Standing) -> None:
         reason = self._in_words(standing, "stopped")

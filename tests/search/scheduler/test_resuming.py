@@ -12,7 +12,7 @@ from glosstune.results.reading.events import TrialEnded
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces import FolderError
 
-KINDS = st.sampled_from(["promote", "stop", "none"])
+KINDS = st.sampled_from(["promote", "stop", "none", "index"])
 
 
 def _outcome(scheduler: Scheduler) -> dict[int, tuple[Any, Any, Any]]:
@@ -23,7 +23,7 @@ def _outcome(scheduler: Scheduler) -> dict[int, tuple[Any, Any, Any]]:
 @given(st.lists(st.integers(0, 60), max_size=6), KINDS)
 @settings(max_examples=40)
 def test_with_one_worker_a_sweep_that_was_killed_comes_to_the_same(deaths: list[int], kind: str) -> None:
-    plan = sweep("search.samples=8", "halving.min_epochs=2", f"halving.kind={kind}")
+    plan = sweep("search.samples=8", "halving.min_epochs=2", f"halving.kind={kind}", "search.prior=packaged")
     whole, _ = run_through(plan)
     resumed, _ = resume_after(plan, deaths, workers=1)
     assert _outcome(resumed) == _outcome(whole)
@@ -34,7 +34,7 @@ def test_with_one_worker_a_sweep_that_was_killed_comes_to_the_same(deaths: list[
 def test_with_several_workers_every_sample_is_there_and_no_epoch_twice_or_missing(
     deaths: list[int], kind: str, workers: int, seed: int
 ) -> None:
-    plan = sweep("search.samples=9", "halving.min_epochs=2", f"halving.kind={kind}")
+    plan = sweep("search.samples=9", "halving.min_epochs=2", f"halving.kind={kind}", "search.prior=packaged")
     scheduler, tape = resume_after(plan, deaths, workers, seed)
     assert sorted(scheduler.state.trials) == list(range(9))
     assert len(tape.named("trial")) == 9

@@ -1,0 +1,94 @@
+"""The recorded tasks: their curves, what is aimed for on each, and the limit that no search on them can beat."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from glosstune.search import load_sweep
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.scheduler.experience.known import KnownTrial
+from glosstune.search.scheduler.ranking import score_curve
+from replay.surrogate import Surrogate, configuration_of
+
+TASKS = Path(__file__).parents[1] / "tasks"
+# Targets are what this share of the recorded configurations comes to, from easy to hard.
+SHARES = (0.4, 0.2, 0.1, 0.05)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes:
+        sweep: over its space.
+        table: a row an epoch of every configuration, all of the same length; ``wer`` is that of averaged weights.
+    """
+
+    name: str
+    sweep: Sweep
+    table: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "Task":
+        """That of a parquet file of ``record_tasks.py``, whose sweep lies beside it."""
+        return cls.of(load_sweep(path.with_suffix(".yaml")), pd.read_parquet(path))
+
+    @classmethod
+    def of(cls, sweep: Sweep, table: pd.DataFrame) -> "Task":
+        """That of recorded rows."""
+        trunk = table[table["branch"] == 0].assign(wer=lambda rows: rows["wer_averaged"])
+        return cls(sweep.name, sweep, _filled(trunk, sweep.training.epochs))
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """What answers for every configuration."""
+        return Surrogate(self.table)
+
+    @cached_property
+    def targets(self) -> list[float]:
+        """WERs, of which ``SHARES`` of the recorded configurations stay below."""
+        best = self.table.groupby("configuration")["wer"].min()
+        # Just above, so that the configuration whose WER it is counts.
+        return [float(np.quantile(best, share, method="lower")) + 1e-6 for share in SHARES]
+
+    @cached_property
+    def limits(self) -> list[float]:
+        """Device-seconds of the recorded run that is quickest to each target."""
+        return [
+            min(_seconds_to(rows, target) for _, rows in self.table.groupby("configuration")) for target in self.targets
+        ]
+
+    @cached_property
+    def known(self) -> list[KnownTrial]:
+        """Its recorded trials, for searches on other tasks."""
+        told = []
+        for _, rows in self.table.groupby("configuration"):
+            curve = rows.to_dict("records")
+            scores = [round(score_curve(curve[: place + 1], "wer"), 4) for place in range(len(curve))]
+            told.append(KnownTrial(self.name, configuration_of(rows), scores, self.sweep.training.epochs))
+        return told
+
+
+def others(tasks: Iterable[Task], task: Task) -> Sequence[KnownTrial]:
+    """What a search on a task may know: the trials of all that are on another corpus."""
+    kind = task.sweep.corpus.kind
+    return [trial for other in tasks if other.sweep.corpus.kind != kind for trial in other.known]
+
+
+def _filled(table: pd.DataFrame, epochs: int) -> pd.DataFrame:
+    """With the last epoch of what was stopped as stuck held to the end."""
+    parts = []
+    for _, rows in table.sort_values("epoch").groupby("configuration"):
+        lacking = epochs - len(rows)
+        held = pd.concat([rows.iloc[[-1]]] * lacking) if lacking else rows.iloc[:0]
+        parts.append(pd.concat([rows, held]).assign(epoch=range(1, epochs + 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _seconds_to(rows: pd.DataFrame, target: float) -> float:
+    reached = rows["wer"].to_numpy() < target
+    return float(rows["cpu_s"].cumsum().iloc[reached.argmax()]) if reached.any() else float("inf")
