@@ -49,7 +49,8 @@ def test_the_example_of_the_guide_runs_as_it_is_printed(
         assert Path(result.checkpoint.path, "last.pt").is_file()
         assert {"best.pt", "hypotheses.parquet", "trial.log"} <= {path.name for path in Path(result.path).iterdir()}
     read = load_results(tmp_path / "runs" / "pbt")
-    assert read.best["wer_best"] == min(result.metrics["best_wer"] for result in results)
+    # A trial that takes over the checkpoint of a better one takes its lowest WER too, and forgets its own.
+    assert read.best["wer_best"] == read.epochs["wer"].min() <= min(result.metrics["best_wer"] for result in results)
 
 
 @pytest.mark.slow
