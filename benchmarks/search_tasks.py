@@ -113,7 +113,8 @@ def compare(
     tasks: Sequence[Task], options: argparse.Namespace
 ) -> Iterator[tuple[str, str, int, list[float], list[int]]]:
     """Task, method, workers, multiples of the limit at each target, and how many seeds did not get there."""
-    groups = [(task, name, workers) for workers in options.workers for task in tasks for name in options.methods]
+    chosen = [task for task in tasks if options.tasks is None or task.name in options.tasks]
+    groups = [(task, name, workers) for workers in options.workers for task in chosen for name in options.methods]
     jobs = [
         Job(task.name, name, workers, seed, options.full_trials, options.nearest)
         for task, name, workers in groups
@@ -168,9 +169,8 @@ def main() -> None:
         print(f"{task.name}: {count} configurations, a full one {task.surrogate.full_trial_s:.0f} s; {told}{fit}")
     heads = ["task", "method", "workers", *(f"{share:.0%}" for share in SHARES)]
     print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
-    chosen = [task for task in tasks if options.tasks is None or task.name in options.tasks]
     rows = []
-    for row in compare(chosen, options):
+    for row in compare(tasks, options):
         rows.append(row)
         show(*row)
     for workers in options.workers:
