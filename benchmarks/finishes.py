@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from replay.tasks import TASKS
+from replay.tasks import TASKS, seconds_to
 
 SHARES = (0.2, 0.1)
 FLOOR = 0.005  # a WER of 0 has no logarithm
@@ -37,12 +37,8 @@ def ratio(pairs: list[tuple[float, float]]) -> str:
 
 def quickest(table: pd.DataFrame, score: str, target: float) -> float:
     """Device-seconds of the quickest trunk to a WER below the target."""
-    best = math.inf
-    for _, rows in table[table["branch"] == 0].groupby("configuration"):
-        reached = rows[score].to_numpy() < target
-        if reached.any():
-            best = min(best, float(rows["cpu_s"].cumsum().iloc[reached.argmax()]))
-    return best
+    trunks = table[table["branch"] == 0].groupby("configuration")
+    return min(seconds_to(rows, target, score) for _, rows in trunks)
 
 
 def main() -> None:

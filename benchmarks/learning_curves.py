@@ -63,7 +63,7 @@ def train(sweep: Sweep, number: int, configuration: dict[str, Any], path: Path) 
 
 
 def read_curves(paths: list[Path]) -> pd.DataFrame:
-    """A row an epoch: the number of the configuration, its parameters, epoch and metrics."""
+    """A row an epoch: the number of the configuration, its parameters, and what was recorded."""
     frames = []
     for number, path in enumerate(paths):
         curve = json.loads(path.read_text())

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from layouts import write_clips, write_table
+from learning_curves import read_curves
 from replay.tasks import TASKS, Task
 from torch import Tensor
 
@@ -61,7 +61,7 @@ SHORT = (
 )
 Job = tuple[Sweep, dict[str, Any], Path, Collection[int]]  # sweep, configuration, file of its curves, branches
 
-KEPT = ("wer", "train_loss", "dev_loss", "loss_below_floor", "loss_below_floor_se", "blank_ratio", "trainable_params")
+KEPT = ("train_loss", "dev_loss", "loss_below_floor", "loss_below_floor_se", "blank_ratio", "trainable_params")
 
 
 class RecordedSession(TrainingSession):
@@ -145,17 +145,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def read_curves(paths: Sequence[Path]) -> pd.DataFrame:
-    """A row an epoch: the number of the configuration, its parameters, branch, epoch and metrics."""
-    frames = []
-    for number, path in enumerate(paths):
-        curve = json.loads(path.read_text())
-        parameters = pd.DataFrame([curve["configuration"]] * len(curve["epochs"]))
-        frames.append(pd.concat([parameters, pd.DataFrame(curve["epochs"])], axis=1).assign(configuration=number))
-    table = pd.concat(frames, ignore_index=True)
-    return table[["configuration", *(name for name in table.columns if name != "configuration")]]
-
-
 def write_continuous(file: Path, folder: Path) -> Path:
     """A table of a share of CopyCat's recordings, where one signer is dev and the others train."""
     with np.load(file) as arrays:
@@ -205,7 +194,7 @@ def main() -> None:
     parser.add_argument("--copycat", type=Path, help="an .npz of hands, offsets, signer and glosses")
     parser.add_argument("--out", type=Path, default=TASKS, help="folder of the tables")
     parser.add_argument("--work", type=Path, help="folder of finished curves; default recorded/ in --out")
-    parser.add_argument("--configurations", type=int, default=60, help="of each task")
+    parser.add_argument("--configurations", type=int, default=40, help="of each task")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--short", action="store_true", help="one tiny configuration: only shows that it runs")
     parser.add_argument("--package", action="store_true", help="only write what searches know from the tables")

@@ -59,7 +59,7 @@ class Task:
     def limits(self) -> list[float]:
         """Device-seconds of the recorded run that is quickest to each target."""
         return [
-            min(_seconds_to(rows, target) for _, rows in self.table.groupby("configuration")) for target in self.targets
+            min(seconds_to(rows, target) for _, rows in self.table.groupby("configuration")) for target in self.targets
         ]
 
     @cached_property
@@ -89,6 +89,7 @@ def _filled(table: pd.DataFrame, epochs: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _seconds_to(rows: pd.DataFrame, target: float) -> float:
-    reached = rows["wer"].to_numpy() < target
+def seconds_to(rows: pd.DataFrame, target: float, score: str = "wer") -> float:
+    """Device-seconds that a recorded run takes to a WER below a target; infinity where it does not get there."""
+    reached = rows[score].to_numpy() < target
     return float(rows["cpu_s"].cumsum().iloc[reached.argmax()]) if reached.any() else float("inf")

@@ -3,14 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.parts import named_among
@@ -29,10 +22,9 @@ class SearchSettings(Section):
     ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
     its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
     learns from. ``prior`` says whose trials the first ones are drawn like and curves are forecast from: those that
-    are ``packaged``, or ``none``. The sweep ends early at the ``target``
-    (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget`` (epochs of all trials together) is used up, or
-    when ``patience_trials`` trials in a row have not lowered the best metric. ``sampler`` may be any of Optuna's, or
-    one of one's own.
+    are ``packaged``, or ``none``. The sweep ends early at the ``target`` (``stop_at_target``), when
+    ``time_budget_min`` or ``epoch_budget`` (epochs of all trials together) is used up, or when ``patience_trials``
+    trials in a row have not lowered the best metric. ``sampler`` may be any of Optuna's, or one of one's own.
     """
 
     samples: PositiveInt = 8

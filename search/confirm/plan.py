@@ -53,8 +53,7 @@ class Confirmation:
         points = [{**each["configuration"], "seed": seed} for seed in self.seeds for each in self.chosen]
         limits = dict.fromkeys(("time_budget_min", "epoch_budget", "patience_trials"))
         tree["search"] |= {"sampler": "random", "samples": len(points), "start_points": points, "warm_start": []}
-        tree["search"] |= {"prior": "none"}
-        tree["search"] |= {"stop_at_target": False, **limits}
+        tree["search"] |= {"prior": "none", "stop_at_target": False, **limits}
         tree["halving"] |= {"kind": "none"}
         tree["stopping"] |= {"stuck_wer": None, "blank_ratio": None, "divergence": None, "rules": []}
         try:

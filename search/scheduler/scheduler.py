@@ -53,8 +53,6 @@ from glosstune.spaces.errors import SettingError
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
-# Where the index has none to go on with.
-_NOTHING = "nothing is expected to lower the best WER any more"
 
 
 class Scheduler:
@@ -305,7 +303,7 @@ class Scheduler:
             if choice is not None and choice.trial == trial.number:
                 self._promote(trial.number, f"index: goes on; {choice}")
                 return True
-            self._emit(TrialPaused(trial=trial.number, reason=f"index: waits; {choice or _NOTHING}"))
+            self._emit(TrialPaused(trial=trial.number, reason=f"index: waits; {choice or self._no_choice}"))
             return False
         standing = halving.standing(trial.number, rung)
         if sweep.halving.kind == "stop":
@@ -397,12 +395,19 @@ class Scheduler:
         self._emit(TrialPromoted(**standing.told(), reason=self._in_words(standing, "goes on")))
 
     def _stop_waiting(self, trial: TrialState) -> None:
-        rung = None if self._index else self.state.halving.highest_rung(trial.number)
-        if rung is not None:
+        if self._index is None:
+            rung = self.state.halving.highest_rung(trial.number)
+            assert rung is not None
             self._stop_at(self.state.halving.standing(trial.number, rung))
             return
-        reason = f"index: stopped; {self.state.over.reason if self.state.over else _NOTHING}"
+        reason = f"index: stopped; {self._no_choice}"
         self._emit(TrialEnded(trial=trial.number, status=STOPPED, rule=HALVING, reason=reason))
+
+    @property
+    def _no_choice(self) -> str:
+        """Why the index has none to go on with."""
+        over = self.state.over
+        return "nothing is expected to lower the best WER any more" if over is None else over.reason
 
     def _stop_at(self, standing: Standing) -> None:
         reason = self._in_words(standing, "stopped")

@@ -33,7 +33,6 @@ class Prior:
 
     def __init__(self, known: Sequence[KnownTrial]) -> None:
         self._best = best_of_each(known, _BEST)
-
         self._middle = _middle([trial for best in self._best for trial in best])
 
     def draw(self, space: Space, generator: random.Random) -> dict[str, Scalar]:
