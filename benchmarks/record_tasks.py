@@ -214,16 +214,10 @@ def main() -> None:
 
 
 def package(folder: Path) -> None:
-    """Write the curves of the tables as what searches know of earlier ones."""
-    told = {
-        task.name: {
-            "epochs": task.sweep.training.epochs,
-            "trials": [[dict(trial.configuration), list(trial.scores)] for trial in task.known],
-        }
-        for task in map(Task.read, sorted(folder.glob("*.parquet")))
-    }
-    text = json.dumps(told, separators=(",", ":")).replace("[[{", "\n[[{").replace(",[{", ",\n[{") + "\n"
-    write_whole(Path(known.__file__).with_name(known.CURVES), lambda part: part.write_text(text, encoding="utf-8"))
+    """Write the best configurations of the tables as what searches know of earlier ones."""
+    told = {task.name: task.known for task in map(Task.read, sorted(folder.glob("*.parquet")))}
+    text = json.dumps({name: {"model": one.model, "best": one.best} for name, one in told.items()}, indent=1) + "\n"
+    write_whole(Path(known.__file__).with_name(known.PACKAGED), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def record(options: argparse.Namespace) -> None:

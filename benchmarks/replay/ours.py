@@ -7,7 +7,7 @@ from typing import Any
 
 from glosstune.results.reading.events import FINISHED, PAUSED, RUNNING, parse_event
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.experience.known import KnownTrial
+from glosstune.search.scheduler.experience.known import KnownSweep
 from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
@@ -23,7 +23,7 @@ class Ours:
     Args:
         kind: one of the schedulers below, to leave a part out.
         floor: let rules and ranks see how far the loss is below the CTC floor.
-        known: trials of other sweeps.
+        known: other sweeps, whose best the first trials are drawn like.
 
     Attributes:
         scheduler: the one that decides now.
@@ -38,7 +38,7 @@ class Ours:
         *,
         kind: type[Scheduler] = Scheduler,
         floor: bool = True,
-        known: Sequence[KnownTrial] = (),
+        known: Sequence[KnownSweep] = (),
     ) -> None:
         self.events: list[dict[str, Any]] = []
         self._sweep = sweep

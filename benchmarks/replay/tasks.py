@@ -10,8 +10,7 @@ import pandas as pd
 
 from glosstune.search import load_sweep
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.experience.known import KnownTrial
-from glosstune.search.scheduler.ranking import score_curve
+from glosstune.search.scheduler.experience.known import KnownSweep, best_of, fitting
 from replay.surrogate import Surrogate, configuration_of
 
 TASKS = Path(__file__).parents[1] / "tasks"
@@ -63,20 +62,16 @@ class Task:
         ]
 
     @cached_property
-    def known(self) -> list[KnownTrial]:
-        """Its recorded trials, for searches on other tasks."""
-        told = []
-        for _, rows in self.table.groupby("configuration"):
-            curve = rows.to_dict("records")
-            scores = [round(score_curve(curve[: place + 1], "wer"), 4) for place in range(len(curve))]
-            told.append(KnownTrial(self.name, configuration_of(rows), scores, self.sweep.training.epochs))
-        return told
+    def known(self) -> KnownSweep:
+        """What searches on other tasks may know of it."""
+        trials = [(configuration_of(rows), float(rows["wer"].min())) for _, rows in self.table.groupby("configuration")]
+        return KnownSweep(self.name, self.sweep.model.kind, best_of(trials))
 
 
-def others(tasks: Iterable[Task], task: Task) -> Sequence[KnownTrial]:
-    """What a search on a task may know: the trials of all that are on another corpus."""
+def others(tasks: Iterable[Task], task: Task) -> Sequence[KnownSweep]:
+    """What a search on a task may know: the tasks on another corpus with the same kind of model."""
     kind = task.sweep.corpus.kind
-    return [trial for other in tasks if other.sweep.corpus.kind != kind for trial in other.known]
+    return fitting([other.known for other in tasks if other.sweep.corpus.kind != kind], task.sweep)
 
 
 def _filled(table: pd.DataFrame, epochs: int) -> pd.DataFrame:

@@ -206,21 +206,23 @@ class Decision(TrialEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPaused(Decision):
-    """A trial waits at a rung."""
+    """A trial waits: at a rung, or between rungs where it led."""
 
     name = "pause"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPromoted(Decision):
-    """A trial goes on from a rung.
+    """A trial goes on.
 
     Attributes:
         carried: it is the best one, and goes on because nobody else can.
+        lead: it is the best one, and goes on whatever its rank at a rung.
     """
 
     name = "promote"
     carried: bool = False
+    lead: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ _CHANGEABLE = (
     "search.epoch_budget",
     "search.patience_trials",
     "search.start_points",
+    "search.prior",
     "search.warm_start",
     "resources",
     "space",

@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from glosstune.models.kinds import KINDS
 from glosstune.search.config.errors import Sources, problems, validated
 from glosstune.search.config.sections import AUTO, DEFAULT_SPACE
+from glosstune.search.config.settings import PriorName
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
@@ -28,6 +29,7 @@ _PATHS = (
     ("pretraining", "align_with"),
     ("teacher",),
     ("search", "warm_start"),
+    ("search", "prior"),
     ("storage",),
 )
 
@@ -168,6 +170,10 @@ def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
         if not isinstance(section, dict):
             continue
         key, value = ".".join([*parents, last]), section.get(last)
+        if last == "prior" and isinstance(value, str):
+            if value in get_args(PriorName):
+                continue
+            value = [value]  # one folder
         if isinstance(value, list):
             section[last] = [_absolute(path, folder, key) for path in value]
         elif isinstance(value, str) and (value != AUTO or last != "pretrained"):

@@ -44,7 +44,6 @@ def check_sweep(sweep: Sections) -> int:
     _check_freezing(sweep)
     _check_teacher(sweep)
     _check_start_points(sweep)
-    _check_index(sweep)
     return _check_epochs(sweep)
 
 
@@ -58,22 +57,6 @@ def check_parts(sweep: Sections) -> None:
         for name in filter(is_own, names):
             if not callable(load_part(name, key)):
                 raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
-
-
-def _check_index(sweep: Sections) -> None:
-    if sweep.halving.kind != "index":
-        return
-    needs = {
-        "search.prior": (sweep.search.prior, "packaged"),
-        "search.metric": (sweep.search.metric, "wer"),
-        "halving.resource": (sweep.halving.resource, "epochs"),
-    }
-    for key, (value, needed) in needs.items():
-        if value != needed:
-            raise SettingError(f"must be {needed}, where halving.kind is index; got {shown(value)}", key=key)
-    if sweep.training.epochs < 2:
-        rule = f"must be at least 2, where halving.kind is index; got {sweep.training.epochs}"
-        raise SettingError(rule, key="training.epochs")
 
 
 def _check_target(name: str, definition: Definition) -> None:

@@ -9,6 +9,9 @@ from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.parts import named_among
 from glosstune.trainables.settings import Section
 
+# What ``search.prior`` may be beside folders.
+PriorName = Literal["packaged", "none"]
+
 
 def _share(amount: float) -> float:
     if amount > 1 and amount != int(amount):
@@ -21,10 +24,11 @@ class SearchSettings(Section):
 
     ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
     its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
-    learns from. ``prior`` says whose trials the first ones are drawn like and curves are forecast from: those that
-    are ``packaged``, or ``none``. The sweep ends early at the ``target`` (``stop_at_target``), when
-    ``time_budget_min`` or ``epoch_budget`` (epochs of all trials together) is used up, or when ``patience_trials``
-    trials in a row have not lowered the best metric. ``sampler`` may be any of Optuna's, or one of one's own.
+    learns from. ``prior`` says whose best trials half of the first ones are drawn like: those of the sweeps that are
+    ``packaged``, of folders of earlier sweeps, which may be of another corpus and space, or of ``none``. The sweep
+    ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget`` (epochs of all
+    trials together) is used up, or when ``patience_trials`` trials in a row have not lowered the best metric.
+    ``sampler`` may be any of Optuna's, or one of one's own.
     """
 
     samples: PositiveInt = 8
@@ -32,7 +36,7 @@ class SearchSettings(Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
-    prior: Literal["packaged", "none"] = "none"
+    prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = "packaged"
     metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
     target: NonNegativeFloat = 0.30
     stop_at_target: bool = False
@@ -46,14 +50,15 @@ class HalvingSettings(Section):
 
     ``promote``: a trial waits at a rung, and whenever a slot is free the best of the highest rung that has one
     among its best 1/reduction goes on. ``stop``: a trial goes on at once if it is among the best 1/reduction of
-    those that came before it, else it ends. ``index``: there are no rungs; after every epoch what is expected to lower
-    the best WER most an epoch goes on, waits or begins, as far as ``search.prior`` tells. ``none``: every trial trains
-    to its end. ``resource`` says what is counted, epochs from ``min_epochs`` or a trial's own seconds from
+    those that came before it, else it ends. ``none``: every trial trains to its end. ``lead``, with ``promote``: once
+    past its first rung the best trial of all need not wait, up to this share of all epochs; 0 lets it wait like the
+    others. ``resource`` says what is counted, epochs from ``min_epochs`` or a trial's own seconds from
     ``min_seconds``. With ``spare_warmup`` a trial skips the rungs that lie within ``min_epochs`` and its own warm-up;
     without, its loss must speak for it there.
     """
 
-    kind: Literal["promote", "stop", "index", "none"] = "promote"
+    kind: Literal["promote", "stop", "none"] = "promote"
+    lead: float = Field(default=0.85, ge=0.0, lt=1.0)
     resource: Literal["epochs", "seconds"] = "epochs"
     min_epochs: PositiveInt = 3
     min_seconds: PositiveFloat | None = None

@@ -16,6 +16,7 @@ from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.tokens import ask_for_tokens
+from glosstune.search.scheduler.experience.known import known_to
 from glosstune.search.scheduler.sampler import check_sampler
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials, read_earlier, tell_scorings
@@ -76,6 +77,7 @@ def prepare(
     check_parts(sweep)
     records = read_earlier(sweep)
     earlier = earlier_trials(sweep, records, say)
+    known_to(sweep)  # which the scheduler reads when it draws
     # A wrong file shows at once, not after the corpus is packed. Each is read here, and handed on to all who need it.
     loaded = None if sweep.pretrained in (None, AUTO) else read_weights(str(sweep.pretrained))
     kinds = {sweep.model.kind, sweep.teacher_kind}

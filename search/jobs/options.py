@@ -85,7 +85,7 @@ def list_overrides(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
 
 def _with_paths(key: str, override: str, sweep: Sweep) -> str:
     """An override with the paths as the sweep has them: the cluster has another current folder."""
-    if key not in (*PLACES, "search.warm_start", "storage", "teacher"):
+    if key not in (*PLACES, "search.warm_start", "search.prior", "storage", "teacher"):
         return override
     section: Any = sweep.resolved()
     for name in key.split("."):

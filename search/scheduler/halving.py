@@ -99,8 +99,6 @@ class Halving:
         done = len(epoch_seconds)
         if self.settings.kind == "none" or not 0 < done < self.epochs:
             return None
-        if self.settings.kind == "index":
-            return done - 1  # every epoch is one
         by_epochs = self.settings.resource == "epochs"
         after = float(done) if by_epochs else math.fsum(epoch_seconds)
         before = float(done - 1) if by_epochs else math.fsum(epoch_seconds[:-1])
@@ -133,6 +131,18 @@ class Halving:
         if rung < len(self._rungs) and trial in self._rungs[rung].places:
             self._rungs[rung].leave(trial)
             self._rungs[rung].rank(trial)  # though it may be out: the place is taken
+
+    def lead(self, trial: int) -> None:
+        """A trial goes on without its rank: it keeps its places, and waits at none of them."""
+        for rung in self._rungs:
+            if trial in rung.places:
+                rung.cease(trial)
+
+    def fall_back(self, trial: int) -> None:
+        """A trial that led waits again, at the last rung it has come to, unless it has gone on from there by rank."""
+        number = self.highest_rung(trial)
+        if number is not None and (trial, number) not in self._promoted and trial not in self._out:
+            self._rungs[number].wait(trial)
 
     def remove(self, trial: int) -> None:
         """A trial is out of the game: it still counts as a rival where it has been, but takes nobody's place."""
@@ -187,12 +197,18 @@ class _Rung:
     def wait(self, trial: int) -> None:
         insort(self.waiting, self.places[trial])
 
+    def cease(self, trial: int) -> None:
+        _drop(self.waiting, self.places[trial])
+
     def leave(self, trial: int) -> None:
-        place = self.places[trial]
         for ordered in (self.ranked, self.waiting):
-            index = bisect_left(ordered, place)
-            if ordered[index : index + 1] == [place]:
-                del ordered[index]
+            _drop(ordered, self.places[trial])
+
+
+def _drop(ordered: list[_Place], place: _Place) -> None:
+    index = bisect_left(ordered, place)
+    if ordered[index : index + 1] == [place]:
+        del ordered[index]
 
 
 def _ordinal(number: int) -> str:

@@ -40,9 +40,9 @@ from glosstune.results.reading.events import (
     write_event,
 )
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.experience.known import KnownTrial, known_to
+from glosstune.search.scheduler.experience.known import KnownSweep
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.index import Choice, Index
+from glosstune.search.scheduler.leading import leader, why_it_waits
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.suggesting import Suggestions
@@ -64,7 +64,7 @@ class Scheduler:
         slots: how many trials can run at a time now.
         events: of the record so far, in order.
         earlier: trials of other sweeps, for the sampler.
-        known: of other sweeps, for what is drawn at first and for forecasts; default those that ``search.prior`` names.
+        known: other sweeps, for what is drawn at first; default those that ``search.prior`` names.
         clock: seconds.
         source: where the events come from, for messages.
 
@@ -85,7 +85,7 @@ class Scheduler:
         slots: Callable[[], int] = lambda: 1,
         events: Iterable[Event] = (),
         earlier: Sequence[TrialState] = (),
-        known: Sequence[KnownTrial] | None = None,
+        known: Sequence[KnownSweep] | None = None,
         clock: Callable[[], float] = time.monotonic,
         source: Path = Path("record"),
     ) -> None:
@@ -95,7 +95,7 @@ class Scheduler:
         self._append = append
         self._slots = slots
         self._earlier = earlier
-        self._known = known_to(sweep) if known is None else known
+        self._known = known
         self._notes: dict[int, dict[str, Any]] = {}
         self._clock = clock
         self._adopt(sweep)
@@ -132,7 +132,7 @@ class Scheduler:
             return not self.live
         if any(self._continues(trial) for trial in self.state.trials.values()) or self._incumbent() is not None:
             return False
-        return self.state.over is not None or not (self._may_begin or self._promotion() or self._choose())
+        return self.state.over is not None or not (self._may_begin or self._promotion())
 
     @property
     def must_end(self) -> bool:
@@ -247,7 +247,6 @@ class Scheduler:
     def _adopt(self, sweep: Sweep) -> None:
         self.state.sweep = sweep
         self._suggestions = Suggestions(sweep, self._earlier, self._known, self._notes)
-        self._index = Index.of(sweep, self._known)
 
     @property
     def samples(self) -> int:
@@ -292,19 +291,10 @@ class Scheduler:
             return False
         rung = self.state.rung_reached(trial)
         if rung is None:
-            return True
+            return trial.pinned or not trial.leads or self._keeps_the_lead(trial)
         if trial.pinned:
             self._promote(trial.number, "pinned by the user")
             return True
-        if self._index is not None:
-            choice = None if self.state.over else self._choose(trial)
-            if choice is None and trial.carried:
-                return True
-            if choice is not None and choice.trial == trial.number:
-                self._promote(trial.number, f"index: goes on; {choice}")
-                return True
-            self._emit(TrialPaused(trial=trial.number, reason=f"index: waits; {choice or self._no_choice}"))
-            return False
         standing = halving.standing(trial.number, rung)
         if sweep.halving.kind == "stop":
             if halving.keeps(standing):
@@ -315,6 +305,9 @@ class Scheduler:
         chosen = None if self.state.over else halving.next_promotion()
         if chosen is not None and chosen.trial == trial.number:
             self._go_on(chosen)
+            return True
+        if self.state.over is None and leader(self.state) is trial:
+            self._lead(trial)
             return True
         self._emit(TrialPaused(**standing.told(), reason=self._in_words(standing, "waits")))
         return False
@@ -342,10 +335,10 @@ class Scheduler:
         return trial.status in (RUNNING, INTERRUPTED) or (trial.pinned and trial.waits)
 
     def _to_promote(self) -> int | None:
-        choice = self._choose()
-        if choice is not None and choice.trial is not None:
-            self._promote(choice.trial, f"index: goes on; {choice}")
-            return choice.trial
+        best = leader(self.state)
+        if best is not None and best.waits and best.number not in self.live:
+            self._lead(best)
+            return best.number
         standing = self._promotion()
         if standing is None:
             return None
@@ -355,13 +348,16 @@ class Scheduler:
     def _promotion(self) -> Standing | None:
         return self.state.halving.next_promotion() if self.state.sweep.halving.kind == "promote" else None
 
-    def _choose(self, arrived: TrialState | None = None) -> Choice | None:
-        """What the index takes next, of what waits, what has just done an epoch, and a new trial; None without one."""
-        if self._index is None:
-            return None
-        trials = [*self.state.trials.values()]
-        waiting = [trial for trial in trials if trial.waits and trial.number not in self.live]
-        return self._index.choose(trials, waiting, self._may_begin, arrived)
+    def _lead(self, trial: TrialState) -> None:
+        reason = f"lead: goes on, the best of the sweep after epoch {trial.epoch}"
+        self._emit(TrialPromoted(trial=trial.number, reason=reason, lead=True))
+
+    def _keeps_the_lead(self, trial: TrialState) -> bool:
+        """Whether a trial that leads goes on, between rungs."""
+        why = why_it_waits(self.state, trial)
+        if why is not None:
+            self._emit(TrialPaused(trial=trial.number, reason=f"lead: waits after epoch {trial.epoch}; {why}"))
+        return why is None
 
     def _to_begin(self) -> int:
         number = len(self.state.trials)
@@ -387,7 +383,7 @@ class Scheduler:
 
     def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""
-        rung = None if self._index else self.state.halving.highest_rung(number)
+        rung = self.state.halving.highest_rung(number)
         told: dict[str, Any] = {"trial": number} if rung is None else self.state.halving.standing(number, rung).told()
         self._emit(TrialPromoted(**told, reason=reason, carried=carried))
 
@@ -395,19 +391,9 @@ class Scheduler:
         self._emit(TrialPromoted(**standing.told(), reason=self._in_words(standing, "goes on")))
 
     def _stop_waiting(self, trial: TrialState) -> None:
-        if self._index is None:
-            rung = self.state.halving.highest_rung(trial.number)
-            assert rung is not None
-            self._stop_at(self.state.halving.standing(trial.number, rung))
-            return
-        reason = f"index: stopped; {self._no_choice}"
-        self._emit(TrialEnded(trial=trial.number, status=STOPPED, rule=HALVING, reason=reason))
-
-    @property
-    def _no_choice(self) -> str:
-        """Why the index has none to go on with."""
-        over = self.state.over
-        return "nothing is expected to lower the best WER any more" if over is None else over.reason
+        rung = self.state.halving.highest_rung(trial.number)
+        assert rung is not None
+        self._stop_at(self.state.halving.standing(trial.number, rung))
 
     def _stop_at(self, standing: Standing) -> None:
         reason = self._in_words(standing, "stopped")

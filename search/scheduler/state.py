@@ -52,6 +52,7 @@ class SweepState:
         best_wer: lowest of any epoch.
         since_best: trials judged at a rung or ended since another one lowered the sweep's metric.
         epochs: of all trials together.
+        lead_epochs: of those, epochs of trials that led.
         used_s: seconds that drivers ran up to the newest event.
         queue: configurations that users want tried, and have not been yet.
         queued: all that they ever asked for.
@@ -65,6 +66,7 @@ class SweepState:
         self.best_wer = math.inf
         self.since_best: set[int] = set()
         self.epochs = 0
+        self.lead_epochs = 0
         self.used_s = 0.0
         self.queue: deque[Mapping[str, Any]] = deque()
         self.queued = 0
@@ -86,7 +88,7 @@ class SweepState:
             case TrialBegun():
                 self._on_trial(event)
             case TrialPaused():
-                self._decided(event, PAUSED, HALVING)
+                self._on_pause(event)
             case TrialPromoted():
                 self._on_promote(event)
             case TrialEnded():
@@ -144,6 +146,7 @@ class SweepState:
         metric = self.sweep.search.metric
         trial.score = score_curve(trial.curve, metric)
         self.epochs += 1
+        self.lead_epochs += trial.leads
         self.best_wer = min(self.best_wer, lowest([metrics], "wer"))
         if lowest([metrics], metric) < self._best:
             self._best, self._best_trial = lowest([metrics], metric), trial.number
@@ -153,10 +156,19 @@ class SweepState:
             self.halving.arrive(trial.number, rung, trial.score)
             trial.scores.append(trial.score)
 
+    def _on_pause(self, event: TrialPaused) -> None:
+        trial = self._decided(event, PAUSED, HALVING)
+        if event.rung is None:
+            self.halving.fall_back(trial.number)
+        trial.leads = False
+
     def _on_promote(self, event: TrialPromoted) -> None:
         trial = self._decided(event, RUNNING, None)
         trial.carried = trial.carried or event.carried
-        if event.rung is not None:
+        trial.leads = event.lead
+        if event.lead:
+            self.halving.lead(trial.number)
+        elif event.rung is not None:
             self.halving.promote(trial.number, event.rung)
 
     def _on_end(self, event: TrialEnded) -> None:

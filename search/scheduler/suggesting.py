@@ -8,7 +8,7 @@ from typing import Any
 
 from glosstune.results.reading.events import PRIOR, QUEUE, START_POINT
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.experience.known import KnownTrial
+from glosstune.search.scheduler.experience.known import KnownSweep, known_to
 from glosstune.search.scheduler.experience.prior import Prior
 from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.state import SweepState
@@ -17,7 +17,7 @@ from glosstune.search.scheduler.trial import TrialState
 # Trials drawn at random, beside the start points, before TPE looks at any; Optuna's ten are no better (docs/search.md).
 RANDOM_DRAWS = 5
 # Trials of which every other one is drawn from the prior, start points and queued ones not counted.
-PRIOR_DRAWS = 16
+PRIOR_DRAWS = 8
 
 
 class Suggestions:
@@ -26,7 +26,7 @@ class Suggestions:
     Args:
         sweep: as it is set now.
         earlier: trials of other sweeps that the sampler sees.
-        known: trials of other sweeps that the first ones are drawn like.
+        known: other sweeps, whose best the first trials are drawn like; None for those that ``search.prior`` names.
         notes: what samplers keep with the trials they have drawn, by number; added to.
     """
 
@@ -34,12 +34,12 @@ class Suggestions:
         self,
         sweep: Sweep,
         earlier: Sequence[TrialState],
-        known: Sequence[KnownTrial],
+        known: Sequence[KnownSweep] | None,
         notes: dict[int, dict[str, Any]],
     ) -> None:
         self._sweep = sweep
         self._earlier = earlier
-        self._prior = Prior(known) if known else None
+        self._known = known
         self._notes = notes
 
     def next(self, state: SweepState) -> tuple[Mapping[str, Any], str]:
@@ -53,10 +53,15 @@ class Suggestions:
         if state.queue:
             return state.queue[0], QUEUE
         place = number - sources[START_POINT] - sources[QUEUE]
-        if self._prior is not None and place < PRIOR_DRAWS and place % 2 == 0:
+        if place < PRIOR_DRAWS and place % 2 == 0 and self._prior is not None:
             draw = self._prior.draw if place else self._prior.first
             return draw(self._sweep.space, Random(f"{self._sweep.search.seed} {number}")), PRIOR
         return self.sampler.suggest(number, trials), self._sweep.search.sampler
+
+    @cached_property
+    def _prior(self) -> Prior | None:
+        known = known_to(self._sweep) if self._known is None else self._known
+        return Prior(known) if known else None
 
     @cached_property
     def sampler(self) -> Sampler:

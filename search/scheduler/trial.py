@@ -23,6 +23,7 @@ class TrialState:
         judged: epochs done when the last decision on it was taken; it is not taken twice.
         deaths: processes it has lost since its last epoch.
         carried: it is or was the best one, and goes on though nobody else does.
+        leads: runs or waits as the best trial, which went on without its rank.
         pinned: trains to its end whatever rivals and rules say.
     """
 
@@ -40,6 +41,7 @@ class TrialState:
     judged: int = 0
     deaths: int = 0
     carried: bool = False
+    leads: bool = False
     pinned: bool = False
     _lowest: tuple[int, float | None] = field(default=(0, None), init=False, repr=False, compare=False)
 

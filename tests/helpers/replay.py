@@ -25,9 +25,9 @@ SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 
 
 
 def sweep(*overrides: str) -> Sweep:
-    """A sweep over three parameters; nothing in it is ever trained."""
+    """A sweep over three parameters, with neither prior nor lead; nothing in it is ever trained."""
     fixed = [f"space={SPACE}", "training.epochs=18", "search.samples=12", "search.start_points=[]"]
-    return load_sweep("student", [*fixed, *overrides])
+    return load_sweep("student", [*fixed, "search.prior=none", "halving.lead=0", *overrides])
 
 
 def crash_plan(samples: int, *overrides: str) -> Sweep:
@@ -162,5 +162,9 @@ def check_decisions(events: list[Line], plan: Sweep) -> None:
             assert {name: event[name] for name in asdict(standing)} == asdict(standing)
             if event["event"] == "promote":
                 assert standing.rank <= max(standing.quota, 1 if plan.halving.kind == "stop" else 0)
-        if event["event"] == "promote" and "rung" in event:
+        if event["event"] == "promote" and event.get("lead"):
+            halving.lead(number)
+        elif event["event"] == "promote" and "rung" in event:
             halving.promote(number, event["rung"])
+        elif event["event"] == "pause" and "rung" not in event:
+            halving.fall_back(number)

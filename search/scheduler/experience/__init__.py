@@ -1,1 +1,1 @@
-"""What earlier sweeps knew: which configurations did well, and how curves like this one went on."""
+"""What earlier sweeps knew: which configurations did best in them."""

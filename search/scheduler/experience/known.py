@@ -1,4 +1,4 @@
-"""Trials of other sweeps, as far as they tell anything to this one."""
+"""The best configurations of other sweeps: of those that come along, or of folders that users name."""
 
 import json
 import math
@@ -7,94 +7,72 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-import numpy as np
-from numpy.typing import NDArray
-
+from glosstune.results.reading.events import FAILED
+from glosstune.results.reading.names import RECORD
+from glosstune.results.reading.record import read_record
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.scheduler.ranking import PLATEAU_WER
+from glosstune.search.scheduler.ranking import lowest
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.parameters import Scalar
 
-Array = NDArray[np.float64]
+PACKAGED = "packaged.json"
+# Of the trials of a sweep.
+_BEST = 0.1
 
-CURVES = "curves.json"
-# Below it one WER is as good as another.
-_LOWEST_WER = 0.005
-# How much of a height the way from a loss at the CTC floor to one that knows everything is, before WERs tell anything.
-_PLATEAU = 1.5
-BEGINNING = 2.0  # the score of a trial that has learned nothing
-_ABOVE, _HIGHEST = 0.3, 3.0
-_START = 0.3
+Configuration = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)
-class KnownTrial:
-    """A trial of another sweep.
+class KnownSweep:
+    """A sweep that was made before.
 
     Attributes:
-        task: what it was a trial of; each counts alike, however many trials it has.
-        configuration: as far as it was searched.
-        scores: after every epoch that it did (see ``ranking.score_curve``).
-        epochs: of a full trial there.
+        name: tells it from others.
+        model: the kind that it trained; None where that does not matter.
+        best: its best configurations, as far as they were searched.
     """
 
-    task: str
-    configuration: Mapping[str, Scalar]
-    scores: Sequence[float]
-    epochs: int
+    name: str
+    model: str | None
+    best: Sequence[Configuration]
 
 
-def height(score: float) -> float:
-    """How far a score is from a WER of 1, in logarithms of the WER; on the plateau by what the loss has come down.
+def known_to(sweep: Sweep) -> Sequence[KnownSweep]:
+    """The sweeps that ``search.prior`` names, of the packaged ones those of the same kind of model.
 
-    Differences of heights are what searches compare: from 40 to 20 % is as much as from 4 to 2 %.
+    Raises:
+        FolderError: a folder holds no record of a sweep, or no trial that has shown a WER.
     """
-    if score < PLATEAU_WER:
-        return math.log(max(score, _LOWEST_WER))
-    if score < BEGINNING:
-        return math.log(PLATEAU_WER) + _PLATEAU * max(0.0, score - 1)
-    # Worse than one that has learned nothing, as losses are that still come down from where they began.
-    return math.log(PLATEAU_WER) + _PLATEAU + _ABOVE * min(score - BEGINNING, _HIGHEST)
+    prior = sweep.search.prior
+    if prior == "none":
+        return ()
+    if prior == "packaged":
+        return fitting(packaged(), sweep)
+    found = []
+    for folder in prior:
+        trials = [trial for trial in read_record(folder).trials.values() if trial.status != FAILED]
+        scored = [(trial.configuration, lowest([*trial.reports.values()], sweep.search.metric)) for trial in trials]
+        shown = [(configuration, score) for configuration, score in scored if score < math.inf]
+        if not shown:
+            rule = f"none of its {len(trials)} trials has shown a {sweep.search.metric}"
+            raise FolderError(f"{folder / RECORD}: {rule}, so search.prior can learn nothing from it")
+        found.append(KnownSweep(str(folder), None, best_of(shown)))
+    return found
 
 
-def heights(scores: Sequence[float]) -> Array:
-    """The lowest height up to each epoch, preceded by that of a start a little above the first: (epoch + 1,)."""
-    told = np.minimum.accumulate([height(score) for score in scores])
-    return np.concatenate([[told[0] + _START], told])
+def fitting(known: Sequence[KnownSweep], sweep: Sweep) -> list[KnownSweep]:
+    """Those of a sweep's kind of model: rates of a student are too fast for a teacher."""
+    return [each for each in known if each.model in (None, sweep.model.kind)]
 
 
-def on_grid(trial: KnownTrial, epochs: int) -> Array:
-    """Its heights after each epoch of a trial of so many epochs, at the same shares of training: (epochs + 1,).
-
-    What it did not come to is not a number.
-    """
-    told = heights(trial.scores)
-    shares = np.arange(epochs + 1) / epochs
-    return np.interp(shares * trial.epochs, np.arange(len(told)), told, right=math.nan)
-
-
-def known_to(sweep: Sweep) -> Sequence[KnownTrial]:
-    """The trials that ``search.prior`` names."""
-    return packaged() if sweep.search.prior == "packaged" else ()
+def best_of(trials: Sequence[tuple[Configuration, float]]) -> list[Configuration]:
+    """The best tenth of configurations with the lowest that each came to, one at least."""
+    ranked = sorted(trials, key=lambda trial: trial[1])
+    return [configuration for configuration, _ in ranked[: max(1, round(_BEST * len(ranked)))]]
 
 
 @cache
-def packaged() -> tuple[KnownTrial, ...]:
-    """The trials that come along (see benchmarks/record_tasks.py)."""
-    text = resources.files(__package__).joinpath(CURVES).read_text(encoding="utf-8")
-    return tuple(
-        KnownTrial(task, configuration, scores, told["epochs"])
-        for task, told in json.loads(text).items()
-        for configuration, scores in told["trials"]
-    )
-
-
-def best_of_each(known: Sequence[KnownTrial], share: float) -> list[list[KnownTrial]]:
-    """The share of each task's trials that did best: lowest on the whole way, so that quick ones count."""
-    tasks: dict[str, list[KnownTrial]] = {}
-    for trial in known:
-        tasks.setdefault(trial.task, []).append(trial)
-    chosen = []
-    for trials in tasks.values():
-        ranked = sorted(trials, key=lambda trial: float(np.nanmean(on_grid(trial, trial.epochs))))
-        chosen.append(ranked[: max(1, round(share * len(ranked)))])
-    return chosen
+def packaged() -> tuple[KnownSweep, ...]:
+    """The sweeps that come along (see benchmarks/record_tasks.py)."""
+    text = resources.files(__package__).joinpath(PACKAGED).read_text(encoding="utf-8")
+    return tuple(KnownSweep(name, told["model"], told["best"]) for name, told in json.loads(text).items())

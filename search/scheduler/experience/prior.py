@@ -2,15 +2,13 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from glosstune.search.scheduler.experience.known import KnownTrial, best_of_each
+from glosstune.search.scheduler.experience.known import Configuration, KnownSweep
 from glosstune.spaces import Choice, Int, Space
 from glosstune.spaces.parameters import Parameter, Scalar
 from glosstune.spaces.start_points import within
 
-# Of each task's trials.
-_BEST = 0.1
 # Standard deviation of what is drawn around a value: in decades, and as a share of the range.
 _DECADES, _SHARE = 0.15, 0.1
 # Two configurations are apart by their strategies, and by at most as much for each of these: by as many decades, or by
@@ -28,24 +26,22 @@ class Prior:
     expert.
 
     Args:
-        known: trials of other sweeps.
+        known: other sweeps, each of which counts alike.
     """
 
-    def __init__(self, known: Sequence[KnownTrial]) -> None:
-        self._best = best_of_each(known, _BEST)
-        self._middle = _middle([trial for best in self._best for trial in best])
+    def __init__(self, known: Sequence[KnownSweep]) -> None:
+        self._best = [each.best for each in known]
+        self._middle = _middle([configuration for best in self._best for configuration in best])
 
     def draw(self, space: Space, generator: random.Random) -> dict[str, Scalar]:
-        """A configuration near a good one of a task; what the space does not offer of it is drawn evenly."""
-        return self._near(generator.choice(generator.choice(self._best)).configuration, space, generator, 1.0)
+        """A configuration near a good one of a sweep; what the space does not offer of it is drawn evenly."""
+        return self._near(generator.choice(generator.choice(self._best)), space, generator, 1.0)
 
     def first(self, space: Space, generator: random.Random) -> dict[str, Scalar]:
         """The good configuration that is most like all the others, as far as the space offers it."""
         return self._near(self._middle, space, generator, 0.0)
 
-    def _near(
-        self, wanted: Mapping[str, Scalar], space: Space, generator: random.Random, spread: float
-    ) -> dict[str, Scalar]:
+    def _near(self, wanted: Configuration, space: Space, generator: random.Random, spread: float) -> dict[str, Scalar]:
         def suggest(label: str, parameter: Parameter) -> Scalar:
             name, even, drawn = label.partition("@")[0], parameter.sample(generator), generator.gauss(0.0, spread)
             return _beside(parameter, wanted[name], even, drawn) if name in _SHARED and name in wanted else even
@@ -53,8 +49,8 @@ class Prior:
         return space.configuration(suggest)
 
 
-def _middle(trials: Sequence[KnownTrial]) -> Mapping[str, Scalar]:
-    def apart(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
+def _middle(configurations: Sequence[Configuration]) -> Configuration:
+    def apart(one: Configuration, other: Configuration) -> float:
         far = float(one.get("strategy") != other.get("strategy"))
         for name, width in _APART.items():
             values = [value for each in (one, other) if isinstance(value := each.get(name), int | float)]
@@ -63,7 +59,6 @@ def _middle(trials: Sequence[KnownTrial]) -> Mapping[str, Scalar]:
                 far += min(1.0, abs(first - second) / width)
         return far
 
-    configurations = [trial.configuration for trial in trials]
     return min(configurations, key=lambda one: sum(apart(one, other) for other in configurations))
 
 

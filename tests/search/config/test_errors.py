@@ -41,7 +41,7 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
         ("name: ..", "name: must be letters, digits, '.', '_' and '-', because a folder is called so; got '..'"),
         ("training: null", "training: must be a mapping of keys; got null"),
         ("training: 3", "training: must be a mapping of keys; got 3"),
-        ("halving: {kind: asha}", "halving.kind: must be 'promote', 'stop', 'index' or 'none'; got 'asha'"),
+        ("halving: {kind: asha}", "halving.kind: must be 'promote', 'stop' or 'none'; got 'asha'"),
         ("halving: {resource: seconds}", "halving: must give min_seconds, the first rung, exactly where resource"),
         ("halving: {min_seconds: 3}", "halving: must give min_seconds, the first rung, exactly where resource"),
         ("halving: {reduction: 1}", "halving.reduction: must be at least 2; got 1"),

@@ -1,66 +1,78 @@
-"""What is read of other sweeps, and the heights that trials are compared by."""
+"""What is read of other sweeps: the best configurations of those that come along, and of folders."""
 
-import math
+import random
+from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_trials import known
+from replay import drive, run_through, sweep
 
 from glosstune.search import load_sweep
-from glosstune.search.scheduler.experience.known import (
-    KnownTrial,
-    best_of_each,
-    height,
-    heights,
-    known_to,
-    on_grid,
-    packaged,
-)
-
-SCORES = st.one_of(st.floats(0.0, 5.0), st.just(math.inf))
+from glosstune.search.scheduler.experience.known import KnownSweep, best_of, fitting, known_to, packaged
+from glosstune.search.scheduler.experience.prior import Prior
+from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.storage.record import Record
+from glosstune.spaces import FolderError, SettingError
 
 
-@given(SCORES, SCORES)
-def test_a_lower_score_is_no_higher(one: float, other: float) -> None:
-    assert (height(min(one, other))) <= height(max(one, other))
+def _earlier(folder: Path, *overrides: str) -> Scheduler:
+    """A sweep whose record lies in a folder."""
+    folder.mkdir()
+    record = Record(folder / "record.jsonl")
+    record.append("sweep", format=1, id="1", samples=1, epochs=18, metric="wer", target=0.3)
+    scheduler = Scheduler(sweep(*overrides), record.append)
+    drive(scheduler)
+    return scheduler
 
 
-def test_halving_a_wer_is_as_much_at_40_as_at_4_percent() -> None:
-    assert height(0.4) - height(0.2) == pytest.approx(height(0.04) - height(0.02)) == pytest.approx(math.log(2))
-    assert height(0.0) == height(0.005)
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=50))
+def test_the_best_are_a_tenth_and_none_of_the_others_is_better(scores: list[float]) -> None:
+    trials = [({"place": place}, score) for place, score in enumerate(scores)]
+    best = [each["place"] for each in best_of(trials)]
+    assert len(best) == max(1, round(len(scores) / 10))
+    others = [score for place, score in enumerate(scores) if place not in best]
+    assert max(scores[place] for place in best) <= min(others, default=1.0)
 
 
-@given(st.lists(SCORES, min_size=1, max_size=20))
-def test_heights_never_rise_and_begin_above_the_first(scores: list[float]) -> None:
-    told = heights(scores)
-    assert len(told) == len(scores) + 1
-    assert (np.diff(told) <= 0).all()
-    assert told[1] == height(scores[0]) < told[0]
+def test_of_the_packaged_ones_those_of_the_same_kind_of_model_are_known() -> None:
+    student, teacher = (known_to(load_sweep(name)) for name in ("student", "teacher"))
+    assert {each.model for each in student} == {"student"} and {each.model for each in teacher} == {"teacher"}
+    assert len(student) + len(teacher) == len(packaged())
+    assert known_to(load_sweep("student", ["search.prior=none"])) == ()
 
 
-def test_a_curve_of_another_length_is_read_at_the_same_shares_of_training() -> None:
-    trial = KnownTrial("a", {}, [0.8, 0.4, 0.2, 0.1], 8)
-    assert on_grid(trial, 4)[1:3] == pytest.approx([height(0.4), height(0.1)])
-    assert np.isnan(on_grid(trial, 4)[3:]).all()
-    assert on_grid(trial, 8)[:5] == pytest.approx(heights(trial.scores))
+def test_what_fits_any_model_is_known_to_all() -> None:
+    any_model = KnownSweep("a", None, [{}])
+    assert fitting([any_model, KnownSweep("b", "teacher", [{}])], load_sweep("student")) == [any_model]
 
 
-def test_the_best_of_a_task_are_those_that_are_low_all_the_way() -> None:
-    chosen = best_of_each([*known("a"), *known("b", (1e-4, 2e-3))], 0.25)
-    assert [[trial.configuration["learning_rate"] for trial in best] for best in chosen] == [[1e-3], [2e-3]]
+def test_a_folder_tells_the_best_of_its_trials(tmp_path: Path) -> None:
+    before = _earlier(tmp_path / "a", "search.samples=20", "search.sampler=random")
+    best = min(before.state.trials.values(), key=lambda trial: trial.best_wer or 1.0)
+    (known,) = known_to(sweep(f"search.prior={tmp_path / 'a'}"))
+    assert known.best[0] == best.configuration and len(known.best) == 2
+    first = Prior([known]).first(sweep().space, random.Random(0))
+    assert first in [dict(configuration) for configuration in known.best]
+    scheduler, _ = run_through(sweep(f"search.prior=[{tmp_path / 'a'}]"))
+    assert scheduler.state.trials[0].source == "prior"
 
 
-def test_what_is_packaged_is_whole() -> None:
-    trials = packaged()
-    assert len({trial.task for trial in trials}) >= 5
-    for trial in trials:
-        assert 1 <= len(trial.scores) <= trial.epochs
-        assert all(map(math.isfinite, trial.scores))
-        assert {"learning_rate", "warmup_epochs", "dropout"} <= trial.configuration.keys()
+def test_folders_lie_where_the_file_says_or_where_the_command_runs(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("search: {prior: [runs/a]}\n", encoding="utf-8")
+    assert load_sweep(file).search.prior == (tmp_path / "runs" / "a",)
+    assert load_sweep("student", ["search.prior=runs/b"]).search.prior == (Path("runs/b").absolute(),)
 
 
-def test_nothing_is_known_unless_asked_for() -> None:
-    assert known_to(load_sweep("student")) == ()
-    assert known_to(load_sweep("student", ["search.prior=packaged"])) == packaged()
+def test_what_nothing_can_be_learned_from_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match=r"nowhere"):
+        known_to(sweep(f"search.prior={tmp_path / 'nowhere'}"))
+    (tmp_path / "empty").mkdir()
+    record = Record(tmp_path / "empty" / "record.jsonl")
+    record.append("sweep", format=1, id="1", samples=1, epochs=18, metric="wer", target=0.3)
+    with pytest.raises(FolderError) as caught:
+        known_to(sweep(f"search.prior={tmp_path / 'empty'}"))
+    assert "none of its 0 trials has shown a wer, so search.prior can learn nothing from it" in str(caught.value)
+    with pytest.raises(SettingError, match=r"search\.prior"):
+        load_sweep("student", ["search.prior=3"])

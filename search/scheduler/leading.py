@@ -1,0 +1,38 @@
+"""Who leads a sweep: the best trial goes on whatever its rank, for a sweep is judged by what its best one comes to.
+
+To wait at a rung until enough rivals have come costs the best trial most: it is the one that gets to the target first.
+So it goes on, as long as it is the best and such trials have not had more than ``halving.lead`` of all epochs; what is
+left of them compares others by rank, and whoever is better there leads then.
+"""
+
+import math
+
+from glosstune.search.scheduler.state import SweepState
+from glosstune.search.scheduler.trial import TrialState
+
+
+def leader(state: SweepState) -> TrialState | None:
+    """The best trial; None where it has come to no rung, or the share of those that led is used up."""
+    halving = state.sweep.halving
+    if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
+        return None
+    best = _best(state)
+    return best if best is not None and best.scores else None
+
+
+def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
+    """Why a trial that led goes on no more; None while it leads."""
+    if state.over is not None:
+        return state.over.reason
+    best = _best(state)
+    if best is not None and best is not trial:
+        return f"trial {best.number} is better now"
+    if leader(state) is None:
+        share = f"{state.lead_epochs} of {state.epochs} epochs went to the best trial"
+        return f"{share}, {state.sweep.halving.lead:.0%} may"
+    return None
+
+
+def _best(state: SweepState) -> TrialState | None:
+    trials = [trial for trial in state.trials.values() if not trial.faulty and trial.score < math.inf]
+    return min(trials, key=lambda trial: (trial.score, trial.number), default=None)
