@@ -1,9 +1,9 @@
 """Check the replay with sweeps that train: python benchmarks/live_sweeps.py --work FOLDER [--short]
 
-Sweeps of learning_curves.yaml run on two processors, this project's and Ray's OptunaSearch with ASHA in turn under the
-same seeds, each until a trial is below --target or --full-trials times the epochs of a full trial are used. A sweep
-that is done is kept in --work, so the command goes on where it was stopped. Beside them stands what
-search_efficiency.py's simulation says of the same seeds.
+Sweeps of the task student-signers run on two processors, this project's and Ray's OptunaSearch with ASHA in turn under
+the same seeds, each until a trial is below --target or --full-trials times the epochs of a full trial are used. Neither
+knows of other sweeps, for the packaged ones are of this task too. A sweep that is done is kept in --work, so the
+command goes on where it was stopped. Beside them stands what search_tasks.py's simulation says of the same seeds.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from typing import Any
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this machine alone
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
-import pandas as pd
 import ray
-from learning_curves import SHORT
 from ray import tune
+from record_tasks import SHORT
 from replay.contestants import CONTESTANTS, OURS, STOCK, with_settings
 from replay.simulator import Clock, simulate
 from replay.stock import Stock
 from replay.surrogate import Surrogate
+from replay.tasks import TASKS, Task
 from rich.console import Console
 
 from glosstune.results.reading.events import EpochReported, TrialBegun
@@ -42,7 +42,7 @@ from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 
-HERE = Path(__file__).parent
+TASK = "student-signers"
 WORKERS = 2
 
 Epochs = Sequence[dict[str, Any]]  # trial, wer, epoch_s and time, in the order in which they were reported
@@ -138,7 +138,7 @@ def measure(sweep: Sweep, begun: float, epochs: Epochs) -> dict[str, Any]:
 def replayed_s(sweep: Sweep, surrogate: Surrogate, name: str) -> float:
     """Device-seconds to the target in the simulation, or of all its epochs."""
     clock = Clock()
-    method = CONTESTANTS[name](sweep, clock, WORKERS)
+    method = CONTESTANTS[name](sweep, clock, WORKERS, ())
     search = sweep.search
     run = simulate(method, surrogate.curve, clock, workers=WORKERS, limit_s=math.inf, seed=search.seed)
     within = run.epochs[: search.epoch_budget]
@@ -168,12 +168,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.short:
         options.work, options.seeds, options.full_trials = Path(tempfile.mkdtemp()), 1, 1
-    sweep = load_sweep(HERE / "learning_curves.yaml", SHORT if options.short else ())
+    sweep = load_sweep(TASKS / f"{TASK}.yaml", ["search.prior=none", *(SHORT if options.short else ())])
     epochs = options.full_trials * sweep.training.epochs
     limits = {"target": options.target, "stop_at_target": True, "epoch_budget": epochs}
     sweep = with_settings(with_settings(sweep, "search", **limits), "resources", concurrent=WORKERS)
     sweep = with_weights(sweep, pack_corpus(sweep.corpus), partial(print, flush=True))
-    surrogate = Surrogate(pd.read_parquet(HERE / "learning_curves.parquet"))
+    surrogate = Task.read(TASKS / f"{TASK}.parquet").surrogate
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     rows = []
     for seed in range(options.seeds):

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from layouts import write_clips, write_table
-from learning_curves import read_curves
 from replay.tasks import TASKS, Task
 from torch import Tensor
 
@@ -211,6 +211,17 @@ def main() -> None:
         if options.short:
             options.tasks, options.configurations, options.out = ["distil"], 1, Path(scratch)
         record(options)
+
+
+def read_curves(paths: Sequence[Path]) -> pd.DataFrame:
+    """A row an epoch: the number of the configuration, its parameters, and what was recorded."""
+    frames = []
+    for number, path in enumerate(paths):
+        curve = json.loads(path.read_text())
+        parameters = pd.DataFrame([curve["configuration"]] * len(curve["epochs"]))
+        frames.append(pd.concat([parameters, pd.DataFrame(curve["epochs"])], axis=1).assign(configuration=number))
+    table = pd.concat(frames, ignore_index=True)
+    return table[["configuration", *(name for name in table.columns if name != "configuration")]]
 
 
 def package(folder: Path) -> None:

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 
 from glosstune.search.config.sweep import Sweep
 from replay.contestants import CONTESTANTS, OURS, STOCK, STOCK_PLATEAU, with_settings
-from replay.simulator import Clock, Run, simulate
-from replay.surrogate import Surrogate
+from replay.simulator import Clock, simulate
 
 STUCK_TRIALS = 30
-# In full trials: when the driver dies (most searches have not found a good recipe by then), when the regret is taken,
-# and how long the search goes on.
-CRASH_AT, CRASH_REGRET_AT, CRASH_LIMIT = 3, 5, 20
+# In full trials: when the driver dies.
+CRASH_AT = 3
 
 
 def count_stuck_epochs(sweep: Sweep) -> Mapping[str, int]:
@@ -21,16 +19,6 @@ def count_stuck_epochs(sweep: Sweep) -> Mapping[str, int]:
     counts = {}
     for name in (STOCK, STOCK_PLATEAU, OURS):
         clock = Clock()
-        method = CONTESTANTS[name](plan, clock, 1)
-        run = simulate(method, lambda _: curve, clock, workers=1, limit_s=float("inf"), seed=0)
-        counts[name] = len(run.epochs)
+        method = CONTESTANTS[name](plan, clock, 1, ())
+        counts[name] = len(simulate(method, lambda _: curve, clock, workers=1, limit_s=float("inf"), seed=0).epochs)
     return counts
-
-
-def crash(sweep: Sweep, surrogate: Surrogate, name: str, workers: int, seed: int, dies: bool) -> Run:
-    """A search of a method that survives, or is spared, the death of its driver."""
-    plan, clock = with_settings(sweep, "search", samples=10**9, seed=seed), Clock()
-    limit_s = CRASH_LIMIT * surrogate.full_trial_s
-    method = CONTESTANTS[name](plan, clock, workers)
-    crash_at_s = CRASH_AT * surrogate.full_trial_s if dies else None
-    return simulate(method, surrogate.curve, clock, workers=workers, limit_s=limit_s, seed=seed, crash_at_s=crash_at_s)

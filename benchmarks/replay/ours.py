@@ -1,16 +1,13 @@
-"""The search of this project as a method to simulate, whole and without one of its parts at a time."""
+"""The search of this project as a method to simulate."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glosstune.results.reading.events import FINISHED, PAUSED, RUNNING, parse_event
+from glosstune.results.reading.events import PAUSED, parse_event
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.experience.known import KnownSweep
-from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.scheduler.trial import TrialState
 from replay.simulator import Clock, Metrics, Verdict
 from replay.surrogate import Configuration
 
@@ -21,7 +18,6 @@ class Ours:
     """The real scheduler with the real sampler.
 
     Args:
-        kind: one of the schedulers below, to leave a part out.
         floor: let rules and ranks see how far the loss is below the CTC floor.
         known: other sweeps, whose best the first trials are drawn like.
 
@@ -36,7 +32,6 @@ class Ours:
         clock: Clock,
         workers: int,
         *,
-        kind: type[Scheduler] = Scheduler,
         floor: bool = True,
         known: Sequence[KnownSweep] = (),
     ) -> None:
@@ -44,13 +39,12 @@ class Ours:
         self._sweep = sweep
         self._clock = clock
         self._workers = workers
-        self._kind = kind
         self._floor = floor
         self._known = known
         self.restart()
 
     def restart(self) -> None:
-        self.scheduler = self._kind(
+        self.scheduler = Scheduler(
             self._sweep,
             self._append,
             slots=lambda: self._workers,
@@ -75,26 +69,3 @@ class Ours:
         time = (_BEGINNING + timedelta(seconds=self._clock())).isoformat()
         self.events.append({"event": event, "time": time, **fields})
         return self.events[-1]
-
-
-class Untruthful(Scheduler):
-    """Shows trials to Optuna as Ray's searcher does: all that do not run as complete, those that run not at all."""
-
-    def _adopt(self, sweep: Sweep) -> None:
-        super()._adopt(sweep)
-        kept = self._suggestions.sampler
-        self._suggestions.sampler = _UntruthfulSampler(kept.space, kept.sampler, kept.seed, kept.startup)
-
-
-class TenRandom(Scheduler):
-    """Draws as many trials at random as Optuna does by itself before its TPE looks at any."""
-
-    def _adopt(self, sweep: Sweep) -> None:
-        super()._adopt(sweep)
-        self._suggestions.sampler.startup = 10
-
-
-class _UntruthfulSampler(Sampler):
-    def suggest(self, number: int, trials: Iterable[TrialState]) -> dict[str, Any]:
-        told = [replace(trial, status=FINISHED, rule=None) for trial in trials if trial.status != RUNNING]
-        return super().suggest(number, told)

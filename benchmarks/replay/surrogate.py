@@ -49,7 +49,7 @@ class Surrogate:
     """Recorded configurations answer with their own curve, others with one that the model predicts.
 
     Args:
-        table: a row an epoch, as ``learning_curves.read_curves`` makes it; every curve has all epochs.
+        table: a row an epoch, as ``record_tasks.read_curves`` makes it; every curve has all epochs.
 
     Attributes:
         configurations: those that were recorded.

@@ -12,12 +12,15 @@ from glosstune.search.scheduler.trial import TrialState
 
 
 def leader(state: SweepState) -> TrialState | None:
-    """The best trial; None where it has come to no rung, or the share of those that led is used up."""
+    """The best trial; None where it has come to no rung or learned nothing yet, or the share of leads is used up."""
     halving = state.sweep.halving
     if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
         return None
     best = _best(state)
-    return best if best is not None and best.scores else None
+    if best is None or not best.scores:
+        return None
+    learned = state.sweep.search.metric != "wer" or best.score < 2 - state.sweep.stopping.margin
+    return best if learned else None
 
 
 def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
