@@ -11,7 +11,7 @@ _OPEN: Mapping[str, Scalar] = {"dropout": 0.1, "warmup_epochs": 2}
 
 
 def strategy_points(space: Space, depths: Mapping[str, str]) -> list[dict[str, Scalar]]:
-    """A configuration of the space for each strategy that it offers.
+    """A configuration of the space for each strategy that it offers, those last that begin without pretrained weights.
 
     A value of the strategy that the space does not offer gives way to the nearest one that it does; what
     neither the strategy nor this module names is the middle of its range, or the first choice.
@@ -19,8 +19,9 @@ def strategy_points(space: Space, depths: Mapping[str, str]) -> list[dict[str, S
     Args:
         depths: the layer that each of ``strategies.DEPTHS`` means in the model (see ``models.Architecture``).
     """
-    offered = [option for definition in space.get("strategy", ()) for option in listed(definition)]
-    return [_point(space, STRATEGIES[str(option)], depths) for option in dict.fromkeys(offered)]
+    offered = dict.fromkeys(str(option) for definition in space.get("strategy", ()) for option in listed(definition))
+    strategies = sorted((STRATEGIES[name] for name in offered), key=lambda strategy: not strategy.pretrained)
+    return [_point(space, strategy, depths) for strategy in strategies]
 
 
 def labelled(space: Space, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:

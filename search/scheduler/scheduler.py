@@ -349,8 +349,7 @@ class Scheduler:
         return self.state.halving.next_promotion() if self.state.sweep.halving.kind == "promote" else None
 
     def _lead(self, trial: TrialState) -> None:
-        reason = f"lead: goes on, the best of the sweep after epoch {trial.epoch}"
-        self._emit(TrialPromoted(trial=trial.number, reason=reason, lead=True))
+        self._promote(trial.number, f"lead: goes on, the best of the sweep after epoch {trial.epoch}", lead=True)
 
     def _keeps_the_lead(self, trial: TrialState) -> bool:
         """Whether a trial that leads goes on, between rungs."""
@@ -381,11 +380,11 @@ class Scheduler:
         best = min(candidates, key=lambda trial: (trial.score, trial.number), default=None)
         return best.number if best is not None and best.waits and best.score < math.inf else None
 
-    def _promote(self, number: int, reason: str, *, carried: bool = False) -> None:
+    def _promote(self, number: int, reason: str, *, carried: bool = False, lead: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""
         rung = self.state.halving.highest_rung(number)
         told: dict[str, Any] = {"trial": number} if rung is None else self.state.halving.standing(number, rung).told()
-        self._emit(TrialPromoted(**told, reason=reason, carried=carried))
+        self._emit(TrialPromoted(**told, reason=reason, carried=carried, lead=lead))
 
     def _go_on(self, standing: Standing) -> None:
         self._emit(TrialPromoted(**standing.told(), reason=self._in_words(standing, "goes on")))

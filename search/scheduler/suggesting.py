@@ -46,13 +46,15 @@ class Suggestions:
         """The configuration of the next trial, and who suggests it; SettingError where a sampler of one's own fails."""
         trials = state.trials.values()
         number, sources = len(trials), Counter(trial.source for trial in trials)
+        place = number - sources[START_POINT] - sources[QUEUE]
         # By their number: in a space that was narrowed since, the same point may have other values.
         points = self._sweep.start_points[sources[START_POINT] :]
-        if points and number - sources[QUEUE] < self._sweep.search.samples:
+        # Where users name no points, what did best elsewhere comes before those that were made for far longer training.
+        prior_first = place == 0 and self._sweep.search.start_points == "strategies" and self._prior is not None
+        if points and not prior_first and number - sources[QUEUE] < self._sweep.search.samples:
             return points[0], START_POINT
         if state.queue:
             return state.queue[0], QUEUE
-        place = number - sources[START_POINT] - sources[QUEUE]
         if place < PRIOR_DRAWS and place % 2 == 0 and self._prior is not None:
             draw = self._prior.draw if place else self._prior.first
             return draw(self._sweep.space, Random(f"{self._sweep.search.seed} {number}")), PRIOR
