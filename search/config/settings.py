@@ -23,12 +23,12 @@ class SearchSettings(Section):
     """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised.
 
     ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
-    its author (see ``spaces.start_points``). ``warm_start`` are folders of earlier sweeps that the sampler also
-    learns from. ``prior`` says whose best trials half of the first ones are drawn like: those of the sweeps that are
-    ``packaged``, of folders of earlier sweeps, which may be of another corpus and space, or of ``none``. The sweep
-    ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget`` (epochs of all
-    trials together) is used up, or when ``patience_trials`` trials in a row have not lowered the best metric.
-    ``sampler`` may be any of Optuna's, or one of one's own.
+    its author (see ``spaces.start_points``), after one of the ``prior``. ``warm_start`` are folders of earlier sweeps
+    that the sampler also learns from. ``prior`` says whose best trials half of the first ones are drawn like: those of
+    the sweeps that are ``packaged``, of folders of earlier sweeps, which may be of another corpus and space, or of
+    ``none``. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget``
+    (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have not lowered the best
+    metric. ``sampler`` may be any of Optuna's, or one of one's own.
     """
 
     samples: PositiveInt = 8

@@ -8,7 +8,7 @@ Metrics = Mapping[str, float | None]
 WORST = math.inf
 
 # Where a WER begins to say more than the loss. On recorded curves the order of trials after two epochs agrees with that
-# of the WERs they come to at a rank correlation of 0.84 so, and of 0.05 by WER alone (benchmarks/standings.py).
+# of the WERs they come to at a rank correlation of 0.74 so, and of 0.38 by WER alone (benchmarks/standings.py).
 PLATEAU_WER = 0.9
 
 
