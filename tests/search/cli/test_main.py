@@ -214,7 +214,7 @@ def test_the_teacher_is_pretrained_and_searched_over_all_strategies(
     assert "right at the end" in capsys.readouterr().out
     folder = tmp_path / "sweep"
     tiny = ["training.epochs=3", "search.samples=5", "training.batch_size=8", f"pretrained={weights}"]
-    tiny.append("search.start_points=strategies")
+    tiny += ["search.start_points=strategies", "search.prior=none"]
     assert run("sweep", *small, *tiny, "--out", str(folder)) == 0
     printed = capsys.readouterr()
     assert "401 taken" in printed.err
