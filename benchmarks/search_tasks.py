@@ -150,14 +150,16 @@ def main() -> None:
     if options.check_ray:
         from replay.real_ray import check_ray  # needs a Ray to start
 
-        check_ray(tasks[0].sweep, tasks[0].surrogate)
+        task = next(task for task in tasks if task.sweep.teacher is None)
+        check_ray(task.sweep, task.surrogate)
         return
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # a line a trial
     comparison = Comparison(tasks, options)
     for task in comparison.tasks:
         _introduce(task, options.short)
-    told = {workers: comparison.told(options.methods, workers) for workers in options.workers}
-    for workers, methods in told.items():
+    told = {}
+    for workers in options.workers:
+        methods = told[workers] = comparison.told(options.methods, workers)
         print(f"\n{workers} workers, {options.seeds} seeds a task\n\n{task_table(methods, SHARES)}")
         print(f"\n{method_table(methods, SHARES)}")
         if OURS in methods:
