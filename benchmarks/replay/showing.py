@@ -11,7 +11,8 @@ from replay.measures import Searches, mean_ranks, over_tasks, ratio
 Told = Mapping[str, Searches]  # of a method, by task
 
 # Colours that are told apart in grey and by colour-blind readers; ours is the strong line.
-_COLOURS = ("#8c96a0", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#ee7733", "#332288", "#999933")
+_COLOURS = ("#8c96a0", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#ee7733")
+_STYLES = ("-", "--", ":")
 _OURS_COLOUR = "#cc3311"
 
 
@@ -60,10 +61,13 @@ def draw(told: Mapping[int, Mapping[str, Told]], path: Path) -> None:
     panels = figure.subplots(1, len(told), sharey=True, squeeze=False)[0]
     for (workers, methods), axes in zip(told.items(), panels, strict=True):
         names = [name for name in methods if name in BASELINES]
-        for name, colour in [*zip(names, _COLOURS, strict=False), (OURS, _OURS_COLOUR)]:
+        for place, name in enumerate([*names, *(name for name in methods if name == OURS)]):
+            ours = name == OURS
+            colour = _OURS_COLOUR if ours else _COLOURS[place % len(_COLOURS)]
+            style = "-" if ours else _STYLES[place // len(_COLOURS)]
             pooled = np.sort(np.concatenate([(one.seconds / one.limits).ravel() for one in methods[name].values()]))
-            width = 2.4 if name == OURS else 1.2
-            axes.step(pooled, np.arange(1, len(pooled) + 1) / len(pooled), color=colour, linewidth=width, label=name)
+            shares, width = np.arange(1, len(pooled) + 1) / len(pooled), 2.4 if ours else 1.2
+            axes.step(pooled, shares, color=colour, linestyle=style, linewidth=width, label=name)
         axes.set(xscale="log", xlim=(0.5, 30), ylim=(0, 1), xlabel="multiple of the quickest recorded run")
         axes.set_title(f"{workers} worker{'s' * (workers > 1)}", loc="left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)

@@ -44,14 +44,15 @@ COST_COLUMNS = {
 def count_rungs(results: Results) -> pd.DataFrame:
     """How trials survived: for each rung who came, who went on, and the scores there (see ``docs/search.md``).
 
-    ``epoch`` is the first at which a trial came; a score above 1 means that the WER stood on its plateau. Who was
-    carried on alone at the end of the sweep, or pinned by the user, did not go on by merit and is not counted.
+    ``epoch`` is the first at which a trial came; a score above 1 means that the WER stood on its plateau. Who led as
+    the best, was carried on alone at the end of the sweep, or pinned by the user, did not go on by rank and is not
+    counted.
     """
     there = results.decisions[results.decisions["rung"].notna()]
     rows = []
     for (sweep, rung), events in there.groupby(["sweep", "rung"]):
         came = events.groupby("trial").first()
-        # By merit: a user's pin promotes too.
+        # By rank: a lead and a user's pin promote too.
         promoted = (events["decision"] == GOES_ON) & events["reason"].str.startswith(HALVING).fillna(False)
         went_on = events.loc[promoted, "trial"].nunique()
         rows.append(

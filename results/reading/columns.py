@@ -71,7 +71,8 @@ DECISION_COLUMNS = {
     "decision": Column(
         "string",
         "",
-        "`begins`, `waits` (at a rung), `goes on`, `is carried on` (the best, when nobody else could go on), "
+        "`begins`, `waits` (at a rung, or between rungs where it led), `goes on` (by rank, or as the best), "
+        "`is carried on` (the best, when nobody else could go on), "
         "`goes on after a break`, `starts again` (its process died) or `ends`",
     ),
     "rung": Column("Int64", "", "counted from 0; this and the next four are NA where no rung was involved"),

@@ -73,7 +73,7 @@ class Requests:
             overrides.append(f"search.samples={count_samples(samples, old)}")
         new = load_sweep(self._work.folder / SWEEP, overrides)
         changes = list_changes(old, new)
-        begun_with = (*PLACES, "resources.cpu", "resources.gpu", "teacher", "tracking")
+        begun_with = (*PLACES, "resources.cpu", "resources.gpu", "search.prior", "teacher", "tracking")
         for key in changes:
             if key in begun_with:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)

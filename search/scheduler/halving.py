@@ -195,6 +195,7 @@ class _Rung:
         insort(self.ranked, self.places[trial])
 
     def wait(self, trial: int) -> None:
+        self.cease(trial)  # once, however often it is told to
         insort(self.waiting, self.places[trial])
 
     def cease(self, trial: int) -> None:

@@ -7,6 +7,7 @@ left of them compares others by rank, and whoever is better there leads then.
 
 import math
 
+from glosstune.results.reading.events import FINISHED, RUNNING
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 
@@ -17,7 +18,8 @@ def leader(state: SweepState) -> TrialState | None:
     if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
         return None
     best = _best(state)
-    if best is None or not best.scores:
+    # As where nobody else can go on: none any more once one that was carried on broke a rule.
+    if best is None or any(trial.carried and trial.faulty for trial in state.trials.values()):
         return None
     learned = state.sweep.search.metric != "wer" or best.score < 2 - state.sweep.stopping.margin
     return best if learned else None
@@ -37,5 +39,10 @@ def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
 
 
 def _best(state: SweepState) -> TrialState | None:
-    trials = [trial for trial in state.trials.values() if not trial.faulty and trial.score < math.inf]
+    """Of those that have come to a rung, and go on, wait or are whole."""
+    trials = [
+        trial
+        for trial in state.trials.values()
+        if trial.scores and trial.score < math.inf and (trial.waits or trial.status in (RUNNING, FINISHED))
+    ]
     return min(trials, key=lambda trial: (trial.score, trial.number), default=None)

@@ -96,7 +96,7 @@ class SweepState:
             case TrialContinued():
                 self.trials[event.trial].status = RUNNING
             case TrialPinned():
-                self.trials[event.trial].pinned = True
+                self.trials[event.trial].pinned, self.trials[event.trial].leads = True, False
             case TrialRetried():
                 self.trials[event.trial].deaths += 1
             case ConfigurationQueued():

@@ -1,7 +1,7 @@
 """Which configuration a new trial has: a start point, what users queued, or what a prior or a sampler draws."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ from glosstune.search.scheduler.experience.prior import Prior
 from glosstune.search.scheduler.sampler import Sampler
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
+from glosstune.spaces import Space
 
 # Trials drawn at random, beside the start points, before TPE looks at any; Optuna's ten are no better (docs/search.md).
 RANDOM_DRAWS = 5
@@ -21,7 +22,7 @@ PRIOR_DRAWS = 8
 
 
 class Suggestions:
-    """Configurations for new trials, a function of the sweep's state.
+    """Configurations for new trials, a function of the sweep's state and of the folders that ``search.prior`` names.
 
     Args:
         sweep: as it is set now.
@@ -50,15 +51,19 @@ class Suggestions:
         # By their number: in a space that was narrowed since, the same point may have other values.
         points = self._sweep.start_points[sources[START_POINT] :]
         # Where users name no points, what did best elsewhere comes before those that were made for far longer training.
-        prior_first = place == 0 and self._sweep.search.start_points == "strategies" and self._prior is not None
-        if points and not prior_first and number - sources[QUEUE] < self._sweep.search.samples:
+        may = number - sources[QUEUE] < self._sweep.search.samples
+        if may and place == 0 and self._sweep.search.start_points == "strategies" and self._prior is not None:
+            return self._drawn(number, self._prior.first)
+        if may and points:
             return points[0], START_POINT
         if state.queue:
             return state.queue[0], QUEUE
         if place < PRIOR_DRAWS and place % 2 == 0 and self._prior is not None:
-            draw = self._prior.draw if place else self._prior.first
-            return draw(self._sweep.space, Random(f"{self._sweep.search.seed} {number}")), PRIOR
+            return self._drawn(number, self._prior.draw if place else self._prior.first)
         return self.sampler.suggest(number, trials), self._sweep.search.sampler
+
+    def _drawn(self, number: int, draw: Callable[[Space, Random], Mapping[str, Any]]) -> tuple[Mapping[str, Any], str]:
+        return draw(self._sweep.space, Random(f"{self._sweep.search.seed} {number}")), PRIOR
 
     @cached_property
     def _prior(self) -> Prior | None:

@@ -1,13 +1,14 @@
 """The best trial goes on whatever its rank, up to its share of all epochs."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay import check_decisions, learning, metrics, run_through, sweep
+from replay import Tape, check_decisions, learning, metrics, run_through, sweep
 
 from glosstune.search import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
@@ -26,12 +27,14 @@ def test_whoever_leads_is_the_best_and_leads_have_no_more_than_their_share(
     scores: dict[int, float] = {}
     below: dict[int, float] = {}
     leads: set[int] = set()
+    done: Counter[int] = Counter()
     epochs = led = 0
     for event in tape.events:
         number = event.get("trial", -1)
         if event["event"] == "report":
             epochs, led = epochs + 1, led + (number in leads)
             told = event["metrics"]
+            done[number] += 1
             below[number] = max(below.get(number, -math.inf), told["loss_below_floor"])
             wer = min(scores.get(number, math.inf), told["wer"])
             scores[number] = wer if wer < 0.9 else 2 - below[number]
@@ -45,7 +48,8 @@ def test_whoever_leads_is_the_best_and_leads_have_no_more_than_their_share(
             leads.discard(number)
             if event.get("lead"):
                 leads.add(number)
-                assert (scores[number], number) == min((score, trial) for trial, score in scores.items())
+                there = {trial: score for trial, score in scores.items() if done[trial] >= 2}  # the first rung
+                assert (there[number], number) == min((score, trial) for trial, score in there.items())
                 assert led < lead * epochs
     assert (scheduler.state.epochs, scheduler.state.lead_epochs) == (epochs, led)
     check_decisions(tape.events, plan)
@@ -80,6 +84,32 @@ def test_one_that_is_overtaken_waits_at_its_last_rung_and_says_why() -> None:
     )
     assert second.status == "finished" and first.epoch < 18
     assert first.status == "stopped" and first.reason.startswith("halving: stopped, ")
+
+
+def test_a_best_trial_that_was_stopped_leaves_the_lead_to_the_next() -> None:
+    plan = sweep("search.samples=4", "halving.min_epochs=2", "halving.lead=0.85", "search.sampler=random")
+    scheduler = Scheduler(plan, Tape().append, slots=lambda: 2)
+    first, second = scheduler.next_trial(), scheduler.next_trial()
+    assert (first, second) == (0, 1)
+    for epoch in (1, 2):
+        assert scheduler.report(0, epoch, metrics(0.2, 0.5)) and scheduler.report(1, epoch, metrics(0.4, 0.5)) == (
+            epoch < 2
+        )
+    scheduler.stop(0)
+    assert scheduler.next_trial() == 1
+    assert scheduler.state.trials[1].leads
+
+
+def test_a_pinned_leader_leads_no_more_and_goes_on() -> None:
+    plan = sweep("search.samples=2", "halving.min_epochs=2", "halving.lead=0.85")
+    scheduler = Scheduler(plan, Tape().append)
+    assert scheduler.next_trial() == 0
+    for epoch in (1, 2):
+        assert scheduler.report(0, epoch, metrics(0.2, 0.5))
+    scheduler.pin(0)
+    for epoch in range(3, 18):
+        assert scheduler.report(0, epoch, metrics(0.2, 0.5))
+    assert scheduler.state.lead_epochs == 0
 
 
 def test_without_a_lead_nobody_leads() -> None:
