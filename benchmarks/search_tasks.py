@@ -100,25 +100,32 @@ class Comparison:
     def __init__(self, tasks: Sequence[Task], options: argparse.Namespace) -> None:
         self.tasks = [task for task in tasks if options.tasks is None or task.name in options.tasks]
         self._options = options
+        self._done: dict[tuple[object, ...], Mapping[str, Searches]] = {}
         self._pool = ProcessPoolExecutor(
             options.processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(tasks,)
         )
 
     def told(self, methods: Sequence[str], workers: int, **others: Any) -> Mapping[str, Mapping[str, Searches]]:
-        """The searches of methods, by method and task."""
+        """The searches of methods, by method and task; none is made twice."""
+        keys = {name: (name, workers, *others.items()) for name in methods}
+        for name, key in keys.items():
+            if key not in self._done:
+                self._done[key] = self._searches(name, workers, **others)
+        return {name: self._done[key] for name, key in keys.items()}
+
+    def _searches(self, name: str, workers: int, **others: Any) -> Mapping[str, Searches]:
         options = self._options
-        groups = [(name, task) for name in methods for task in self.tasks]
         jobs = [
             Job(task.name, name, workers, seed, options.full_trials, options.nearest, **others)
-            for name, task in groups
+            for task in self.tasks
             for seed in range(options.first_seed, options.first_seed + options.seeds)
         ]
         found = self._pool.map(search, jobs, chunksize=4)
-        told: dict[str, dict[str, Searches]] = {}
-        for name, task in groups:
+        told = {}
+        for task in self.tasks:
             seconds = np.array([next(found) for _ in range(options.seeds)])
             full_s = options.full_trials * task.surrogate.full_trial_s
-            told.setdefault(name, {})[task.name] = Searches(seconds, np.array(task.limits), full_s)
+            told[task.name] = Searches(seconds, np.array(task.limits), full_s)
         return told
 
 
@@ -201,9 +208,9 @@ def _show_hardships(comparison: Comparison) -> None:
     }
     print(f"\na bad prior, 1 worker\n\n{method_table(told, SHARES)}")
     told = {
-        f"{name}, driver {state}": comparison.told([name], CRASH_WORKERS, crashes=state == "dies")[name]
+        f"{name}, driver {state}": comparison.told([name], CRASH_WORKERS, **fate)[name]
         for name in (STOCK, OURS)
-        for state in ("lives", "dies")
+        for state, fate in (("lives", {}), ("dies", {"crashes": True}))
     }
     print(f"\ndriver killed after {CRASH_AT} full trials, {CRASH_WORKERS} workers\n\n{method_table(told, SHARES)}")
     sweep = comparison.tasks[0].sweep

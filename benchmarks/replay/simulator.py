@@ -60,13 +60,11 @@ class Run:
     Attributes:
         epochs: in the order in which they were reported.
         configurations: of every trial that began.
-        verdicts: the last one on each trial.
         device_s: seconds that all workers together were busy.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     configurations: dict[int, Configuration] = field(default_factory=dict)
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
     device_s: float = 0.0
 
 
@@ -127,6 +125,5 @@ def simulate(
         metrics = {**curves[number][done[number]], "epoch_s": took}
         done[number] += 1
         run.epochs.append(Epoch(busy_s, number, done[number], metrics["wer"]))
-        run.verdicts[number] = method.report(number, done[number], metrics)
-        if run.verdicts[number] is Verdict.GO_ON:
+        if method.report(number, done[number], metrics) is Verdict.GO_ON:
             begin_epoch(number)

@@ -8,6 +8,7 @@ left of them compares others by rank, and whoever is better there leads then.
 import math
 
 from glosstune.results.reading.events import FINISHED, RUNNING
+from glosstune.search.scheduler.ranking import AT_THE_FLOOR
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 
@@ -18,11 +19,16 @@ def leader(state: SweepState) -> TrialState | None:
     if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
         return None
     best = _best(state)
-    # As where nobody else can go on: none any more once one that was carried on broke a rule.
-    if best is None or any(trial.carried and trial.faulty for trial in state.trials.values()):
+    if best is None or _broke(state):
         return None
-    learned = state.sweep.search.metric != "wer" or best.score < 2 - state.sweep.stopping.margin
+    learned = state.sweep.search.metric != "wer" or best.score < AT_THE_FLOOR - state.sweep.stopping.margin
     return best if learned else None
+
+
+def incumbent(state: SweepState) -> TrialState | None:
+    """The best trial, if it waits, for where nobody else can go on."""
+    best = _best(state)
+    return None if best is None or not best.waits or _broke(state) else best
 
 
 def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
@@ -39,10 +45,16 @@ def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
 
 
 def _best(state: SweepState) -> TrialState | None:
-    """Of those that have come to a rung, and go on, wait or are whole."""
+    """Of those that wait, are whole, or run and have come to a rung."""
     trials = [
         trial
         for trial in state.trials.values()
-        if trial.scores and trial.score < math.inf and (trial.waits or trial.status in (RUNNING, FINISHED))
+        if trial.score < math.inf
+        and (trial.waits or trial.status == FINISHED or (trial.status == RUNNING and trial.scores))
     ]
     return min(trials, key=lambda trial: (trial.score, trial.number), default=None)
+
+
+def _broke(state: SweepState) -> bool:
+    """Whether one that was carried on broke a rule: then the next best is not tried in its place."""
+    return any(trial.carried and trial.faulty for trial in state.trials.values())

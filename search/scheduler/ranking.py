@@ -10,6 +10,8 @@ WORST = math.inf
 # Where a WER begins to say more than the loss. On recorded curves the order of trials after two epochs agrees with that
 # of the WERs they come to at a rank correlation of 0.74 so, and of 0.38 by WER alone (benchmarks/standings.py).
 PLATEAU_WER = 0.9
+# The score of a trial on the plateau whose loss stands at the CTC floor.
+AT_THE_FLOOR = 2.0
 
 
 def score_curve(curve: Sequence[Metrics], metric: str, plateau_wer: float = PLATEAU_WER) -> float:
@@ -31,7 +33,7 @@ def score_curve(curve: Sequence[Metrics], metric: str, plateau_wer: float = PLAT
     if metric != "wer" or best < plateau_wer:
         return best
     learned = [value for metrics in curve if (value := metrics.get("loss_below_floor")) is not None]
-    return 2 - min(max(learned, default=0.0), 1.0)
+    return AT_THE_FLOOR - min(max(learned, default=0.0), 1.0)
 
 
 def lowest(curve: Sequence[Metrics], metric: str) -> float:

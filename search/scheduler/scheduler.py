@@ -42,7 +42,7 @@ from glosstune.results.reading.events import (
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.experience.known import KnownSweep
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.leading import leader, why_it_waits
+from glosstune.search.scheduler.leading import incumbent, leader, why_it_waits
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.suggesting import Suggestions
@@ -130,7 +130,7 @@ class Scheduler:
         """Whether nothing runs and ``next_trial`` would find nothing that could."""
         if self.live or self.must_end:
             return not self.live
-        if any(self._continues(trial) for trial in self.state.trials.values()) or self._incumbent() is not None:
+        if any(self._continues(trial) for trial in self.state.trials.values()) or incumbent(self.state) is not None:
             return False
         return self.state.over is not None or not (self._may_begin or self._promotion())
 
@@ -366,19 +366,10 @@ class Scheduler:
 
     def _to_carry_on(self) -> int | None:
         """The best trial, if it has not trained to its end: a sweep is judged by what its best one comes to."""
-        number = self._incumbent()
-        if number is not None:
-            self._promote(number, "the best of the sweep, carried on to its last epoch", carried=True)
-        return number
-
-    def _incumbent(self) -> int | None:
-        """The best trial, if it waits; none any more once one that was carried on broke a rule."""
-        trials = self.state.trials.values()
-        if any(trial.carried and trial.faulty for trial in trials):
-            return None
-        candidates = [trial for trial in trials if trial.waits or trial.status == FINISHED]
-        best = min(candidates, key=lambda trial: (trial.score, trial.number), default=None)
-        return best.number if best is not None and best.waits and best.score < math.inf else None
+        best = incumbent(self.state)
+        if best is not None:
+            self._promote(best.number, "the best of the sweep, carried on to its last epoch", carried=True)
+        return None if best is None else best.number
 
     def _promote(self, number: int, reason: str, *, carried: bool = False, lead: bool = False) -> None:
         """Let a trial go on for another reason than its rank."""

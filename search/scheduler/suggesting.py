@@ -15,7 +15,7 @@ from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Space
 
-# Trials drawn at random, beside the start points, before TPE looks at any; Optuna's ten are no better (docs/search.md).
+# Trials that TPE sees, beside the start points, before it draws; by itself Optuna waits for ten.
 RANDOM_DRAWS = 5
 # Trials of which every other one is drawn from the prior, start points and queued ones not counted.
 PRIOR_DRAWS = 8

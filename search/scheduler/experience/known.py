@@ -50,7 +50,11 @@ def known_to(sweep: Sweep) -> Sequence[KnownSweep]:
         return fitting(packaged(), sweep)
     found = []
     for folder in prior:
-        trials = [trial for trial in read_record(folder).trials.values() if trial.status != FAILED]
+        try:
+            record = read_record(folder)
+        except FolderError as error:
+            raise FolderError(f"search.prior: {error}; it is packaged, none, or folders of sweeps") from error
+        trials = [trial for trial in record.trials.values() if trial.status != FAILED]
         scored = [(trial.configuration, lowest([*trial.reports.values()], sweep.search.metric)) for trial in trials]
         shown = [(configuration, score) for configuration, score in scored if score < math.inf]
         if not shown:

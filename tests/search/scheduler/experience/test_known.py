@@ -66,7 +66,7 @@ def test_folders_lie_where_the_file_says_or_where_the_command_runs(tmp_path: Pat
 
 
 def test_what_nothing_can_be_learned_from_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match=r"nowhere"):
+    with pytest.raises(FolderError, match=r"search\.prior: .*nowhere.*; it is packaged, none, or folders of sweeps"):
         known_to(sweep(f"search.prior={tmp_path / 'nowhere'}"))
     (tmp_path / "empty").mkdir()
     record = Record(tmp_path / "empty" / "record.jsonl")
