@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,11 +10,10 @@ from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from glosstune.results.fitting import Column, build_table, fit_columns, order_parameters
 from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
@@ -25,6 +25,8 @@ TEXT_FORMATS = ("table", "csv", "json", "markdown", "latex")
 FILE_FORMATS = (*TEXT_FORMATS, "parquet")
 
 MISSING = "-"
+_INDICATORS = "indi-\ncators"
+_WER = re.compile(r"(^|_)wer(_|$)")
 
 # Reached, missed, not decided; the second set is for terminals that know no more than ASCII.
 Marks = tuple[str, str, str]
@@ -86,7 +88,8 @@ def format_results(trials: pd.DataFrame, format: str) -> str:
 
 def format_table(frame: pd.DataFrame) -> str:
     """Any frame as a table for the terminal, with all its columns."""
-    return _print([_build_plain_table(frame)], Console())
+    console = Console()
+    return _print([build_table(_plain_columns(frame))], console)
 
 
 def write_results(trials: pd.DataFrame, format: str, path: Path | str) -> None:
@@ -125,28 +128,34 @@ def _as_markdown(trials: pd.DataFrame) -> str:
 
 
 def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:
-    return trials.map(lambda value: str(_format_cell(value)))
+    return pd.DataFrame({name: _cells(trials[name]) for name in trials.columns}, index=trials.index)
 
 
 def _format_table(trials: pd.DataFrame, console: Console) -> str:
-    """Give each parameter a column where the terminal is wide enough for it, else all of them one."""
+    """Of a whole frame what fits into the terminal, the most telling first; elsewhere, and of chosen columns, all."""
     if not set(TRIAL_COLUMNS) <= set(trials.columns):
-        return _print([_build_plain_table(trials)], console)
+        return _print([build_table(_plain_columns(trials))], console)
     marks = ASCII_MARKS if console.options.ascii_only else MARKS
-    parameters = [name for name in name_parameters(trials) if trials[name].notna().any()]
-    table = _build_table(trials, [[name] for name in parameters], marks)
-    if console.is_terminal and _width(table, console) > console.width and parameters:
-        table = _build_table(trials, [parameters], marks)
-    return _print([table, *([_explain_indicators(marks)] if len(trials) else [])], console)
-
-
-def _width(table: Table, console: Console) -> int:
-    return console.measure(table, options=console.options.update(width=10_000)).maximum
+    several = trials["sweep"].nunique() > 1
+    columns = _trial_columns(trials, marks, several)
+    shown = fit_columns(columns, console.width if console.is_terminal else None, kept=5 + several)
+    lowest = trials["wer_best"].min()
+    best = (trials["wer_best"] == lowest).to_numpy()
+    first = best.argmax() if best.any() else None  # of equal ones the first
+    table = build_table(shown, ["bold" if place == first else None for place in range(len(trials))])
+    headings = {column.heading for column in shown}
+    told = [_explain_indicators(marks)] if len(trials) and _INDICATORS in headings else []
+    left = [" ".join(column.heading.split("\n")) for column in columns if column.heading not in headings]
+    if left:
+        told.append(f"no room for: {', '.join(left)}; see --columns, or glosstune explain FOLDER TRIAL")
+    return _print([table, *told], console)
 
 
 def _print(parts: Sequence[Table | str], console: Console) -> str:
     if not console.is_terminal:
-        console.width = max(_width(part, console) for part in parts if isinstance(part, Table))
+        # Whatever reads it cuts nothing, and wraps nothing.
+        options = console.options.update(width=10_000)
+        console.width = max(console.measure(part, options=options).maximum for part in parts if isinstance(part, Table))
     with console.capture() as capture:
         for part in parts:
             console.print(part, soft_wrap=not console.is_terminal, highlight=False, markup=False)
@@ -159,45 +168,31 @@ def _explain_indicators(marks: Marks) -> str:
     return f"{verdicts}: WER <60% by epoch 10, <40% by 20, <30% by 40; train loss <3; dev loss follows"
 
 
-def _build_table(rows: pd.DataFrame, groups: list[list[str]], marks: Marks) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    several = rows["sweep"].nunique() > 1
-    if several:
-        table.add_column("sweep", overflow="fold")
-    lowest = rows["wer_best"].min()
-    bold = True
-    for heading in ("trial", "status", "epochs", "best\nWER %", "at\nepoch", "indi-\ncators"):
-        table.add_column(heading, justify="left" if heading == "status" else "right")
-    for group in groups:
-        table.add_column(group[0].replace("_", "\n") if len(group) == 1 else "parameters", overflow="fold")
-    # Where all parameters share a column, they need the room more.
-    shared = any(len(group) > 1 for group in groups)
-    table.add_column("stop reason", overflow="fold", max_width=18 if shared else None)
-    for row in rows.to_dict(orient="records"):
-        cells = [
-            *([row["sweep"]] if several else []),
-            row["trial"],
-            row["status"],
-            row["epochs"],
-            MISSING if pd.isna(row["wer_best"]) else f"{row['wer_best']:.1%}".rstrip("%"),
-            row["epoch_of_best"],
-            "".join(_mark(row[name], marks) for name in INDICATORS),
-            *(_format_group(row, group) for group in groups),
-            row["error"] if pd.isna(row["stop_reason"]) else row["stop_reason"],
-        ]
-        best = bold and row["wer_best"] == lowest
-        bold = bold and not best  # of equal ones the first
-        table.add_row(*(_format_cell(cell) for cell in cells), style="bold" if best else None)
-    return table
+def _trial_columns(rows: pd.DataFrame, marks: Marks, several: bool) -> list[Column]:
+    """Who and how far, then what was given, then what became of it."""
+    verdicts = ["".join(_mark(row[name], marks) for name in INDICATORS) for row in rows.to_dict(orient="records")]
+    reasons = rows["stop_reason"].astype(object).where(rows["stop_reason"].notna(), rows["error"])
+    parameters = order_parameters(name for name in name_parameters(rows) if rows[name].notna().any())
+    return [
+        *([Column("sweep", _cells(rows["sweep"]), right=False)] if several else []),
+        Column("trial", _cells(rows["trial"])),
+        Column("status", _cells(rows["status"]), right=False),
+        Column("epochs", _cells(rows["epochs"])),
+        Column("best\nWER", _cells(rows["wer_best"])),
+        Column("at\nepoch", _cells(rows["epoch_of_best"])),
+        *(_parameter(rows, name) for name in parameters[:2]),
+        Column(_INDICATORS, verdicts),
+        *(_parameter(rows, name) for name in parameters[2:]),
+        Column("stop reason", _cells(reasons), right=False, cut=True),
+    ]
 
 
-def _build_plain_table(rows: pd.DataFrame) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for name in rows.columns:
-        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left", overflow="fold")
-    for row in rows.itertuples(index=False):
-        table.add_row(*(_format_cell(cell) for cell in row))
-    return table
+def _parameter(rows: pd.DataFrame, name: str) -> Column:
+    return Column(name.replace("_", "\n"), _cells(rows[name]), right=is_numeric_dtype(rows[name]))
+
+
+def _plain_columns(rows: pd.DataFrame) -> list[Column]:
+    return [Column(str(name), _cells(rows[name]), right=is_numeric_dtype(rows[name])) for name in rows.columns]
 
 
 def _mark(verdict: Any, marks: Marks) -> str:
@@ -205,13 +200,13 @@ def _mark(verdict: Any, marks: Marks) -> str:
     return undecided if pd.isna(verdict) else reached if verdict else missed
 
 
-def _format_group(row: dict[Any, Any], group: list[str]) -> Any:
-    if len(group) == 1:
-        return row[group[0]]
-    return " ".join(f"{name}={_format_cell(row[name])}" for name in group if not pd.isna(row[name]))
+def _cells(column: pd.Series) -> list[str]:
+    """The values of a column for people: a WER in percent, other numbers in three digits."""
+    form = ".1%" if _WER.search(str(column.name)) else ".3g"
+    return [_cell(value, form) for value in column]
 
 
-def _format_cell(value: Any) -> Text:
+def _cell(value: Any, form: str) -> str:
     if pd.isna(value):
-        return Text(MISSING)
-    return Text(printable(f"{value:.3g}" if isinstance(value, float) else str(value)))
+        return MISSING
+    return printable(f"{value:{form}}" if isinstance(value, float) else str(value))

@@ -110,16 +110,25 @@ def submit(
 
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Of a job; default all jobs sent from here.")
+        str | None,
+        typer.Argument(metavar="[NAME|FOLDER]", help="A job, or a sweep's folder; default all jobs sent from here."),
     ] = None,
     *,
     address: Address = None,
 ) -> None:
-    """Say how a job is doing, or all that were sent from this machine.
+    """Say how a job or a sweep is doing, or all jobs that were sent from this machine.
 
-    Example: glosstune status teacher-2026-05-04-101500
+    Example: glosstune status runs/a
     """
+    from glosstune.results.reading.names import RECORD
     from glosstune.search.jobs.known_jobs import list_jobs
+    from glosstune.spaces.files.addresses import is_uri
+
+    if name is not None and (is_uri(name) or (Path(name).expanduser() / RECORD).is_file()):
+        from glosstune.search.tracking.watching import Watched
+
+        typer.echo(Watched(name).line())
+        return
     from glosstune.search.jobs.states import describe_job, describe_jobs
 
     if name is not None:

@@ -1,16 +1,21 @@
 """The command ``glosstune``."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from glosstune.search.cli.checks import compare_models, diagnose, inspect, overfit, verify
+from glosstune.search.cli.help import Command, Commands
 from glosstune.search.cli.jobs import logs, status, stop, submit
-from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results
+from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results, watch
 from glosstune.search.cli.sweep import pack, plan, pretrain, resume, sweep, trial
+from glosstune.search.nodes.probe import find_version
 from glosstune.spaces.errors import GlosstuneError
 
 app = typer.Typer(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Find the training recipe of a continuous sign-language recogniser.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -18,18 +23,34 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from glosstune.search.cli.version import describe_versions
+
+        typer.echo(describe_versions())
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Versions and devices, and exit."),
+    ] = False,
+) -> None:
     """Find the training recipe of a continuous sign-language recogniser."""
 
 
-_SEARCH = (sweep, resume, trial, plan, pretrain)
-_RESULTS = (results, confirm, report, export, reproduce, explain, dashboard)
-_CHECKS = (pack, inspect, verify, overfit, diagnose, compare_models)
-_JOBS = (submit, status, logs, stop)
+_COMMANDS = {
+    "Search": (sweep, resume, watch, trial, plan),
+    "Results": (results, explain, report, confirm, reproduce, export, compare_models, dashboard),
+    "Corpus and model": (inspect, diagnose, verify, overfit, pack, pretrain),
+    "Clusters": (submit, status, logs, stop),
+}
 
-for command in (*_SEARCH, *_RESULTS, *_CHECKS, *_JOBS):
-    app.command()(command)
+for heading, commands in _COMMANDS.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=heading)(command)
 
 
 def main() -> None:
@@ -38,4 +59,10 @@ def main() -> None:
         app()
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
         typer.echo(f"glosstune: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if find_version("glosstune") is None or str(error.name).startswith("glosstune"):
+            raise
+        install = f"pip install {error.name}, or glosstune again as docs/quickstart.md says"
+        typer.echo(f"glosstune: {error.name} is not installed; {install}", err=True)
         sys.exit(2)

@@ -9,6 +9,9 @@ import typer
 from glosstune.search.cli.arguments import Moved, ResultsFolder
 from glosstune.spaces.errors import Interrupted, SettingError
 
+Folders = Annotated[
+    list[str], typer.Argument(metavar="FOLDER...", help="Folders of sweeps, or of plain Ray Tune experiments.")
+]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
 # As ``confirm.plan`` has them, whose imports would take a second of every --help.
@@ -18,12 +21,13 @@ _ENDINGS = {"md": "markdown", "tex": "latex"}
 
 
 def results(
-    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    folders: Folders,
     where: Annotated[str | None, typer.Option(help="Condition on the columns, as pandas' query takes it.")] = None,
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
     columns: Annotated[str | None, typer.Option(help="Columns to show, joined by commas.")] = None,
     format: Annotated[Format | None, typer.Option(help="Form; default by the file's ending, else a table.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many, after sorting.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
 ) -> None:
     """Print or write the trials of sweeps.
@@ -45,9 +49,9 @@ def results(
         typer.echo(f"warning: {told}", err=True)
     trials = loaded.trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
-    if sort is None and format == "table":
+    if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
-    trials = select_trials(trials, where, sort, reverse, chosen)
+    trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))
     if out is not None:
         write_results(trials, format, out.expanduser())
     elif format == "parquet":
@@ -98,7 +102,7 @@ def confirm(
 
 
 def report(
-    folders: Annotated[list[str], typer.Argument(help="Folders of sweeps, or of plain Ray Tune experiments.")],
+    folders: Folders,
     out: Annotated[
         Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
     ] = None,
@@ -179,6 +183,21 @@ def explain(
     typer.echo(explain_trial(results, number))
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
+
+
+def watch(folder: ResultsFolder) -> None:
+    """Show a sweep that runs elsewhere, until it ends; Ctrl-C ends the showing alone.
+
+    Example: glosstune watch runs/a
+    """
+    from rich.console import Console
+
+    from glosstune.search.tracking.watching import watch as look
+
+    try:
+        look(folder, Console())
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
 
 
 def dashboard(

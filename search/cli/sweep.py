@@ -1,6 +1,7 @@
 """The commands that search: sweep, resume, trial, plan, pretrain, pack."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments
-from glosstune.search.cli.results import explain
 from glosstune.spaces.errors import Interrupted, SettingError
 
 if TYPE_CHECKING:
@@ -71,17 +71,16 @@ def trial(
     stop: Annotated[bool, typer.Option("--stop", help="End it for good.")] = False,
     pin: Annotated[bool, typer.Option("--pin", help="Train it to its last epoch, whatever rivals do.")] = False,
 ) -> None:
-    """Show, end or pin one trial of a sweep, which may be running.
+    """End or pin one trial of a sweep, which may be running.
 
     Example: glosstune trial runs/a 17 --pin
     """
     from glosstune.search.driver.steering import request
 
-    if stop and pin:
-        raise SettingError("--stop --pin: choose one")
-    if not stop and not pin:
-        explain(folder, number, picture=None)
-        return
+    if stop == pin:
+        raise SettingError(
+            f"say --stop or --pin; its life is told by: glosstune explain {shlex.quote(folder)} {number}"
+        )
     typer.echo(request(folder, number, "stop" if stop else "pin"))
 
 

@@ -66,7 +66,7 @@ def drive(
         scheduler.queue(configuration)
     trainable = trainable or train_with(ready.resources, work.place, inputs or {})
     received = None
-    with Display(SweepProgress(scheduler), console) as display:
+    with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
         watcher = _Watcher(scheduler, work, display)
         watcher.obey()
         scheduler.judge_sweep()

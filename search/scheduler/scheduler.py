@@ -249,11 +249,6 @@ class Scheduler:
         self._suggestions = Suggestions(sweep, self._earlier, self._known, self._notes)
 
     @property
-    def samples(self) -> int:
-        """Trials that the sweep will have."""
-        return self.state.sweep.search.samples + self.state.queued
-
-    @property
     def used_s(self) -> float:
         """Seconds that the sweep has run for, all drivers together."""
         return self._used_s + self._clock() - self._started

@@ -121,6 +121,11 @@ class SweepState:
                 rule = f"cannot be replayed ({type(error).__name__}: {error}); it is damaged or of another version"
                 raise FolderError(f"{source}: its event {what} {rule}") from error
 
+    @property
+    def samples(self) -> int:
+        """Trials that the sweep will have."""
+        return self.sweep.search.samples + self.queued
+
     def rung_reached(self, trial: TrialState) -> int | None:
         """The rung that a trial has come to with its newest epoch."""
         return self.halving.rung_reached(trial.epoch_seconds, trial.warmup_epochs)

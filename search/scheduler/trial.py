@@ -63,6 +63,13 @@ class TrialState:
         return best
 
     @property
+    def epoch_of_best(self) -> int | None:
+        """The first epoch of that WER, from 1."""
+        best = self.best_wer
+        wers = (metrics.get("wer") for metrics in self.curve)
+        return None if best is None else next(epoch for epoch, wer in enumerate(wers, start=1) if wer == best)
+
+    @property
     def epoch_seconds(self) -> list[float]:
         """Seconds of each epoch."""
         return [metrics.get("epoch_s") or 0.0 for metrics in self.curve]

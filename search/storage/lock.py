@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from glosstune.results.reading.names import LOCK, OWNER, WANDB
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.addresses import is_uri, local_folder
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.object_storage import ObjectFolder
 
@@ -40,7 +41,8 @@ def owned(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise _driven(folder, _owner(folder)) from None
+        known = read_owner(folder)
+        raise _driven(folder, "another process" if known is None else "process {} on {}".format(*known)) from None
     except OSError as error:
         raise FolderError(f"{folder}: cannot be locked: {error}") from error
     try:
@@ -67,12 +69,20 @@ def _driven(place: object, who: str) -> Driven:
     return Driven(f"{place}: is being run by {who}; stop that first, or wait for its end")
 
 
-def _owner(folder: Path) -> str:
+def read_owner(place: Path | str) -> tuple[int, str] | None:
+    """Process and machine of the driver that has a sweep, or had it last; None where nobody has said so.
+
+    Raises:
+        FolderError: the object storage cannot be read.
+    """
+    if is_uri(place):
+        known = _read(ObjectFolder(str(place), local_folder(str(place), "copies")))
+    else:
+        known = _parse((Path(place) / OWNER).read_bytes()) if (Path(place) / OWNER).is_file() else None
     try:
-        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
-        return f"process {owner['pid']} on {owner['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return None if known is None else (int(known["pid"]), str(known["host"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @contextmanager
@@ -140,8 +150,12 @@ def _beat(storage: ObjectFolder, owner: dict[str, Any], beat: int) -> None:
 
 
 def _read(storage: ObjectFolder) -> dict[str, Any] | None:
+    return _parse(storage.read(OWNER) or b"null")
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        owner = json.loads(storage.read(OWNER) or b"null")
+        owner = json.loads(content)
     except ValueError:
         return None
     return owner if isinstance(owner, dict) else None

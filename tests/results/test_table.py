@@ -4,10 +4,12 @@ import io
 import json
 import os
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from sweep_folder import SweepFolder
+from terminal import check_screen
 
 from glosstune.results import format_results, format_table, load_results, select_trials, write_results
 from glosstune.spaces.errors import FolderError, SettingError
@@ -23,18 +25,21 @@ def test_table_shows_the_best_trial_first(trials):
     _, heading, _, *rows, _ = [line.split() for line in format_results(ordered, "table").splitlines()]
     assert heading[:3] == ["trial", "status", "epochs"]
     assert [row[0] for row in rows] == ["0", "3", "1", "2"]
-    assert rows[0][:7] == ["0", "finished", "6", "28.0", "4", "✓✓✓✓·", "baseline"]
+    assert rows[0][:7] == ["0", "finished", "6", "28.0%", "4", "baseline", "0.001"]
     assert rows[-1][-3:] == ["out", "of", "memory"]
 
 
-def test_narrow_terminal_gets_the_parameters_in_one_column(trials, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_terminal_gets_a_line_a_trial_and_hears_what_it_has_no_room_for(trials, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
-    table = format_results(trials, "table")
-    assert "parameters" in table
-    assert "learning_rate=0.001" in table
-    assert max(len(line) for line in re.sub(r"\x1b\[\d*m", "", table).splitlines()) <= 100
+    screen = re.sub(r"\x1b\[\d*m", "", format_results(select_trials(trials, sort="wer_best"), "table"))
+    check_screen(screen, Path(__file__).parent / "screens" / f"results-{width}.txt")
+    lines = screen.splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line.split()[0] for line in lines[3:7]] == ["0", "3", "1", "2"]
+    assert ("no room for: " in screen) == (width < 160)
 
 
 def test_indicators_are_five_marks_and_a_line_that_explains_them(sweep):
@@ -152,7 +157,7 @@ def test_chosen_columns_are_a_plain_table(trials):
     table = format_results(select_trials(trials, columns=["trial", "stop_reason"]), "table")
     assert [line.split()[0] for line in table.splitlines() if line.strip()][2:] == ["0", "1", "2", "3"]
     assert "indi-" not in table
-    assert "0.28" in format_table(trials[["wer_best"]])
+    assert "28.0%" in format_table(trials[["wer_best"]])
 
 
 def test_a_page_takes_the_trials_whatever_their_texts_hold(sweep):

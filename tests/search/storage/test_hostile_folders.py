@@ -103,7 +103,8 @@ def test_commands_run_nothing_that_a_folder_holds(
     for command in (
         ["results", folder],
         ["explain", folder, "0"],
-        ["trial", folder, "0"],
+        ["status", folder],
+        ["watch", folder],
         ["reproduce", folder, "0", "--epochs", "1"],
     ):
         assert run(*command) == 0, command

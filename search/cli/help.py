@@ -1,0 +1,63 @@
+"""What --help prints: commands in groups, whole sentences, and one way to say what a value is."""
+
+import re
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+# As typer calls kinds of values, and click before it.
+_KINDS = {
+    r"<list\[str\]>|<str>": "TEXT",
+    r"<list\[path\]>|<path>|\bPATH\b": "FILE",
+    r"<int( range)?>|\bINTEGER( RANGE)?\b": "N",
+    r"<float( range)?>|\bFLOAT( RANGE)?\b": "NUMBER",
+    r"<([^<>\s]+\|[^<>\s]+)>": r"[\1]",
+}
+
+
+class Commands(TyperGroup):
+    """A group whose commands stand below the headings of their ``rich_help_panel``."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the first sentence of each command's help, whole."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = str(getattr(command, "rich_help_panel", None) or "Commands")
+            sections.setdefault(heading, []).append((name, (command.help or "").partition("\n")[0]))
+        width = max(len(name) for rows in sections.values() for name, _ in rows)
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), told) for name, told in rows])
+
+
+class Command(TyperCommand):
+    """A command whose arguments are called by their metavars alone."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Of the line that begins with ``Usage``."""
+        arguments = [_name(param) for param in self.params if param.param_type_name == "argument"]
+        return ["[OPTIONS]", *arguments]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options."""
+        rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            name, told = record
+            if param.param_type_name == "argument":
+                rows["Arguments"].append((_name(param), told))
+                continue
+            for kind, word in _KINDS.items():
+                name = re.sub(kind, word, name)
+            rows["Options"].append((name, told))
+        for heading, section in rows.items():
+            if section:
+                with formatter.section(heading):
+                    formatter.write_dl(section)
+
+
+def _name(param: Any) -> str:
+    name = str(param.metavar or param.name.upper())
+    return name if param.required or name.startswith("[") else f"[{name}]"

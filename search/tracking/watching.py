@@ -1,0 +1,128 @@
+"""Look at a sweep that another process runs, from its record alone."""
+
+import os
+import platform
+import shlex
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from glosstune.results.reading.events import ARRIVALS, Event
+from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.record import read_record
+from glosstune.results.reading.remote import as_local
+from glosstune.search.config.loading import load_sweep
+from glosstune.search.scheduler.state import SweepState
+from glosstune.search.storage.lock import read_owner
+from glosstune.search.tracking.display import Display
+from glosstune.search.tracking.progress import SweepProgress
+from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.addresses import is_uri
+
+LOOK_S = 1.0
+LOOK_AT_STORAGE_S = 15.0
+# Whoever drives a sweep writes at every epoch at least.
+SILENT_S = 900.0
+
+
+class Watched:
+    """A sweep as its record has it, read again whenever it has grown.
+
+    Args:
+        place: folder of the sweep, or its address on object storage.
+
+    Raises:
+        FolderError: no sweep lies there, or its record cannot be read.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._seen: tuple[int, int] | None = None
+        self.look()
+
+    def look(self) -> bool:
+        """Read what is new; whether anything was."""
+        folder = as_local(self.place)
+        state = (folder / RECORD).stat() if (folder / RECORD).is_file() else None
+        known = None if state is None else (state.st_size, state.st_mtime_ns)
+        if known is not None and known == self._seen:
+            return False
+        events = read_record(folder).events
+        if not events:
+            raise FolderError(f"{self.place}: its record is empty; nothing has begun there yet")
+        self._seen = known
+        self.owner = read_owner(self.place if is_uri(self.place) else folder)
+        self._follow(folder, events)
+        return True
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the newest event."""
+        return max(0.0, time.time() - self._last)
+
+    @property
+    def runs(self) -> bool:
+        """Whether somebody drives it, as far as can be told from here: only on its machine for sure."""
+        if self.progress.ended or self.owner is None:
+            return False
+        pid, host = self.owner
+        if host != platform.node() or os.name != "posix":
+            return self.silent_s < SILENT_S
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's
+            return True
+        return True
+
+    def line(self) -> str:
+        """How it stands, on a line."""
+        told = Display(self.progress, Console()).line(timing=self.runs)
+        if self.progress.ended:
+            return f"{self.place}: ended; {told}"
+        if self.runs and self.owner is not None:
+            return f"{self.place}: runs as process {self.owner[0]} on {self.owner[1]}; {told}"
+        again = f"go on with: glosstune resume {shlex.quote(self.place)}"
+        return f"{self.place}: nobody runs it; {told.replace(' running', ' cut off')}; {again}"
+
+    def _follow(self, folder: Path, events: list[Event]) -> None:
+        # Anew each time: whoever drives it may have changed its settings.
+        state = SweepState(load_sweep(folder / SWEEP))
+        begun = max(place for place, event in enumerate(events) if isinstance(event, ARRIVALS))
+        state.replay(events[: begun + 1], folder / RECORD)
+        self._last = datetime.fromisoformat(events[-1].time).timestamp()
+        started = datetime.fromisoformat(events[begun].time).timestamp()
+        self.progress = SweepProgress(state, lambda: state.used_s, self._clock, started)
+        state.replay(events[begun + 1 :], folder / RECORD)
+
+    def _clock(self) -> float:
+        """Now, or when a sweep that nobody runs was last heard of."""
+        return time.time() if self.silent_s < SILENT_S and not self.progress.ended else self._last
+
+
+def watch(place: str, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Show a sweep until it has ended or nobody runs it.
+
+    Raises:
+        FolderError: no sweep lies there, or its record cannot be read.
+    """
+    watched = Watched(place)
+    if not watched.runs:
+        console.print(watched.line(), soft_wrap=True, highlight=False, markup=False)
+        return
+    pause_s = LOOK_AT_STORAGE_S if is_uri(place) else LOOK_S
+    with Display(watched.progress, console) as display:
+        display.refresh()
+        while watched.runs:
+            sleep(pause_s)
+            begun = time.monotonic()
+            if watched.look():
+                display.progress = watched.progress
+                display.refresh()
+            # A record of thousands of trials takes its time; most of it is to be left to others.
+            pause_s = max(pause_s, 4 * (time.monotonic() - begun))
+    console.print(watched.line(), soft_wrap=True, highlight=False, markup=False)
