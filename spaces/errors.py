@@ -8,6 +8,7 @@ GlosstuneError
 └── Interrupted       a signal ended a sweep, which can be resumed
 """
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from signal import Signals
@@ -46,7 +47,7 @@ class Interrupted(GlosstuneError):
     """A signal ended a sweep, whose folder or URI is ``place``. All that was reported is kept."""
 
     def __init__(self, place: str, signal: Signals) -> None:
-        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {place}")
+        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {shlex.quote(place)}")
         self.place = place
         self.signal = signal
 

@@ -183,7 +183,7 @@ def logarithmic_parameters(results: Results) -> set[str]:
     """Parameters that some sweep searched on a logarithmic scale."""
     found = set()
     for sweep in results.sweeps["sweep"]:
-        for name, definitions in results.space(sweep).items():
+        for name, definitions in results.section("space", sweep).items():
             listed = definitions if isinstance(definitions, list) else [definitions]
             if any(isinstance(definition, dict) and definition.get("log") is True for definition in listed):
                 found.add(name)

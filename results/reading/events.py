@@ -37,6 +37,9 @@ PRIOR: Final = "prior"
 HALVING: Final = "halving"
 INTERRUPT: Final = "interrupt"
 PATIENCE: Final = "patience"
+RESERVE: Final = "reserve"
+# After which the best trial is still trained to its end.
+CARRIES_ON: Final = (PATIENCE, RESERVE)
 
 # Writes an event, given as name and fields, and returns its line as a reader will see it.
 Append = Callable[..., dict[str, Any]]

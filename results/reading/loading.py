@@ -97,10 +97,10 @@ class Results:
             elapsed += (times.where(times < ended, ended) - begun).dt.total_seconds().clip(lower=0.0).fillna(0.0)
         return elapsed
 
-    def space(self, sweep: str) -> dict[str, Any]:
-        """The ``space`` of a sweep's file; empty for a folder without one."""
-        space = self._settings[sweep].get("space")
-        return dict(space) if isinstance(space, dict) else {}
+    def section(self, name: str, sweep: str) -> dict[str, Any]:
+        """A section of a sweep's file, such as ``space``; empty for a folder without one."""
+        section = self._settings[sweep].get(name)
+        return dict(section) if isinstance(section, dict) else {}
 
 
 def load_results(folders: Path | str | Sequence[Path | str]) -> Results:

@@ -1,5 +1,6 @@
 """Drive a sweep whose folder is ready, to its end or to the signal that interrupts it."""
 
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from signal import Signals
@@ -139,7 +140,7 @@ class _Watcher:
     def lose(self, what: str) -> None:
         """Say what goes on with the sweep."""
         self._display.close()
-        again = f"glosstune resume {self._work.place}"
+        again = f"glosstune resume {shlex.quote(self._work.place)}"
         self._display.note(f"glosstune: {what}; what was reported is kept: start a new one, and go on with: {again}")
 
     def obey(self) -> bool:

@@ -1,5 +1,6 @@
 """Ask for the end of a trial, or for its whole length."""
 
+import shlex
 from pathlib import Path
 
 from glosstune.results.reading.events import SweepVisited, write_event
@@ -33,7 +34,7 @@ def request(place: Path | str, number: int, action: str) -> str:
         return f"trial {number}: {action}, handed to the driver that runs the sweep"
     if action == "stop":
         return f"trial {number}: stopped"
-    return f"trial {number}: pinned; it trains to its end with: glosstune resume {work.place}"
+    return f"trial {number}: pinned; it trains to its end with: glosstune resume {shlex.quote(work.place)}"
 
 
 def _scheduler(folder: Path, record: Record | None) -> Scheduler:

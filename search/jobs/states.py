@@ -1,6 +1,7 @@
 """How jobs on clusters are doing, and how they are ended."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,7 +118,7 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
     if str(status) == "SUCCEEDED":
         return f"{name}: {status}; results: {place}"
     again = f"glosstune submit SWEEP.yaml --to ray --address {address} --out {place}" if job is None else job.again
-    return f"{name}: {status}\ngo on with: {again}\nor, where {place} is at hand: glosstune resume {place}"
+    return f"{name}: {status}\ngo on with: {again}\nor, where {place} is at hand: glosstune resume {shlex.quote(place)}"
 
 
 def _describe_slurm(name: str, job: Job) -> str:

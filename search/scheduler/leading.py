@@ -6,8 +6,9 @@ left of them compares others by rank, and whoever is better there leads then.
 """
 
 import math
+from typing import Any
 
-from glosstune.results.reading.events import FINISHED, RUNNING
+from glosstune.results.reading.events import FINISHED, RESERVE, RUNNING
 from glosstune.search.scheduler.ranking import AT_THE_FLOOR
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
@@ -19,10 +20,7 @@ def leader(state: SweepState) -> TrialState | None:
     if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
         return None
     best = _best(state)
-    if best is None or _broke(state):
-        return None
-    learned = state.sweep.search.metric != "wer" or best.score < AT_THE_FLOOR - state.sweep.stopping.margin
-    return best if learned else None
+    return None if best is None or _broke(state) or not _learned(state, best) else best
 
 
 def incumbent(state: SweepState) -> TrialState | None:
@@ -31,11 +29,21 @@ def incumbent(state: SweepState) -> TrialState | None:
     return None if best is None or not best.waits or _broke(state) else best
 
 
+def left_to_train(state: SweepState) -> dict[str, Any]:
+    """The best trial, if it has learned something and has epochs left, and what these need (see ``judge_sweep``)."""
+    best = _best(state)
+    if best is None or best.status == FINISHED or not _learned(state, best) or _broke(state):
+        return {}
+    left = state.sweep.training.epochs - best.epoch
+    recent = best.epoch_seconds[-3:]  # layers may have thawed since the first
+    return {"best": best.number, "needs_s": left * sum(recent) / len(recent), "needs_epochs": left}
+
+
 def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
     """Why a trial that led goes on no more; None while it leads."""
-    if state.over is not None:
-        return state.over.reason
     best = _best(state)
+    if state.over is not None:
+        return None if state.over.rule == RESERVE and best is trial else state.over.reason
     if best is not None and best is not trial:
         return f"trial {best.number} is better now"
     if leader(state) is None:
@@ -53,6 +61,10 @@ def _best(state: SweepState) -> TrialState | None:
         and (trial.waits or trial.status == FINISHED or (trial.status == RUNNING and trial.scores))
     ]
     return min(trials, key=lambda trial: (trial.score, trial.number), default=None)
+
+
+def _learned(state: SweepState, trial: TrialState) -> bool:
+    return state.sweep.search.metric != "wer" or trial.score < AT_THE_FLOOR - state.sweep.stopping.margin
 
 
 def _broke(state: SweepState) -> bool:

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from glosstune.results.reading.events import (
+    CARRIES_ON,
     FAILED,
     FINISHED,
     HALVING,
     INTERRUPT,
     INTERRUPTED,
-    PATIENCE,
     PAUSED,
     QUEUE,
+    RESERVE,
     RUNNING,
     STOPPED,
     Append,
@@ -42,7 +43,7 @@ from glosstune.results.reading.events import (
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.experience.known import KnownSweep
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.leading import incumbent, leader, why_it_waits
+from glosstune.search.scheduler.leading import incumbent, leader, left_to_train, why_it_waits
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.suggesting import Suggestions
@@ -119,7 +120,7 @@ class Scheduler:
                 except SettingError as error:  # a sampler of the user's own
                     self._give_up(error)
                     return None
-        if number is None and not self.live:
+        if number is None and (not self.live or (self.state.over is not None and self.state.over.rule == RESERVE)):
             number = self._to_carry_on()
         if number is not None:
             self.live.add(number)
@@ -136,8 +137,8 @@ class Scheduler:
 
     @property
     def must_end(self) -> bool:
-        """Whether all that runs has to end now. Out of patience, a sweep still carries its best trial on."""
-        return self.state.over is not None and self.state.over.rule != PATIENCE
+        """Whether all that runs has to end now; see ``CARRIES_ON``."""
+        return self.state.over is not None and self.state.over.rule not in CARRIES_ON
 
     def report(self, number: int, epoch: int, metrics: Mapping[str, float], node: str | None = None) -> bool:
         """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again.
@@ -200,8 +201,9 @@ class Scheduler:
             used_s=self.used_s,
             epochs=self.state.epochs,
             since_best=len(self.state.since_best),
+            **left_to_train(self.state),
         )
-        if stop is not None and (over is None or over.rule == PATIENCE != stop.rule):
+        if stop is not None and (over is None or (over.rule in CARRIES_ON and stop.rule not in CARRIES_ON)):
             self._emit(SweepOver(rule=stop.rule, reason=stop.reason))
 
     def close(self) -> None:

@@ -1,18 +1,21 @@
 """Say of a trial why it should stop by itself, and of a sweep why it should end."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
-from glosstune.results.reading.events import FINISHED, HALVING, INTERRUPT, PATIENCE
+from glosstune.results.reading.events import FINISHED, HALVING, INTERRUPT, PATIENCE, RESERVE
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
 from glosstune.spaces.errors import SettingError, shown, told
 from glosstune.spaces.parts import load_part
 
 # What a trial can end or wait by besides its own rules.
-_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, "error", "process died", "user"}
+_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, RESERVE, "error", "process died", "user"}
 # One-sided 95 %.
 _CONFIDENCE = 1.645
+# The share of a budget that is kept for the best trial, at most: to explore with the rest is worth more than its end.
+_MOST_KEPT = 0.25
 
 
 @dataclass(frozen=True)
@@ -95,15 +98,28 @@ def judge_trial(curve: Sequence[Metrics], grace_epochs: float, settings: Stoppin
 
 
 def judge_sweep(
-    settings: SearchSettings, *, best_wer: float, used_s: float, epochs: int, since_best: int
+    settings: SearchSettings,
+    *,
+    best_wer: float,
+    used_s: float,
+    epochs: int,
+    since_best: int,
+    best: int | None = None,
+    needs_s: float = 0.0,
+    needs_epochs: int = 0,
 ) -> Stop | None:
     """The rule that ends a sweep before its samples do, if any.
+
+    What is left of a budget is kept for the best trial once that needs all of it to come to its end.
 
     Args:
         best_wer: the lowest of any epoch so far; infinity before the first.
         used_s: seconds that the sweep has run for, all drivers together.
         epochs: of all trials together.
         since_best: trials that have been judged at a rung or ended since one of them lowered the metric.
+        best: the best trial, if it has learned something and has epochs left.
+        needs_s: seconds that these epochs will take.
+        needs_epochs: how many they are.
     """
     if settings.stop_at_target and best_wer < settings.target:
         return Stop("target", f"target of {settings.target:.0%} reached")
@@ -113,6 +129,14 @@ def judge_sweep(
         return Stop("epoch budget", f"epoch budget of {settings.epoch_budget} used up")
     if settings.patience_trials is not None and since_best >= settings.patience_trials:
         return Stop(PATIENCE, f"no better {settings.metric} from {since_best} trials in a row")
+    if best is None:
+        return None
+    budget_s = (settings.time_budget_min or math.inf) * 60
+    if used_s >= budget_s - min(needs_s, _MOST_KEPT * budget_s):
+        return Stop(RESERVE, f"what is left of {settings.time_budget_min:g} min is kept for trial {best}, the best")
+    budget = settings.epoch_budget or math.inf
+    if epochs >= budget - min(needs_epochs, _MOST_KEPT * budget):
+        return Stop(RESERVE, f"what is left of {settings.epoch_budget} epochs is kept for trial {best}, the best")
     return None
 
 

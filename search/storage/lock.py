@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from glosstune.results.reading.names import LOCK, OWNER, WANDB
 from glosstune.spaces.errors import FolderError
@@ -37,20 +38,31 @@ def owned(folder: Path) -> Iterator[None]:
         FolderError: it holds a link that leads out of it.
     """
     refuse_links(folder)
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        known = read_owner(folder)
-        raise _driven(folder, "another process" if known is None else "process {} on {}".format(*known)) from None
-    except OSError as error:
-        raise FolderError(f"{folder}: cannot be locked: {error}") from error
+    lock = _locked(folder)
     try:
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
         write_whole(folder / OWNER, lambda partial: partial.write_text(owner, encoding="utf-8"))
         yield
     finally:
         lock.release()
+
+
+def check_idle(folder: Path) -> None:
+    """Raise Driven where another driver lives; nothing is written."""
+    if (folder / LOCK).is_file():
+        _locked(folder).release()
+
+
+def _locked(folder: Path) -> BaseFileLock:
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        known = read_owner(folder)
+        raise _driven(folder, "another process" if known is None else f"process {known[0]} on {known[1]}") from None
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be locked: {error}") from error
+    return lock
 
 
 def refuse_links(folder: Path) -> None:
@@ -66,7 +78,8 @@ def refuse_links(folder: Path) -> None:
 
 
 def _driven(place: object, who: str) -> Driven:
-    return Driven(f"{place}: is being run by {who}; stop that first, or wait for its end")
+    watch = f"glosstune watch {shlex.quote(str(place))}"
+    return Driven(f"{place}: is being run by {who}; look at it with: {watch}; or stop that first, or wait for its end")
 
 
 def read_owner(place: Path | str) -> tuple[int, str] | None:

@@ -1,5 +1,6 @@
 """Where a driver works: the folder of its sweep, and the object storage that outlives this machine where it has one."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from glosstune.results.reading.names import (
 )
 from glosstune.results.reading.remote import mirror
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.storage.lock import leased, owned
+from glosstune.search.storage.lock import check_idle, leased, owned
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.record import Record, StoredRecord
 from glosstune.spaces.errors import FolderError
@@ -85,6 +86,11 @@ class SweepFolder:
         Raises:
             FolderError: something lies there already, or it cannot be written.
         """
+        if self.begun:
+            check_idle(self.folder)
+            place = shlex.quote(self.place)
+            rule = f"holds a sweep already; go on with it: glosstune resume {place}"
+            raise FolderError(f"{self.place}: {rule}; or give another folder with --out")
         check_free(self.folder)
 
     @contextmanager

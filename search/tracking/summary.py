@@ -1,5 +1,6 @@
 """What a user reads when a sweep is over."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -7,9 +8,10 @@ from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies
 from glosstune.results.reading.epoch_metrics import by_scoring
-from glosstune.results.reading.events import FAILED
+from glosstune.results.reading.events import CARRIES_ON, FAILED, FINISHED, INTERRUPT, SweepOver, SweepResumed
 from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
+from glosstune.results.reading.record import read_record
 from glosstune.results.text import align
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.tracking.display import describe
@@ -26,7 +28,8 @@ def summarise(results: Results, console: Console) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in trials["status"].value_counts().items())
     if trials["wer_best"].isna().all():
         where = f"read {join(results.place, TRIALS)}/*/{TRIAL_LOG}" if counts else "it ended before the first trial"
-        console.print(f"no trial reported a WER ({counts or 'none started'}); {where}", soft_wrap=True, markup=False)
+        for line in (f"no trial reported a WER ({counts or 'none started'}); {where}", *_end(results)):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         return
     best = results.best
     target = results.target
@@ -44,10 +47,49 @@ def summarise(results: Results, console: Console) -> None:
         f"folder    {results.place}",
         f"weights   {best['best_checkpoint']}",
         f"picture   {join(results.place, CURVES)}",
-        f"next      glosstune results {results.place}",
+        *_end(results),
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _end(results: Results) -> Iterator[str]:
+    """Why it ended, if not because all was done, and the commands that look at it and go on with it."""
+    trials, place, over = results.trials, shlex.quote(results.place), _over(results)
+    if over is not None:
+        yield f"ended     {over.reason}"
+    if trials["wer_best"].isna().all():
+        failed = trials.loc[trials["status"] == FAILED, "trial"]
+        told = f"resume {place}" if failed.empty else f"explain {place} {failed.iloc[0]}"
+        yield f"next      glosstune {told}"
+        return
+    best, epochs = results.best, results.sweeps["epochs"].iloc[0]
+    if best["status"] not in (FINISHED, FAILED) and best["epochs"] < epochs:
+        yield f"cut off   trial {best['trial']}, the best, after {best['epochs']} of {epochs} epochs"
+    yield f"look      glosstune report {place}"
+    sweep = results.sweeps.iloc[0]
+    limits = results.section("search", sweep["sweep"])
+    budget = {"time budget": "time_budget_min", "epoch budget": "epoch_budget"}.get("" if over is None else over.rule)
+    if budget is not None:
+        told = f"resume {place} search.{budget}={2 * limits.get(budget, 0):g}"
+    elif over is not None and over.rule == INTERRUPT:
+        told = f"resume {place}"
+    elif best["wer_best"] < sweep["target"]:
+        told = f"confirm {place}"
+    else:
+        told = f"resume {place} --samples +{sweep['samples']}"
+    yield f"next      glosstune {told}"
+
+
+def _over(results: Results) -> SweepOver | None:
+    """What ended it; None where all was done."""
+    over = None
+    for event in read_record(results.folder).events:
+        if isinstance(event, SweepOver):
+            over = event
+        elif isinstance(event, SweepResumed):
+            over = None
+    return None if over is None or over.rule in CARRIES_ON else over
 
 
 def _list_faults(results: Results) -> Iterator[str]:

@@ -31,7 +31,7 @@ def test_a_sweep_of_two_trials_leaves_everything_in_its_folder(
     folder = tmp_path / "runs" / "a"
     assert run("sweep", *SMALL, *_embedded(small_settings), "--out", str(folder)) == 0
     printed = capsys.readouterr()
-    for part in ("best      trial", "recipe    ", f"glosstune results {folder}"):
+    for part in ("best      trial", "recipe    ", f"look      glosstune report {folder}"):
         assert part in printed.out
     assert "2 waiting" not in printed.out
 
@@ -66,7 +66,7 @@ def test_a_sweep_of_two_trials_leaves_everything_in_its_folder(
     # The resolved file repeats the sweep; its folder exists, so it is refused before anything is touched.
     before = (folder / "record.jsonl").read_bytes()
     assert run("sweep", str(folder / "sweep.yaml"), "--out", str(folder)) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert f"holds a sweep already; go on with it: glosstune resume {folder}" in capsys.readouterr().err
     assert (folder / "record.jsonl").read_bytes() == before
 
 

@@ -7,7 +7,9 @@ import pytest
 from replay import Tape, metrics, run_through, sweep
 
 from glosstune.results.reading.events import parse_event
+from glosstune.search.config.settings import SearchSettings
 from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.scheduler.stopping import judge_sweep
 
 FIELDS: dict[str, dict[str, Any]] = {
     "sweep": {"format": 1, "id": "1", "samples": 2, "epochs": 18, "metric": "wer", "target": 0.3},
@@ -42,7 +44,6 @@ def test_time_that_a_command_spends_on_an_idle_sweep_is_not_the_sweeps() -> None
     ("limit", "rule"),
     [
         ("search.stop_at_target=true", "target"),
-        ("search.epoch_budget=40", "epoch budget"),
         ("search.patience_trials=4", "patience"),
     ],
 )
@@ -51,12 +52,42 @@ def test_a_sweep_ends_early_at_its_limit(limit: str, rule: str) -> None:
     assert scheduler.state.over is not None and scheduler.state.over.rule == rule
     assert len(scheduler.state.trials) < 60
     assert len(tape.named("over")) == 1
-    if rule == "epoch budget":
-        assert scheduler.state.epochs == 40
     if rule == "target":
         assert scheduler.state.best_wer < 0.3
     if rule == "patience":  # the best is still carried on
         assert any(trial.status == "finished" for trial in scheduler.state.trials.values())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_last_epochs_of_a_budget_are_the_best_trials(workers: int) -> None:
+    kept = 0
+    for budget in range(32, 72):
+        limits = ("training.epochs=8", "halving.min_epochs=2", f"search.epoch_budget={budget}")
+        scheduler, tape = run_through(sweep("search.samples=60", *limits), workers=workers)
+        assert scheduler.state.epochs < budget + workers
+        best = min(scheduler.state.trials.values(), key=lambda trial: (trial.score, trial.number))
+        reserved = [event for event in tape.named("over") if event["rule"] == "reserve"]
+        assert best.status == "finished" or workers > 1
+        assert all(f"is kept for trial {best.number}, the best" in event["reason"] for event in reserved) or workers > 1
+        kept += len(reserved)
+    assert kept > 3
+
+
+def test_no_more_than_a_quarter_of_a_budget_is_kept_for_the_best_trial() -> None:
+    limits = {"epochs": 40, "best": 3, "needs_epochs": 90}
+    assert _rule(epoch_budget=80, **limits) is None
+    assert _rule(epoch_budget=80, **{**limits, "epochs": 60}) == "reserve"
+    assert _rule(time_budget_min=1, used_s=44.0, best=3, needs_s=90.0) is None
+    assert _rule(time_budget_min=1, used_s=45.0, best=3, needs_s=90.0) == "reserve"
+    assert _rule(time_budget_min=1, used_s=55.0, best=3, needs_s=4.0) is None
+    assert _rule(time_budget_min=1, used_s=55.0, needs_s=90.0) is None
+
+
+def _rule(**given: Any) -> str | None:
+    state: dict[str, Any] = {"best_wer": 1.0, "used_s": 0.0, "epochs": 0, "since_best": 0}
+    settings = {name: given.pop(name) for name in list(given) if name in SearchSettings.model_fields}
+    stop = judge_sweep(SearchSettings(**settings), **{**state, **given})
+    return None if stop is None else stop.rule
 
 
 def test_the_time_of_all_drivers_counts_and_the_time_between_them_does_not() -> None:

@@ -224,7 +224,7 @@ def test_commands_take_the_address_of_a_sweep(
     assert run("resume", uri, "--samples", "+1") == 0
     out = capsys.readouterr()
     assert "1 finished, 1 stopped" in out.out
-    assert f"next      glosstune results {uri}" in out.out
+    assert f"look      glosstune report '{uri}'" in out.out
     assert run("results", uri, "--columns", "trial,status", "--format", "csv") == 0
     assert capsys.readouterr().out == "trial,status\n0,finished\n1,stopped\n"
     assert run("report", uri, "--out", str(tmp_path / "report.html")) == 0

@@ -85,7 +85,7 @@ def test_sweep_of_one_strategy_compares_nothing(sweep: Sweep, configuration: dic
     sweep.add(configuration, [0.9])
     sweep.add(configuration, [0.8])
     labels = [line.split()[0] for line in sweep.summary()]
-    assert labels == ["trials", "best", "target", "success", "recipe", "folder", "weights", "picture", "next"]
+    assert labels == ["trials", "best", "target", "success", "recipe", "folder", "weights", "picture", "look", "next"]
 
 
 def test_indicators_of_the_best_trial_are_told_in_words(sweep: Sweep) -> None:
@@ -98,10 +98,13 @@ def test_indicators_of_the_best_trial_are_told_in_words(sweep: Sweep) -> None:
 
 
 def test_sweep_without_a_report_says_where_to_look(sweep: Sweep) -> None:
-    assert sweep.summary() == ["no trial reported a WER (none started); it ended before the first trial"]
+    line, again = sweep.summary()
+    assert line == "no trial reported a WER (none started); it ended before the first trial"
+    assert again == f"next      glosstune resume {sweep.folder}"
     sweep.add({"strategy": "baseline"}, [], status="failed")
     sweep.add({"strategy": "fine-tune"}, [], status="failed")
-    (line,) = sweep.summary(terminal=False)
+    line, again = sweep.summary(terminal=False)
+    assert again == f"next      glosstune explain {sweep.folder} 0"
     assert line == f"no trial reported a WER (2 failed); read {sweep.folder}/trials/*/trial.log"
 
 
@@ -123,3 +126,36 @@ def test_a_teacher_is_set_against_the_best_trial(sweep: Sweep, wer: float, told:
     warning = [line for line in lines if line.startswith("warning")]
     assert bool(warning) == (wer > 0.25)
     assert all("40.0%" in line and "25.0%" in line for line in warning)
+
+
+def _ending(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith(("ended", "cut off", "look", "next"))]
+
+
+def test_the_end_of_a_budget_says_what_was_cut_off_and_how_to_go_on(sweep: Sweep) -> None:
+    (sweep.folder / "sweep.yaml").write_text("search: {time_budget_min: 7.5, epoch_budget: 90}")
+    sweep.add({"dropout": 0.1}, [0.9, 0.5], status="interrupted")
+    for rule, command in (("time budget", "search.time_budget_min=15"), ("epoch budget", "search.epoch_budget=180")):
+        sweep.record.append("over", rule=rule, reason=f"{rule} used up")
+        assert _ending(sweep.summary()) == [
+            f"ended     {rule} used up",
+            "cut off   trial 0, the best, after 2 of 12 epochs",
+            f"look      glosstune report {sweep.folder}",
+            f"next      glosstune resume {sweep.folder} {command}",
+        ]
+
+
+def test_what_is_next_after_the_last_trial_depends_on_the_target(sweep: Sweep) -> None:
+    sweep.add({"dropout": 0.1}, [0.5] * 12)
+    look = f"look      glosstune report {sweep.folder}"
+    assert _ending(sweep.summary()) == [look, f"next      glosstune resume {sweep.folder} --samples +4"]
+    sweep.add({"dropout": 0.1}, [0.2] * 12)
+    assert _ending(sweep.summary()) == [look, f"next      glosstune confirm {sweep.folder}"]
+
+
+def test_a_sweep_that_was_resumed_has_not_ended_as_before(sweep: Sweep) -> None:
+    sweep.add({"dropout": 0.1}, [0.2] * 12)
+    sweep.record.append("over", rule="interrupt", reason="interrupted by SIGINT")
+    assert _ending(sweep.summary())[-1] == f"next      glosstune resume {sweep.folder}"
+    sweep.record.append("resume", changes={})
+    assert _ending(sweep.summary())[-1] == f"next      glosstune confirm {sweep.folder}"
