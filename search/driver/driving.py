@@ -141,7 +141,9 @@ class _Watcher:
         """Say what goes on with the sweep."""
         self._display.close()
         again = f"glosstune resume {shlex.quote(self._work.place)}"
-        self._display.note(f"glosstune: {what}; what was reported is kept: start a new one, and go on with: {again}")
+        self._display.note(f"glosstune: {what}")
+        self._display.note("what was reported is kept; a Ray that this command has not started has to be started again")
+        self._display.note(f"go on with: {again}")
 
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""

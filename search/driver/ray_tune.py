@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import RAY, trial_name
 from glosstune.search.config.settings import ResourceSettings
-from glosstune.search.nodes.head_watch import listens, watch_head
+from glosstune.search.nodes.head_watch import listens, watch_ray
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
@@ -87,7 +87,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
         ),
     )
-    with watch_head(head, watcher.lose):
+    with watch_ray(head, _own_node(), watcher.lose):
         tuner.fit()
     return relay.received[0] if relay.received else None
 
@@ -190,7 +190,7 @@ class _Relay(_Stateless, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if not listens(self._head):
-            return  # the whole cluster goes down, which is no fault of the trial: see ``watch_head``
+            return  # the whole cluster goes down, which is no fault of the trial: see ``watch_ray``
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
         self._scheduler.died(_number(trial), lines[-1] if lines else "its process died")
@@ -232,6 +232,15 @@ def _catch_signals(received: list[signal.Signals]) -> Callable[[], None]:
             signal.signal(number, handler)
 
     return restore
+
+
+def _own_node() -> str | None:
+    """``HOST:PORT`` of Ray's process on this machine."""
+    own = ray.get_runtime_context().get_node_id()
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it bare
+        if node["NodeID"] == own and node["Alive"]:
+            return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+    return None
 
 
 def _number(trial: Trial) -> int:

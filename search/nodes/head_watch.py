@@ -1,30 +1,37 @@
-"""Notice that the head is gone: Ray would wait for a minute in calls that nothing interrupts, and then abort."""
+"""Notice that Ray is gone: it would wait for a minute in calls that nothing interrupts, or end this process itself."""
 
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 # A head that is started again within this time is none that is gone; Ray's own patience is 60 s.
 GONE_S = 30.0
+# The process of Ray's that runs on this machine never comes back, and some ten seconds later Ray ends the driver.
+NODE_GONE_S = 4.0
 LOOK_S = 2.0
 # That of an error which the user can mend.
 STATUS = 2
+_WHY = "somebody stopped it, or the system did, maybe for want of memory"
 
 
 @contextmanager
-def watch_head(head: str, lose: Callable[[str], object]) -> Iterator[None]:
-    """End this process with status 2 once nothing has listened at the head's address for half a minute.
+def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Iterator[None]:
+    """End this process with status 2 once nothing listens any more where Ray did.
 
     The process ends where it stands, which loses nothing: whatever counts of a sweep is on the disk before it goes on.
 
     Args:
-        head: ``HOST:PORT``.
+        head: ``HOST:PORT`` of the cluster's head.
+        node: the same of Ray's process on this machine, where there is one.
         lose: hears it before.
     """
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(head, lose, over), daemon=True)
+    watched = {head: ("the head of the Ray cluster", GONE_S)}
+    if node is not None:
+        watched[node] = ("Ray's process on this machine (raylet)", NODE_GONE_S)
+    thread = threading.Thread(target=_watch, args=(watched, lose, over), daemon=True)
     thread.start()
     try:
         yield
@@ -47,12 +54,13 @@ def reach(head: str, within_s: float) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout=within_s).close()
 
 
-def _watch(head: str, lose: Callable[[str], object], over: threading.Event) -> None:
-    silent = 0  # looks, not seconds: a driver that was frozen itself has not looked
+def _watch(watched: Mapping[str, tuple[str, float]], lose: Callable[[str], object], over: threading.Event) -> None:
+    silent = dict.fromkeys(watched, 0)  # looks, not seconds: a driver that was frozen itself has not looked
     while not over.wait(LOOK_S):
-        silent = 0 if listens(head) else silent + 1
-        if silent * LOOK_S >= GONE_S:
-            try:
-                lose(f"the head of the Ray cluster at {head} is gone")
-            finally:
-                os._exit(STATUS)
+        for address, (what, patience_s) in watched.items():
+            silent[address] = 0 if listens(address) else silent[address] + 1
+            if silent[address] * LOOK_S >= patience_s:
+                try:
+                    lose(f"{what} at {address} is gone: {_WHY}")
+                finally:
+                    os._exit(STATUS)

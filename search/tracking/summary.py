@@ -64,7 +64,7 @@ def _end(results: Results) -> Iterator[str]:
         yield f"next      glosstune {told}"
         return
     best, epochs = results.best, results.sweeps["epochs"].iloc[0]
-    if best["status"] not in (FINISHED, FAILED) and best["epochs"] < epochs:
+    if over is not None and best["status"] not in (FINISHED, FAILED):
         yield f"cut off   trial {best['trial']}, the best, after {best['epochs']} of {epochs} epochs"
     yield f"look      glosstune report {place}"
     sweep = results.sweeps.iloc[0]

@@ -20,13 +20,14 @@ def test_whether_anything_listens_is_seen() -> None:
 
 def test_the_process_ends_after_so_many_looks_in_a_row_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([True, False, False, True, False, False, False])
+    answers = {"head:6379": looks, "node:1": iter([False] * 6)}
     told: list[str] = []
     monkeypatch.setattr(head_watch, "LOOK_S", 0.01)
-    monkeypatch.setattr(head_watch, "GONE_S", 0.03)
-    monkeypatch.setattr(head_watch, "listens", lambda head: next(looks))
+    monkeypatch.setattr(head_watch, "listens", lambda address: next(answers[address]))
     monkeypatch.setattr(os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as ended:
-        _watch("head:6379", told.append, threading.Event())
+        _watch({"head:6379": ("the head", 0.03), "node:1": ("the node", 9.0)}, told.append, threading.Event())
     assert ended.value.code == STATUS
-    assert told == ["the head of the Ray cluster at head:6379 is gone"]
+    (line,) = told
+    assert line.startswith("the head at head:6379 is gone: ")
     assert list(looks) == []
