@@ -136,7 +136,8 @@ def _gains(given: object) -> object:
 
 
 def _auto_or_mapping(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"const": "auto"}, {"$ref": schema.pop("$ref")}]
+    mapping = {"$ref": schema.pop("$ref"), "title": "a mapping such as {face: 0, velocity: 0.2}"}
+    schema["anyOf"] = [{"const": "auto"}, mapping]
     schema["default"] = "auto"
 
 

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from glosstune.search.cli.checks import compare_models, diagnose, inspect, overfit, verify
+from glosstune.search.cli.config import init, keys
 from glosstune.search.cli.jobs import logs, status, stop, submit
 from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results
 from glosstune.search.cli.sweep import pack, plan, pretrain, resume, sweep, trial
@@ -23,12 +24,13 @@ def root() -> None:
     """Find the training recipe of a continuous sign-language recogniser."""
 
 
+_CONFIG = (init, keys)
 _SEARCH = (sweep, resume, trial, plan, pretrain)
 _RESULTS = (results, confirm, report, export, reproduce, explain, dashboard)
 _CHECKS = (pack, inspect, verify, overfit, diagnose, compare_models)
 _JOBS = (submit, status, logs, stop)
 
-for command in (*_SEARCH, *_RESULTS, *_CHECKS, *_JOBS):
+for command in (*_CONFIG, *_SEARCH, *_RESULTS, *_CHECKS, *_JOBS):
     app.command()(command)
 
 

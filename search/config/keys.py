@@ -88,7 +88,7 @@ def find_keys(pattern: str) -> list[Key]:
     if found:
         return found
     names = {name: None for key in keys for name in (key.name, key.last)}
-    near = get_close_matches(wanted, names, n=3, cutoff=0.5)
+    near = get_close_matches(wanted, names, n=3)
     likely = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise SettingError(f"{pattern!r}: no key has that name or meaning{likely}; glosstune keys lists all")
 

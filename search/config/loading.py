@@ -49,7 +49,21 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     Raises:
         SettingError: one line for everything found, each with the file or override that names it.
     """
-    file, folder = sweep_file(path, overrides)
+    return _load(path, overrides)[2]
+
+
+def read_sweep(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+    """The file that ``load_sweep`` reads and what it sets, changed by overrides; without any it may lack a corpus."""
+    if overrides:
+        return _load(path, overrides)[:2]
+    file, folder = _sweep_file(path, overrides)
+    tree = read_yaml(file)
+    _make_absolute(tree, folder)
+    return file, tree
+
+
+def _load(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, dict[str, Any], Sweep]:
+    file, folder = _sweep_file(path, overrides)
     tree = read_yaml(file)
     own = deepcopy(tree)
     parsed = [(*_parse_override(override), override) for override in overrides]
@@ -64,7 +78,7 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
             for keys, value, _ in parsed
         )
         _tell_kind(tree, told=told, packaged=file.parent == _PACKAGED)
-        return validated(Sweep, tree)
+        return file, tree, validated(Sweep, tree)
     except ValidationError as error:
         overridden = {".".join(keys) for keys, _, _ in parsed}
         found = problems(error, Sweep, lambda key: _own_value(file, own, key) if key in overridden else "")
@@ -84,7 +98,7 @@ def packaged_sweeps() -> list[str]:
     return sorted(file.stem for file in _PACKAGED.glob("*.yaml"))
 
 
-def sweep_file(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, Path]:
+def _sweep_file(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, Path]:
     """The file that ``load_sweep`` reads, and the folder that its relative paths start at; errors as there."""
     given, path = path, Path(path or "teacher")
     if given is not None and (path.is_file() or path.suffix or path.name != str(path)):
