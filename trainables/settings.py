@@ -116,15 +116,17 @@ class Gains(Section):
         Literal["auto"] | BlockGains | None,
         PlainValidator(_block_gains),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "null"}, _BLOCKS]}),
-    ] = Field(None, description="Gain of each channel of each part; auto estimates it from training, null is 1.")
-    pose: Gain = Field(1.0, description="Gain of the body's landmarks; 0 mutes them.")
-    hands: Gain = Field(1.0, description="Gain of both hands.")
-    face: Gain = Field(1.0, description="Gain of the face; 0 mutes it.")
-    values: Gain = Field(1.0, description="Gain of blocks that are no landmarks.")
-    shape: Gain = Field(1.0, description="Gain of where the points of a part lie to each other.")
-    velocity: Gain = Field(1.0, description="Gain of how fast points move.")
-    acceleration: Gain = Field(1.0, description="Gain of how fast their velocity changes.")
-    position: Gain = Field(1.0, description="Gain of where a part is, whatever its shape.")
+    ] = Field(
+        default=None, description="Gain of each channel of each part; auto estimates it from training, null is 1."
+    )
+    pose: Gain = Field(default=1.0, description="Gain of the body's landmarks; 0 mutes them.")
+    hands: Gain = Field(default=1.0, description="Gain of both hands.")
+    face: Gain = Field(default=1.0, description="Gain of the face; 0 mutes it.")
+    values: Gain = Field(default=1.0, description="Gain of blocks that are no landmarks.")
+    shape: Gain = Field(default=1.0, description="Gain of where the points of a part lie to each other.")
+    velocity: Gain = Field(default=1.0, description="Gain of how fast points move.")
+    acceleration: Gain = Field(default=1.0, description="Gain of how fast their velocity changes.")
+    position: Gain = Field(default=1.0, description="Gain of where a part is, whatever its shape.")
 
 
 def _gains(given: object) -> object:
@@ -144,112 +146,117 @@ def _auto_or_mapping(schema: dict[str, Any]) -> None:
 class ModelSettings(Section):
     """Which network is trained, and how large."""
 
-    kind: Kind = Field("student", description="Which network: I3D teacher, MobileNetV3 student, or one of your own.")
-    width: PositiveFloat = Field(1.0, le=4.0, description="Channels of every layer, as a factor of the full network's.")
-    time_stride: Literal[1, 2, 4, 8, 16] = Field(
-        4, description="Input frames an output frame; lower it where sentences have more glosses than output frames."
+    kind: Kind = Field(
+        default="student", description="Which network: I3D teacher, MobileNetV3 student, or one of your own."
     )
-    norm: Literal["group", "batch"] = Field("group", description="Normalisation in every layer: by group or by batch.")
+    width: PositiveFloat = Field(
+        default=1.0, le=4.0, description="Channels of every layer, as a factor of the full network's."
+    )
+    time_stride: Literal[1, 2, 4, 8, 16] = Field(
+        default=4,
+        description="Input frames an output frame; lower it where sentences have more glosses than output frames.",
+    )
+    norm: Literal["group", "batch"] = Field(
+        default="group", description="Normalisation in every layer: by group or by batch."
+    )
 
 
 class CorpusSettings(Section):
     """Where utterances come from, how they are read, split and conditioned."""
 
     kind: Annotated[str, part_among(*CORPORA)] = Field(
-        "fingerspelling", description="Which corpus: the embedded one, a PHOENIX-like folder, a table, or your own."
+        default="fingerspelling",
+        description="Which corpus: the embedded one, a PHOENIX-like folder, a table, or your own.",
     )
-    root: Path | None = Field(None, description="Folder of a PHOENIX-like corpus, or file of a table.")
+    root: Path | None = Field(default=None, description="Folder of a PHOENIX-like corpus, or file of a table.")
     layout: Annotated[
         str | tuple[Any, ...], Checked(_layout, {"anyOf": [{"enum": [*LAYOUTS]}, {"type": "array", "minItems": 1}]})
-    ] = Field("default", description="What a frame of your files holds: a named layout, or a list of its blocks.")
-    not_seen: NotSeen = Field("zeros+nan", description="What stands in your files where a landmark was not seen.")
-    hands: Hands = Field(
-        "as-stored", description="followed tells hands apart that an extractor has written in any order."
+    ] = Field(
+        default="default", description="What a frame of your files holds: a named layout, or a list of its blocks."
     )
-    frame_step: int = Field(1, ge=1, le=16, description="Packs every n-th frame, from the first.")
+    not_seen: NotSeen = Field(
+        default="zeros+nan", description="What stands in your files where a landmark was not seen."
+    )
+    hands: Hands = Field(
+        default="as-stored", description="followed tells hands apart that an extractor has written in any order."
+    )
+    frame_step: int = Field(default=1, ge=1, le=16, description="Packs every n-th frame, from the first.")
     split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = Field(
-        "multi-signer", description="What dev and test hold out: sentences alone, recordings, or signers."
+        default="multi-signer", description="What dev and test hold out: sentences alone, recordings, or signers."
     )
     fold: int = Field(
-        1, ge=1, le=5, description="Which group of signers is dev under unseen-signers; the next is test."
+        default=1, ge=1, le=5, description="Which group of signers is dev under unseen-signers; the next is test."
     )
-    split_seed: Seed = Field(0, description="Draws the splits that a table does not say.")
+    split_seed: Seed = Field(default=0, description="Draws the splits that a table does not say.")
     signers: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
-        None, description="Only these signers; null takes all."
+        default=None, description="Only these signers; null takes all."
     )
-    sentences: int = Field(600, ge=12, le=20_000, description="Training words of the embedded corpus.")
-    missing: Literal["error", "skip"] = Field("error", description="What is done with rows without a file or a gloss.")
+    sentences: int = Field(default=600, ge=12, le=20_000, description="Training words of the embedded corpus.")
+    missing: Literal["error", "skip"] = Field(default="error", description="Rows without a file or a gloss.")
     scoring: Literal["auto", Scoring] = Field(
-        "auto", description="Rule that errors are counted by; auto takes what the corpus's papers do."
+        default="auto", description="Rule that errors are counted by; auto takes what the corpus's papers do."
     )
     targets: Literal["raw", "clean"] = Field(
-        "raw", description="clean trains on what the scoring rule makes of annotations."
+        default="raw", description="clean trains on what the scoring rule makes of annotations."
     )
     noise_floor: float = Field(
-        0.05, ge=1e-6, le=1e6, description="What moves less is noise, in shoulder widths and hand sizes."
+        default=0.05, ge=1e-6, le=1e6, description="What moves less is noise, in shoulder widths and hand sizes."
     )
     gains: Annotated[Gains, BeforeValidator(_gains)] = Field(
-        Gains(blocks="auto"),
+        default=Gains(blocks="auto"),
         json_schema_extra=_auto_or_mapping,
         description="How loud parts and channels enter the model; auto estimates it from the training split.",
     )
     cache: Path | None = Field(
-        None, description="Where packed corpora, activations and weights are kept; null is your cache folder."
+        default=None, description="Where packed corpora, activations and weights are kept; null is your cache folder."
     )
 
 
 class TrainingSettings(Section):
     """The constants of training; what is searched lives in the space."""
 
-    epochs: PositiveInt = Field(24, le=1_000_000, description="Epochs of a full trial.")
-    batch_size: PositiveInt = Field(16, description="Utterances a step.")
-    optimizer: Literal["adamw", "adam"] = Field("adamw", description="AdamW, or Adam.")
+    epochs: PositiveInt = Field(default=24, le=1_000_000, description="Epochs of a full trial.")
+    batch_size: PositiveInt = Field(default=16, description="Utterances a step.")
+    optimizer: Literal["adamw", "adam"] = Field(default="adamw", description="AdamW, or Adam.")
     weight_decay: NonNegativeFloat = Field(
-        1e-4,
+        default=1e-4,
         description="AdamW shrinks weights by this times the learning rate at every step; Adam adds it to gradients.",
     )
-    clip_norm: PositiveFloat = Field(1.0, description="Gradients with a larger norm are scaled down to it.")
+    clip_norm: PositiveFloat = Field(default=1.0, description="Gradients with a larger norm are scaled down to it.")
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="Learning rate after warm-up: flat until its final decay, or half a cosine down to 0."
+        default="constant", description="Learning rate after warm-up: flat until final_decay, or half a cosine to 0."
     )
     final_decay: Unit = Field(
-        0.2, description="Last share of the epochs, in which a constant learning rate falls to 5 % of itself."
+        default=0.2, description="Last share of the epochs, in which a constant learning rate falls to 5 % of itself."
     )
     average_epochs: float = Field(
-        0.0,
-        ge=0.0,
-        le=1000.0,
-        description="Scores and keeps weights averaged over so many of the last epochs; 0 those of the last step.",
+        default=0.0, ge=0.0, le=1000.0, description="Last epochs that scored and kept weights are averaged over."
     )
     lr_scale: Literal["none", "fan_in"] = Field(
-        "none", description="fan_in divides the learning rate of layers with more than 256 inputs by inputs / 256."
+        default="none", description="fan_in: learning rate of layers with over 256 inputs divided by inputs / 256."
     )
     augment: Augmentations = Field(
-        "none", description="What changes in an utterance each time it is trained on; see docs/augmentation.md."
+        default="none", description="What changes in an utterance each time it is trained on; see docs/augmentation.md."
     )
     augment_activations: Annotated[str, joined(ACTIVATION_AUGMENTATIONS, "none")] = Field(
-        "none", description="The same for what enters the first layer that trains, where those before it are frozen."
+        default="none", description="The same of what enters the first layer that trains behind frozen ones."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Numbers of a step; auto times both where the GPU has bfloat16 and takes the quicker."
+        default="auto", description="Numbers of a step; auto takes the quicker ones where a GPU has bfloat16."
     )
-    cuda_graphs: bool = Field(False, description="A GPU replays the recorded steps of each padded shape.")
-    seed: Seed = Field(0, description="Of initial weights, order of batches, dropout and augmentation.")
+    cuda_graphs: bool = Field(default=False, description="A GPU replays the recorded steps of each padded shape.")
+    seed: Seed = Field(default=0, description="Of initial weights, order of batches, dropout and augmentation.")
 
 
 class FreezingSettings(Section):
     """What may be frozen, and how layers that train at different depths differ."""
 
-    allow_random_frozen: bool = Field(False, description="Freezes layers that hold random values too.")
+    allow_random_frozen: bool = Field(default=False, description="Freezes layers that hold random values too.")
     discriminative: float = Field(
-        1.0,
-        gt=0.0,
-        le=1.0,
-        description="Factor of the learning rate, once more for each group of layers towards the input; 0.38 is "
-        "Howard and Ruder's.",
+        default=1.0, gt=0.0, le=1.0, description="Learning rate of a group of layers, as a factor of the one behind it."
     )
     warmup_at_thaw: int = Field(
-        0, ge=0, description="Epochs in which the learning rate of newly thawed layers rises from 0."
+        default=0, ge=0, description="Epochs in which the learning rate of newly thawed layers rises from 0."
     )
 
 
@@ -257,20 +264,20 @@ class PretrainingSettings(Section):
     """How weights to start from are made on the training split, and how foreign ones are fitted."""
 
     labels: Literal["auto", "isolated", "uniform", "aligned"] = Field(
-        "auto",
+        default="auto",
         description="What is classified: recordings of one gloss, or frames, cut evenly or where a model puts glosses; "
         "auto is isolated where there are such, else uniform.",
     )
-    align_with: Path | None = Field(None, description="CTC model's checkpoint that puts glosses, for labels aligned.")
-    steps: PositiveInt = Field(900, description="Optimiser steps of pretraining.")
-    batch_size: PositiveInt = Field(32, description="Recordings or sentences a step of pretraining.")
-    learning_rate: PositiveFloat = Field(4e-4, le=1e3, description="Learning rate of pretraining.")
+    align_with: Path | None = Field(default=None, description="CTC model's checkpoint, which puts glosses for aligned.")
+    steps: PositiveInt = Field(default=900, description="Optimiser steps of pretraining.")
+    batch_size: PositiveInt = Field(default=32, description="Recordings or sentences a step of pretraining.")
+    learning_rate: PositiveFloat = Field(default=4e-4, le=1e3, description="Learning rate of pretraining.")
     augment: Annotated[str, joined(STEADY, "none", "auto")] = Field(
-        "speed", description="As training.augment, in pretraining."
+        default="speed", description="As training.augment, in pretraining."
     )
-    seed: Seed = Field(0, description="Of pretraining.")
+    seed: Seed = Field(default=0, description="Of pretraining.")
     adapt: Literal["sum", "mean", "max", "centre"] = Field(
-        "sum", description="How kernels over space and time of foreign weights become kernels over time."
+        default="sum", description="How kernels over space and time of foreign weights become kernels over time."
     )
 
     @model_validator(mode="after")
@@ -283,11 +290,18 @@ class PretrainingSettings(Section):
 class DistillationSettings(Section):
     """How a student learns from a teacher: ``alpha * temperature**2 * KL(teacher || student) + (1 - alpha) * CTC``."""
 
-    temperature: float = Field(3.0, gt=0.0, le=100.0, description="Softens what teacher and student say of a frame.")
-    alpha: Share = Field(0.7, description="Weight of the teacher; 0 leaves it out, 1 leaves the transcripts out.")
-    blank_weight: Share = Field(1.0, description="Weight of frames in which the teacher writes nothing.")
+    temperature: float = Field(
+        default=3.0, gt=0.0, le=100.0, description="Softens what teacher and student say of a frame."
+    )
+    alpha: Share = Field(
+        default=0.7, description="Weight of the teacher; 0 leaves it out, 1 leaves the transcripts out."
+    )
+    blank_weight: Share = Field(default=1.0, description="Weight of frames in which the teacher writes nothing.")
     feature_weight: float = Field(
-        0.0, ge=0.0, le=1e6, description="Weight of how alike frames are to both before their LSTM; 0 leaves it out."
+        default=0.0,
+        ge=0.0,
+        le=1e6,
+        description="Weight of how alike frames are to both before their LSTM; 0 leaves it out.",
     )
 
 
@@ -295,19 +309,21 @@ class TunedSettings(Section):
     """What a sweep searches; in a sweep file these keys stand under ``space``."""
 
     strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = Field(
-        "baseline", description="What is frozen and when it thaws; all but baseline start from pretrained weights."
+        default="baseline",
+        description="What is frozen and when it thaws; all but baseline start from pretrained weights.",
     )
     freeze_until: str | None = Field(
-        None, description="First layer that trains, of feature-extraction and fine-tune; null is the strategy's own."
+        default=None,
+        description="First layer that trains, of feature-extraction and fine-tune; null is the strategy's own.",
     )
     unfreeze_stages: int | None = Field(
-        None, ge=1, description="Stages in which progressive thaws; null is the strategy's own."
+        default=None, ge=1, description="Stages in which progressive thaws; null is the strategy's own."
     )
     learning_rate: float | None = Field(
-        None, gt=0.0, le=1e3, description="Highest learning rate of a trial; null is the strategy's own."
+        default=None, gt=0.0, le=1e3, description="Highest learning rate of a trial; null is the strategy's own."
     )
-    warmup_epochs: int = Field(0, ge=0, description="Epochs in which the learning rate rises from 0.")
-    dropout: Unit = Field(0.1, description="Share of activations that are dropped in training.")
+    warmup_epochs: int = Field(default=0, ge=0, description="Epochs in which the learning rate rises from 0.")
+    dropout: Unit = Field(default=0.1, description="Share of activations that are dropped in training.")
 
 
 class TrialSettings(Section):

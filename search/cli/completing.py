@@ -20,7 +20,7 @@ def complete_sweep(incomplete: str) -> Completions:
 
     place = Path(incomplete)
     folder = place if incomplete.endswith("/") else place.parent
-    files = [str(file) for ending in ("yaml", "yml") for file in sorted(folder.glob(f"*.{ending}"))]
+    files = [str(file) for ending in ("yaml", "yml") for file in sorted(folder.glob(f"[!.]*.{ending}"))]
     packaged = [(name, "packaged sweep") for name in packaged_sweeps()]
     return [each for each in [*packaged, *((file, "file") for file in files)] if each[0].startswith(incomplete)]
 
@@ -47,8 +47,8 @@ def _values() -> Iterator[tuple[str, str, str]]:
     from glosstune.search.config.keys import list_keys
 
     for key in list_keys():
-        for value in dict.fromkeys([key.default, *key.options] if key.options else [key.default]):
-            yield key.name, value, key.meaning
+        for value in dict.fromkeys([key.default, *key.options]):
+            yield key.name, "" if " " in value else value, key.meaning  # a blank would have to be quoted
 
 
 def _key_before(ctx: typer.Context) -> str:

@@ -82,9 +82,9 @@ def find_keys(pattern: str) -> list[Key]:
     exact = [key for key in keys if key.name == wanted or key.name.startswith(f"{wanted}.")]
     if exact:
         return exact
-    words = wanted.replace("_", " ").replace("-", " ").lower()
+    words = _spaced(wanted)
     asked = {words, *(_spaced(key.last) for key in keys if initials(key.last) == words)} - {""}
-    found = [key for key in keys if any(_begins(ask, f"{_spaced(key.name)} {key.meaning.lower()}") for ask in asked)]
+    found = [key for key in keys if any(_begins(ask, _spaced(f"{key.name} {key.meaning}")) for ask in asked)]
     if found:
         return found
     names = {name: None for key in keys for name in (key.name, key.last)}
@@ -206,8 +206,8 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> str:
     return " ".join(["whole number" if whole else "number", *told])
 
 
-def _spaced(name: str) -> str:
-    return re.sub(r"[._-]", " ", name)
+def _spaced(text: str) -> str:
+    return re.sub(r"[._-]", " ", text).lower()
 
 
 def _begins(words: str, text: str) -> bool:

@@ -70,24 +70,26 @@ def _file_or_auto(pretrained: str) -> str:
 class Sections(Section):
     """What a sweep file may say, section by section; what they cannot know of each other is for ``rules``."""
 
-    name: Annotated[str, AfterValidator(_folder_name)] = Field("sweep", description="What its folder is called after.")
+    name: Annotated[str, AfterValidator(_folder_name)] = Field(
+        default="sweep", description="What its folder is called after."
+    )
     model: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()
     training: TrainingSettings = TrainingSettings()
     freezing: FreezingSettings = FreezingSettings()
     pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = Field(
-        None, description="Weights to start from: a file, or auto, which makes them once on the training split."
+        default=None, description="Weights to start from: a file, or auto, which makes them once on the training split."
     )
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
-        None, description="Exported recogniser that every trial is distilled from."
+        default=None, description="Exported recogniser that every trial is distilled from."
     )
     teacher_kind: TeacherKind = None
     distillation: DistillationSettings = DistillationSettings()
     activation_cache: ActivationCache = True
     activation_cache_gb: ActivationCacheGb = 20.0
     space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = Field(
-        DEFAULT_SPACE,
+        default=DEFAULT_SPACE,
         description="What is searched: for each name a constant, {float: [low, high]}, {int: [low, high]} or "
         "{choice: [a, b]}, maybe with log: true, step: and when: {other: value}; or a list of these.",
     )
@@ -95,7 +97,9 @@ class Sections(Section):
     halving: HalvingSettings = HalvingSettings()
     stopping: StoppingSettings = StoppingSettings()
     resources: ResourceSettings = ResourceSettings()
-    tracking: Literal["mlflow", "wandb"] | None = Field(None, description="Tool that shows every trial as it runs.")
+    tracking: Literal["mlflow", "wandb"] | None = Field(
+        default=None, description="Tool that shows every trial as it runs."
+    )
     storage: Annotated[str, BeforeValidator(_storage)] = Field(
         default_factory=lambda: str(Path.cwd() / "sweeps"),
         description="Where its folder is made: a folder or s3:// address; sweeps in the current folder by default.",

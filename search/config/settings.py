@@ -22,33 +22,37 @@ def _single(amount: float) -> float:
 class SearchSettings(Section):
     """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised."""
 
-    samples: PositiveInt = Field(8, description="Trials of the sweep.")
+    samples: PositiveInt = Field(default=8, description="Trials of the sweep.")
     sampler: Annotated[str, part_among("tpe", "random")] = Field(
-        "tpe", description="Who suggests trials: Optuna's TPE, chance, or any other sampler, of Optuna or your own."
+        default="tpe",
+        description="Who suggests trials: Optuna's TPE, chance, or any other sampler, of Optuna or your own.",
     )
-    seed: Seed = Field(0, description="Of suggestions.")
+    seed: Seed = Field(default=0, description="Of suggestions.")
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = Field(
-        "strategies",
+        default="strategies",
         description="Configurations to try first; strategies is one for each strategy of the space, [] none.",
     )
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = Field(
-        (), description="Folders of earlier sweeps over the same space, whose trials the sampler learns from too."
+        default=(),
+        description="Folders of earlier sweeps over the same space, whose trials the sampler learns from too.",
     )
     prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = Field(
-        "packaged",
+        default="packaged",
         description="Other sweeps, whose best trials half of the first ones are drawn near; or their folders.",
     )
     metric: Literal["wer", "train_loss", "dev_loss"] = Field(
-        "wer", description="What trials are ranked by; lowest first."
+        default="wer", description="What trials are ranked by; lowest first."
     )
-    target: Share = Field(0.30, description="Word error rate to come below, as a fraction; see stop_at_target.")
-    stop_at_target: bool = Field(False, description="Ends the sweep at its target.")
+    target: Share = Field(default=0.30, description="Word error rate to come below, as a fraction; see stop_at_target.")
+    stop_at_target: bool = Field(default=False, description="Ends the sweep at its target.")
     time_budget_min: PositiveFloat | None = Field(
-        None, description="Minutes after which the sweep ends; packing and pretraining are not counted."
+        default=None, description="Minutes after which the sweep ends; packing and pretraining are not counted."
     )
-    epoch_budget: PositiveInt | None = Field(None, description="Epochs of all trials together, after which it ends.")
+    epoch_budget: PositiveInt | None = Field(
+        default=None, description="Epochs of all trials together, after which it ends."
+    )
     patience_trials: PositiveInt | None = Field(
-        None, description="Trials in a row without a better metric, after which it ends."
+        default=None, description="Trials in a row without a better metric, after which it ends."
     )
 
 
@@ -61,20 +65,28 @@ class HalvingSettings(Section):
     """
 
     kind: Literal["promote", "stop", "none"] = Field(
-        "promote", description="At a rung a trial waits to be promoted, or goes on or stops at once; none has no rungs."
+        default="promote",
+        description="At a rung a trial waits to be promoted, or goes on or stops at once; none has no rungs.",
     )
     lead: Unit = Field(
-        0.85, description="Share of all epochs up to which the best trial need not wait at rungs; 0 lets it wait."
+        default=0.85,
+        description="Share of all epochs up to which the best trial need not wait at rungs; 0 lets it wait.",
     )
     resource: Literal["epochs", "seconds"] = Field(
-        "epochs", description="What rungs count: epochs, or a trial's own training seconds."
+        default="epochs", description="What rungs count: epochs, or a trial's own training seconds."
     )
-    min_epochs: PositiveInt = Field(3, description="Epoch of the first rung; there is none unless below all epochs.")
-    min_seconds: PositiveFloat | None = Field(None, description="Seconds of the first rung, where resource is seconds.")
+    min_epochs: PositiveInt = Field(
+        default=3, description="Epoch of the first rung; there is none unless below all epochs."
+    )
+    min_seconds: PositiveFloat | None = Field(
+        default=None, description="Seconds of the first rung, where resource is seconds."
+    )
     reduction: int = Field(
-        3, ge=2, description="One of so many trials goes on at a rung; rungs lie so many times apart."
+        default=3, ge=2, description="One of so many trials goes on at a rung; rungs lie so many times apart."
     )
-    spare_warmup: bool = Field(False, description="A trial skips the rungs within min_epochs and its own warm-up.")
+    spare_warmup: bool = Field(
+        default=False, description="A trial skips the rungs within min_epochs and its own warm-up."
+    )
 
     @model_validator(mode="after")
     def _seconds_have_a_start(self) -> Self:
@@ -90,19 +102,23 @@ class StoppingSettings(Section):
     more than ``margin`` below the CTC floor.
     """
 
-    stuck_wer: Share | None = Field(0.97, description="A trial is stuck whose word error rate stays at least so high.")
-    blank_ratio: Share | None = Field(
-        0.95, description="A trial has collapsed that writes blanks for so much of its output."
+    stuck_wer: Share | None = Field(
+        default=0.97, description="A trial is stuck whose word error rate stays at least so high."
     )
-    window_epochs: PositiveInt = Field(3, description="Epochs for which either has to hold.")
+    blank_ratio: Share | None = Field(
+        default=0.95, description="A trial has collapsed that writes blanks for so much of its output."
+    )
+    window_epochs: PositiveInt = Field(default=3, description="Epochs for which either has to hold.")
     margin: Share = Field(
-        0.02, description="How far below the CTC floor a loss speaks for a trial, as a fraction of it."
+        default=0.02, description="How far below the CTC floor a loss speaks for a trial, as a fraction of it."
     )
     divergence: PositiveFloat | None = Field(
-        3.0, gt=1.0, description="A trial diverges whose training loss is more than this many times its first epoch's."
+        default=3.0,
+        gt=1.0,
+        description="A trial diverges whose training loss is more than this many times its first epoch's.",
     )
     rules: tuple[Annotated[str, part_among()], ...] = Field(
-        (), description="Functions of your own that are asked after these."
+        default=(), description="Functions of your own that are asked after these."
     )
 
 
@@ -110,9 +126,9 @@ class ResourceSettings(Section):
     """What one trial occupies, and how many run at a time."""
 
     cpu: Annotated[PositiveFloat, AfterValidator(_single)] = Field(
-        1.0, description="Cores, and torch threads, of a trial."
+        default=1.0, description="Cores, and torch threads, of a trial."
     )
     gpu: Annotated[NonNegativeFloat, AfterValidator(_single)] | None = Field(
-        None, description="Share of a GPU of a trial; null finds what its memory needs."
+        default=None, description="Share of a GPU of a trial; null finds what its memory needs."
     )
-    concurrent: PositiveInt | None = Field(None, description="Trials at a time; null is as many as fit.")
+    concurrent: PositiveInt | None = Field(default=None, description="Trials at a time; null is as many as fit.")
