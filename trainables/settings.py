@@ -67,7 +67,7 @@ TeacherKind = Annotated[
     Kind | None, Field(description="Model of your own that the teacher may be; reading its file runs that code.")
 ]
 ActivationCache = Annotated[bool, Field(description="What frozen layers give is computed once for all trials.")]
-ActivationCacheGb = Annotated[PositiveFloat, Field(description="GiB that it may take on a node.")]
+ActivationCacheGb = Annotated[PositiveFloat, Field(description="GiB that what frozen layers give may take on a node.")]
 
 
 class Section(BaseModel):
@@ -192,7 +192,9 @@ class CorpusSettings(Section):
         default=None, description="Only these signers; null takes all."
     )
     sentences: int = Field(default=600, ge=12, le=20_000, description="Training words of the embedded corpus.")
-    missing: Literal["error", "skip"] = Field(default="error", description="Rows without a file or a gloss.")
+    missing: Literal["error", "skip"] = Field(
+        default="error", description="Whether rows without a file or a gloss are an error or left out."
+    )
     scoring: Literal["auto", Scoring] = Field(
         default="auto", description="Rule that errors are counted by; auto takes what the corpus's papers do."
     )
@@ -217,7 +219,7 @@ class TrainingSettings(Section):
 
     epochs: PositiveInt = Field(default=24, le=1_000_000, description="Epochs of a full trial.")
     batch_size: PositiveInt = Field(default=16, description="Utterances a step.")
-    optimizer: Literal["adamw", "adam"] = Field(default="adamw", description="AdamW, or Adam.")
+    optimizer: Literal["adamw", "adam"] = Field(default="adamw", description="Optimiser of all layers.")
     weight_decay: NonNegativeFloat = Field(
         default=1e-4,
         description="AdamW shrinks weights by this times the learning rate at every step; Adam adds it to gradients.",
@@ -245,7 +247,7 @@ class TrainingSettings(Section):
         default="auto", description="Numbers of a step; auto takes the quicker ones where a GPU has bfloat16."
     )
     cuda_graphs: bool = Field(default=False, description="A GPU replays the recorded steps of each padded shape.")
-    seed: Seed = Field(default=0, description="Of initial weights, order of batches, dropout and augmentation.")
+    seed: Seed = Field(default=0, description="Seed of initial weights, order of batches, dropout and augmentation.")
 
 
 class FreezingSettings(Section):
@@ -268,14 +270,16 @@ class PretrainingSettings(Section):
         description="What is classified: recordings of one gloss, or frames, cut evenly or where a model puts glosses; "
         "auto is isolated where there are such, else uniform.",
     )
-    align_with: Path | None = Field(default=None, description="CTC model's checkpoint, which puts glosses for aligned.")
+    align_with: Path | None = Field(
+        default=None, description="Checkpoint of a CTC model that puts glosses where labels is aligned."
+    )
     steps: PositiveInt = Field(default=900, description="Optimiser steps of pretraining.")
     batch_size: PositiveInt = Field(default=32, description="Recordings or sentences a step of pretraining.")
     learning_rate: PositiveFloat = Field(default=4e-4, le=1e3, description="Learning rate of pretraining.")
     augment: Annotated[str, joined(STEADY, "none", "auto")] = Field(
         default="speed", description="As training.augment, in pretraining."
     )
-    seed: Seed = Field(default=0, description="Of pretraining.")
+    seed: Seed = Field(default=0, description="Seed of pretraining.")
     adapt: Literal["sum", "mean", "max", "centre"] = Field(
         default="sum", description="How kernels over space and time of foreign weights become kernels over time."
     )
@@ -301,7 +305,7 @@ class DistillationSettings(Section):
         default=0.0,
         ge=0.0,
         le=1e6,
-        description="Weight of how alike frames are to both before their LSTM; 0 leaves it out.",
+        description="Weight of how alike both find frames before their LSTM; 0 leaves it out.",
     )
 
 

@@ -82,7 +82,9 @@ def preview(sweep: Sweep) -> Preview:
     except GlosstuneError as error:
         missing.insert(0, str(error))
     plan = planned(sweep)
-    steps = math.ceil(utterances["train"] / sweep.training.batch_size) if utterances else None
+    batches = [value for each in sweep.space.get("batch_size", ()) for value in listed(each)]
+    smallest = min(size for size in batches or [sweep.training.batch_size] if isinstance(size, int))
+    steps = math.ceil(utterances["train"] / smallest) if utterances else None
     rungs = [float(rung) for rung in plan.rungs]
     if halving.min_seconds is not None:
         rungs = [halving.min_seconds * halving.reduction**rung for rung in range(3)]
@@ -145,7 +147,7 @@ def describe_preview(seen: Preview, sweep: Sweep) -> list[str]:
         told += f", about {seen.epochs_expected:,} with halving"
     lines.append(("epochs", told))
     if seen.steps_at_most is not None:
-        lines.append(("steps", f"{seen.steps_at_most:,} of {sweep.training.batch_size} utterances at most"))
+        lines.append(("steps", f"{seen.steps_at_most:,} in all at most"))
     if seen.hours_at_most is not None:
         about = f"about {rounded(seen.hours_expected)} h, " if seen.hours_expected is not None and seen.rungs else ""
         told = f"{about}at most {rounded(seen.hours_at_most)} h on this machine"

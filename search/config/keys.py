@@ -70,7 +70,7 @@ def section_meanings() -> Mapping[str, str]:
 
 
 def find_keys(pattern: str) -> list[Key]:
-    """The keys of a section, or those whose name or meaning has a word that begins like the pattern.
+    """The keys of a section, or those whose name, meaning or values have a word that begins like the pattern.
 
     Letters may also be the initials of a name: lr is a learning rate.
 
@@ -84,7 +84,9 @@ def find_keys(pattern: str) -> list[Key]:
         return exact
     words = _spaced(wanted)
     asked = {words, *(_spaced(key.last) for key in keys if initials(key.last) == words)} - {""}
-    found = [key for key in keys if any(_begins(ask, _spaced(f"{key.name} {key.meaning}")) for ask in asked)]
+    found = [
+        key for key in keys if any(_begins(ask, _spaced(f"{key.name} {key.meaning} {key.takes}")) for ask in asked)
+    ]
     if found:
         return found
     names = {name: None for key in keys for name in (key.name, key.last)}
@@ -120,7 +122,7 @@ def keys_page() -> str:
     for key in list_keys():
         if key.section != section:
             section = key.section
-            lines += [f"## `{section}`\n\n{section_meanings()[section]}\n"] if section else ["## Alone\n"]
+            lines += [f"## `{section}`\n\n{section_meanings()[section]}\n"] if section else ["## Without a section\n"]
             lines += ["| key | default | takes | meaning |", "|---|---|---|---|"]
         cells = (f"`{key.name}`", f"`{key.default}`" if key.default else "", key.takes, key.meaning)
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")

@@ -42,8 +42,8 @@ def sweep_schema() -> Schema:
         "default": DEFAULT_SPACE.to_mapping(),
     }
     schema["$defs"]["when"] = _WHEN
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A sweep of glosstune"}
-    return head | schema | {"description": "A sweep file of glosstune."}
+    # The draft that editors know best.
+    return {"$schema": "http://json-schema.org/draft-07/schema#"} | schema | {"description": "A sweep of glosstune."}
 
 
 def trial_schema() -> Schema:

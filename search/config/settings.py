@@ -27,7 +27,7 @@ class SearchSettings(Section):
         default="tpe",
         description="Who suggests trials: Optuna's TPE, chance, or any other sampler, of Optuna or your own.",
     )
-    seed: Seed = Field(default=0, description="Of suggestions.")
+    seed: Seed = Field(default=0, description="Seed of suggestions.")
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = Field(
         default="strategies",
         description="Configurations to try first; strategies is one for each strategy of the space, [] none.",
@@ -43,16 +43,16 @@ class SearchSettings(Section):
     metric: Literal["wer", "train_loss", "dev_loss"] = Field(
         default="wer", description="What trials are ranked by; lowest first."
     )
-    target: Share = Field(default=0.30, description="Word error rate to come below, as a fraction; see stop_at_target.")
-    stop_at_target: bool = Field(default=False, description="Ends the sweep at its target.")
+    target: Share = Field(default=0.30, description="WER to come below, as a fraction; see stop_at_target.")
+    stop_at_target: bool = Field(default=False, description="Ends the sweep once its best WER is below target.")
     time_budget_min: PositiveFloat | None = Field(
         default=None, description="Minutes after which the sweep ends; packing and pretraining are not counted."
     )
     epoch_budget: PositiveInt | None = Field(
-        default=None, description="Epochs of all trials together, after which it ends."
+        default=None, description="Epochs of all trials together, after which the sweep ends."
     )
     patience_trials: PositiveInt | None = Field(
-        default=None, description="Trials in a row without a better metric, after which it ends."
+        default=None, description="Trials in a row without a better metric, after which the sweep ends."
     )
 
 
@@ -76,7 +76,7 @@ class HalvingSettings(Section):
         default="epochs", description="What rungs count: epochs, or a trial's own training seconds."
     )
     min_epochs: PositiveInt = Field(
-        default=3, description="Epoch of the first rung; there is none unless below all epochs."
+        default=3, description="Epoch of the first rung; there is no rung unless it is below training.epochs."
     )
     min_seconds: PositiveFloat | None = Field(
         default=None, description="Seconds of the first rung, where resource is seconds."
@@ -103,12 +103,12 @@ class StoppingSettings(Section):
     """
 
     stuck_wer: Share | None = Field(
-        default=0.97, description="A trial is stuck whose word error rate stays at least so high."
+        default=0.97, description="A trial is stuck whose WER stays at least so high, as a fraction."
     )
     blank_ratio: Share | None = Field(
         default=0.95, description="A trial has collapsed that writes blanks for so much of its output."
     )
-    window_epochs: PositiveInt = Field(default=3, description="Epochs for which either has to hold.")
+    window_epochs: PositiveInt = Field(default=3, description="Epochs for which stuck_wer or blank_ratio has to hold.")
     margin: Share = Field(
         default=0.02, description="How far below the CTC floor a loss speaks for a trial, as a fraction of it."
     )
@@ -118,7 +118,7 @@ class StoppingSettings(Section):
         description="A trial diverges whose training loss is more than this many times its first epoch's.",
     )
     rules: tuple[Annotated[str, part_among()], ...] = Field(
-        default=(), description="Functions of your own that are asked after these."
+        default=(), description="Stopping rules of your own, which are asked after these."
     )
 
 

@@ -37,7 +37,13 @@ def write_template(tree: Mapping[str, Any], source: str, name: str, *, schema: s
     """
     head, comments = _read_comments(source)
     lines = [f"# yaml-language-server: $schema={schema}"] * (schema is not None)
-    lines += [*head, "#", f"# glosstune sweep {name} --check    what it would do", f"# glosstune sweep {name}", "#"]
+    lines += [
+        *head,
+        *["#"] * bool(head),
+        f"# glosstune sweep {name} --check    what it would do",
+        f"# glosstune sweep {name}",
+        "#",
+    ]
     lines += ["# A line such as #key: value shows a default: take the # away to set it. glosstune keys lists all keys."]
     shown = {key.name: key for key in list_keys() if everything or key.name in USEFUL}
     known = {key.name: key for key in list_keys()}

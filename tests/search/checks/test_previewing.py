@@ -15,6 +15,8 @@ def test_trials_epochs_and_steps_are_counted():
     assert (seen.trials, seen.epochs, seen.epochs_at_most) == (10, 20, 200)
     assert seen.steps_at_most == 200 * 7  # batches of 16 out of 100
     assert seen.rungs == [8, 16]
+    searched = ["search.samples=10", "corpus.sentences=100", "space.batch_size={choice: [8, 32]}"]
+    assert preview(load_sweep("teacher", searched)).steps_at_most == 200 * 13
     # All ten to the first rung, half of them to the second, a quarter to the end.
     assert seen.epochs_expected == 10 * 8 + 5 * 8 + 2.5 * 4
     assert "made first: 1,500 steps of 32" in seen.weights

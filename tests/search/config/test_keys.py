@@ -125,11 +125,11 @@ def test_the_page_of_docs_is_what_the_command_prints():
 
 
 def _errors(data):
-    return [error.message for error in jsonschema.Draft202012Validator(sweep_schema()).iter_errors(data)]
+    return [error.message for error in jsonschema.Draft7Validator(sweep_schema()).iter_errors(data)]
 
 
 def test_the_schema_is_one_and_takes_what_is_packaged_and_what_a_sweep_leaves():
-    jsonschema.Draft202012Validator.check_schema(sweep_schema())
+    jsonschema.Draft7Validator.check_schema(sweep_schema())
     for name in packaged_sweeps():
         assert _errors(read_yaml(ROOT / "search" / "config" / "sweeps" / f"{name}.yaml")) == []
     resolved = load_sweep("teacher", ["corpus.layout=hands-2d", "corpus.kind=table", "corpus.root=a.csv"]).resolved()
