@@ -1,4 +1,4 @@
-"""Text for a terminal: rows as columns that none may break, and nothing that it would take for a command."""
+"""Text for a terminal: rows as columns that none may break, short numbers, and nothing that it takes for a command."""
 
 from collections.abc import Container, Sequence
 
@@ -11,6 +11,11 @@ def align(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]
         cells = [f"{cell:{'<' if at in left else '>'}{widths[at]}}" for at, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def rounded(value: float) -> str:
+    """Three digits of a number."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,7 @@ GlosstuneError
 └── Interrupted       a signal ended a sweep, which can be resumed
 """
 
+import re
 import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -52,10 +53,15 @@ class Interrupted(GlosstuneError):
         self.signal = signal
 
 
+def initials(name: str) -> str:
+    """The first letters of the words of a key, by which some call it: lr for learning_rate."""
+    return "".join(word[:1] for word in re.split("[_-]", name))
+
+
 def unknown_key(name: object, known: Iterable[str]) -> str:
     """The rule for a key that is not among the known ones: the likeliest spelling, or all of them."""
     names = list(known)
-    close = get_close_matches(str(name), names, n=1)
+    close = [each for each in names if initials(each) == name] or get_close_matches(str(name), names, n=1)
     return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known keys: {', '.join(names)}"
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from glosstune.spaces.errors import SettingError, told
 
+# How ``is_own`` has it, for readers of JSON Schema.
+OWN_PATTERN = r"^\w+(\.\w+)*:\w+$"
+
 
 def is_own(name: str) -> bool:
     """Whether a name is spelled like that of a part of one's own."""

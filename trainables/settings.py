@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,14 +13,15 @@ from pydantic import (
     PlainValidator,
     PositiveFloat,
     PositiveInt,
+    WithJsonSchema,
     model_validator,
 )
 
-from glosstune.models.kinds import check_kind
+from glosstune.models.kinds import KINDS
 from glosstune.spaces import STRATEGIES
+from glosstune.spaces.checked import Checked, joined, part_among
 from glosstune.spaces.errors import SettingError, shown
-from glosstune.spaces.parts import named_among
-from glosstune.trainables.layouts.blocks import CHANNELS, KEY, Hands, NotSeen, read_blocks
+from glosstune.trainables.layouts.blocks import CHANNELS, KEY, LAYOUTS, Hands, NotSeen, read_blocks
 
 # Which need positions, and a frame of reference that is known.
 GEOMETRIC = ("mirror", "rotation", "proportions", "scale", "place")
@@ -37,17 +37,6 @@ CORPORA: Mapping[str, str] = {
     "table": "glosstune.trainables.corpora.table:TableCorpus",
 }
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-
-
-def _joined(known: tuple[str, ...], *alone: str) -> AfterValidator:
-    def check(augment: str) -> str:
-        names = augment.split("+")
-        if augment not in alone and (not set(names) <= set(known) or len(set(names)) < len(names)):
-            words = ", ".join(map(repr, alone))
-            raise ValueError(f"must be {words} or different names joined with '+' out of {', '.join(known)}")
-        return augment
-
-    return AfterValidator(check)
 
 
 def augmentations(augment: str, positions: bool) -> frozenset[str]:
@@ -66,14 +55,23 @@ def _layout(given: str | tuple[Any, ...]) -> str | tuple[Any, ...]:
     return given
 
 
-Augmentations = Annotated[str, _joined(AUGMENTATIONS, "none", "auto")]
+Augmentations = Annotated[str, joined(AUGMENTATIONS, "none", "auto")]
+Kind = Annotated[str, part_among(*KINDS)]
 # What each is, is said where it counts: ``ctc.rules``.
 Scoring = Literal["plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Unit = Annotated[float, Field(ge=0.0, lt=1.0)]
+# Of a sweep and of its trials.
+TeacherKind = Annotated[
+    Kind | None, Field(description="Model of your own that the teacher may be; reading its file runs that code.")
+]
+ActivationCache = Annotated[bool, Field(description="What frozen layers give is computed once for all trials.")]
+ActivationCacheGb = Annotated[PositiveFloat, Field(description="GiB that what frozen layers give may take on a node.")]
 
 
 class Section(BaseModel):
-    """A frozen group of keys; a key it does not know is an error."""
+    """A frozen group of keys, each with a line of meaning; a key it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
@@ -99,23 +97,36 @@ def _block_gains(given: object) -> Literal["auto"] | BlockGains | None:
     return {str(part): {str(name): float(gain) for name, gain in each.items()} for part, each in given.items()}
 
 
+_GAIN = {"type": "number", "minimum": 0, "maximum": MOST_GAIN}
+_CHANNEL_GAINS = {"type": "object", "properties": dict.fromkeys(CHANNELS, _GAIN), "additionalProperties": False}
+_BLOCKS = {
+    "type": "object",
+    "additionalProperties": _CHANNEL_GAINS,
+    "title": "a mapping such as {hands: {shape: 1, velocity: 0.3}}",
+}
+
+
 class Gains(Section):
     """How loud each body part and each channel enters the model, after standardisation; 0 mutes.
 
-    The gain of one feature is that of its part times that of its channel; ``values`` is the part of all blocks that
-    are no landmarks. ``blocks`` is one more factor, that of the channel of this part: ``auto`` estimates it from the
-    training split (see ``batches.gains``), null is 1.
+    The gain of one feature is that of its part times that of its channel, times that of ``blocks``.
     """
 
-    blocks: Annotated[Literal["auto"] | BlockGains | None, PlainValidator(_block_gains)] = None
-    pose: Gain = 1.0
-    hands: Gain = 1.0
-    face: Gain = 1.0
-    values: Gain = 1.0
-    shape: Gain = 1.0
-    velocity: Gain = 1.0
-    acceleration: Gain = 1.0
-    position: Gain = 1.0
+    blocks: Annotated[
+        Literal["auto"] | BlockGains | None,
+        PlainValidator(_block_gains),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "null"}, _BLOCKS]}),
+    ] = Field(
+        default=None, description="Gain of each channel of each part; auto estimates it from training, null is 1."
+    )
+    pose: Gain = Field(default=1.0, description="Gain of the body's landmarks; 0 mutes them.")
+    hands: Gain = Field(default=1.0, description="Gain of both hands.")
+    face: Gain = Field(default=1.0, description="Gain of the face; 0 mutes it.")
+    values: Gain = Field(default=1.0, description="Gain of blocks that are no landmarks.")
+    shape: Gain = Field(default=1.0, description="Gain of where the points of a part lie to each other.")
+    velocity: Gain = Field(default=1.0, description="Gain of how fast points move.")
+    acceleration: Gain = Field(default=1.0, description="Gain of how fast their velocity changes.")
+    position: Gain = Field(default=1.0, description="Gain of where a part is, whatever its shape.")
 
 
 def _gains(given: object) -> object:
@@ -126,99 +137,152 @@ def _gains(given: object) -> object:
     return {"blocks": given}
 
 
-Kind = Annotated[str, AfterValidator(check_kind)]
+def _auto_or_mapping(schema: dict[str, Any]) -> None:
+    mapping = {"$ref": schema.pop("$ref"), "title": "a mapping such as {face: 0, velocity: 0.2}"}
+    schema["anyOf"] = [{"const": "auto"}, mapping]
+    schema["default"] = "auto"
 
 
 class ModelSettings(Section):
-    """Which network is trained, and how large; ``kind`` is one of ours or ``package.module:Name`` of one's own."""
+    """Which network is trained, and how large."""
 
-    kind: Kind = "student"
-    width: PositiveFloat = Field(default=1.0, le=4.0)
-    time_stride: Literal[1, 2, 4, 8, 16] = 4
-    norm: Literal["group", "batch"] = "group"
+    kind: Kind = Field(
+        default="student", description="Which network: I3D teacher, MobileNetV3 student, or one of your own."
+    )
+    width: PositiveFloat = Field(
+        default=1.0, le=4.0, description="Channels of every layer, as a factor of the full network's."
+    )
+    time_stride: Literal[1, 2, 4, 8, 16] = Field(
+        default=4,
+        description="Input frames an output frame; lower it where sentences have more glosses than output frames.",
+    )
+    norm: Literal["group", "batch"] = Field(
+        default="group", description="Normalisation in every layer: by group or by batch."
+    )
 
 
 class CorpusSettings(Section):
-    """Where utterances come from, how they are split and conditioned; ``kind`` may be a corpus of one's own.
+    """Where utterances come from, how they are read, split and conditioned."""
 
-    ``split_seed`` draws the splits that a table does not say. ``scoring`` is the rule that errors are counted by;
-    ``auto`` takes what the corpus's papers do. With ``targets`` clean, annotations are what this rule makes of them.
-    ``gains`` auto is short for gains whose ``blocks`` are.
-    """
-
-    kind: Annotated[str, AfterValidator(named_among(CORPORA))] = "fingerspelling"
-    root: Path | None = None
-    layout: Annotated[str | tuple[Any, ...], AfterValidator(_layout)] = "default"
-    not_seen: NotSeen = "zeros+nan"
-    hands: Hands = "as-stored"
-    frame_step: int = Field(default=1, ge=1, le=16)
-    split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = "multi-signer"
-    fold: int = Field(default=1, ge=1, le=5)
-    split_seed: int = Field(default=0, ge=0, lt=2**32)
-    signers: tuple[str, ...] | None = Field(default=None, min_length=1)
-    sentences: int = Field(default=600, ge=12, le=20_000)
-    missing: Literal["error", "skip"] = "error"
-    scoring: Literal["auto", Scoring] = "auto"
-    targets: Literal["raw", "clean"] = "raw"
-    noise_floor: float = Field(default=0.05, ge=1e-6, le=1e6)
-    gains: Annotated[Gains, BeforeValidator(_gains)] = Gains(blocks="auto")
-    cache: Path | None = None
+    kind: Annotated[str, part_among(*CORPORA)] = Field(
+        default="fingerspelling",
+        description="Which corpus: the embedded one, a PHOENIX-like folder, a table, or your own.",
+    )
+    root: Path | None = Field(default=None, description="Folder of a PHOENIX-like corpus, or file of a table.")
+    layout: Annotated[
+        str | tuple[Any, ...], Checked(_layout, {"anyOf": [{"enum": [*LAYOUTS]}, {"type": "array", "minItems": 1}]})
+    ] = Field(
+        default="default", description="What a frame of your files holds: a named layout, or a list of its blocks."
+    )
+    not_seen: NotSeen = Field(
+        default="zeros+nan", description="What stands in your files where a landmark was not seen."
+    )
+    hands: Hands = Field(
+        default="as-stored", description="followed tells hands apart that an extractor has written in any order."
+    )
+    frame_step: int = Field(default=1, ge=1, le=16, description="Packs every n-th frame, from the first.")
+    split: Literal["multi-signer", "unseen-clips", "unseen-signers"] = Field(
+        default="multi-signer", description="What dev and test hold out: sentences alone, recordings, or signers."
+    )
+    fold: int = Field(
+        default=1, ge=1, le=5, description="Which group of signers is dev under unseen-signers; the next is test."
+    )
+    split_seed: Seed = Field(default=0, description="Draws the splits that a table does not say.")
+    signers: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="Only these signers; null takes all."
+    )
+    sentences: int = Field(default=600, ge=12, le=20_000, description="Training words of the embedded corpus.")
+    missing: Literal["error", "skip"] = Field(
+        default="error", description="Whether rows without a file or a gloss are an error or left out."
+    )
+    scoring: Literal["auto", Scoring] = Field(
+        default="auto", description="Rule that errors are counted by; auto takes what the corpus's papers do."
+    )
+    targets: Literal["raw", "clean"] = Field(
+        default="raw", description="clean trains on what the scoring rule makes of annotations."
+    )
+    noise_floor: float = Field(
+        default=0.05, ge=1e-6, le=1e6, description="What moves less is noise, in shoulder widths and hand sizes."
+    )
+    gains: Annotated[Gains, BeforeValidator(_gains)] = Field(
+        default=Gains(blocks="auto"),
+        json_schema_extra=_auto_or_mapping,
+        description="How loud parts and channels enter the model; auto estimates it from the training split.",
+    )
+    cache: Path | None = Field(
+        default=None, description="Where packed corpora, activations and weights are kept; null is your cache folder."
+    )
 
 
 class TrainingSettings(Section):
-    """The constants of training; what is tuned lives in the space (see TunedSettings).
+    """The constants of training; what is searched lives in the space."""
 
-    ``average_epochs`` is over how many of the last epochs weights are averaged, exponentially, for scoring and for what
-    is handed on; 0 takes those of the last step. ``augment_activations`` augments what enters the first layer that
-    trains, where layers before it are frozen. ``cuda_graphs`` has a GPU replay the steps of each padded shape.
-    """
-
-    epochs: PositiveInt = Field(default=24, le=1_000_000)
-    batch_size: PositiveInt = 16
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    weight_decay: NonNegativeFloat = 1e-4
-    clip_norm: PositiveFloat = 1.0
-    schedule: Literal["constant", "cosine"] = "constant"
-    final_decay: Unit = 0.2
-    average_epochs: float = Field(default=0.0, ge=0.0, le=1000.0)
-    lr_scale: Literal["none", "fan_in"] = "none"
-    augment: Augmentations = "none"
-    augment_activations: Annotated[str, _joined(ACTIVATION_AUGMENTATIONS, "none")] = "none"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    cuda_graphs: bool = False
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    epochs: PositiveInt = Field(default=24, le=1_000_000, description="Epochs of a full trial.")
+    batch_size: PositiveInt = Field(default=16, description="Utterances a step.")
+    optimizer: Literal["adamw", "adam"] = Field(default="adamw", description="Optimiser of all layers.")
+    weight_decay: NonNegativeFloat = Field(
+        default=1e-4,
+        description="AdamW shrinks weights by this times the learning rate at every step; Adam adds it to gradients.",
+    )
+    clip_norm: PositiveFloat = Field(default=1.0, description="Gradients with a larger norm are scaled down to it.")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="Learning rate after warm-up: flat until final_decay, or half a cosine to 0."
+    )
+    final_decay: Unit = Field(
+        default=0.2, description="Last share of the epochs, in which a constant learning rate falls to 5 % of itself."
+    )
+    average_epochs: float = Field(
+        default=0.0, ge=0.0, le=1000.0, description="Last epochs that scored and kept weights are averaged over."
+    )
+    lr_scale: Literal["none", "fan_in"] = Field(
+        default="none", description="fan_in: learning rate of layers with over 256 inputs divided by inputs / 256."
+    )
+    augment: Augmentations = Field(
+        default="none", description="What changes in an utterance each time it is trained on; see docs/augmentation.md."
+    )
+    augment_activations: Annotated[str, joined(ACTIVATION_AUGMENTATIONS, "none")] = Field(
+        default="none", description="The same of what enters the first layer that trains behind frozen ones."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="Numbers of a step; auto takes the quicker ones where a GPU has bfloat16."
+    )
+    cuda_graphs: bool = Field(default=False, description="A GPU replays the recorded steps of each padded shape.")
+    seed: Seed = Field(default=0, description="Seed of initial weights, order of batches, dropout and augmentation.")
 
 
 class FreezingSettings(Section):
-    """What may be frozen, and how layers that train at different depths differ.
+    """What may be frozen, and how layers that train at different depths differ."""
 
-    ``discriminative`` multiplies the learning rate once more for each group of layers towards the input (1
-    treats all alike; Howard and Ruder 2018 divide by 2.6, which is 0.38). ``warmup_at_thaw`` epochs the rate of
-    newly thawed layers rises from 0.
-    """
-
-    allow_random_frozen: bool = False
-    discriminative: float = Field(default=1.0, gt=0.0, le=1.0)
-    warmup_at_thaw: int = Field(default=0, ge=0)
+    allow_random_frozen: bool = Field(default=False, description="Freezes layers that hold random values too.")
+    discriminative: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="Learning rate of a group of layers, as a factor of the one behind it."
+    )
+    warmup_at_thaw: int = Field(
+        default=0, ge=0, description="Epochs in which the learning rate of newly thawed layers rises from 0."
+    )
 
 
 class PretrainingSettings(Section):
-    """How weights to start from are made on the training split, and how foreign ones are fitted.
+    """How weights to start from are made on the training split, and how foreign ones are fitted."""
 
-    ``labels``: ``isolated`` classifies whole recordings of one gloss, ``uniform`` and ``aligned`` every frame of
-    a sentence, cut evenly or where the CTC model in ``align_with`` puts its glosses; ``auto`` takes ``isolated``
-    where the corpus has such recordings, else ``uniform``. ``adapt`` turns kernels over space and time into
-    kernels over time (see ``models.load_pretrained``).
-    """
-
-    labels: Literal["auto", "isolated", "uniform", "aligned"] = "auto"
-    align_with: Path | None = None
-    steps: PositiveInt = 900
-    batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = Field(default=4e-4, le=1e3)
-    augment: Annotated[str, _joined(STEADY, "none", "auto")] = "speed"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    adapt: Literal["sum", "mean", "max", "centre"] = "sum"
+    labels: Literal["auto", "isolated", "uniform", "aligned"] = Field(
+        default="auto",
+        description="What is classified: recordings of one gloss, or frames, cut evenly or where a model puts glosses; "
+        "auto is isolated where there are such, else uniform.",
+    )
+    align_with: Path | None = Field(
+        default=None, description="Checkpoint of a CTC model that puts glosses where labels is aligned."
+    )
+    steps: PositiveInt = Field(default=900, description="Optimiser steps of pretraining.")
+    batch_size: PositiveInt = Field(default=32, description="Recordings or sentences a step of pretraining.")
+    learning_rate: PositiveFloat = Field(default=4e-4, le=1e3, description="Learning rate of pretraining.")
+    augment: Annotated[str, joined(STEADY, "none", "auto")] = Field(
+        default="speed", description="As training.augment, in pretraining."
+    )
+    seed: Seed = Field(default=0, description="Seed of pretraining.")
+    adapt: Literal["sum", "mean", "max", "centre"] = Field(
+        default="sum", description="How kernels over space and time of foreign weights become kernels over time."
+    )
 
     @model_validator(mode="after")
     def _aligned_by_a_model(self) -> Self:
@@ -228,41 +292,49 @@ class PretrainingSettings(Section):
 
 
 class DistillationSettings(Section):
-    """How a student learns from a teacher: ``alpha * temperature**2 * KL(teacher || student) + (1 - alpha) * CTC``.
+    """How a student learns from a teacher: ``alpha * temperature**2 * KL(teacher || student) + (1 - alpha) * CTC``."""
 
-    ``blank_weight`` is that of frames in which the teacher writes nothing (1 treats all alike). ``feature_weight``
-    is that of the likeness between frames as teacher and student see it before their LSTM (see
-    ``distillation.likeness``); 0 leaves it out.
-    """
-
-    temperature: float = Field(default=3.0, gt=0.0, le=100.0)
-    alpha: float = Field(default=0.7, ge=0.0, le=1.0)
-    blank_weight: float = Field(default=1.0, ge=0.0, le=1.0)
-    feature_weight: float = Field(default=0.0, ge=0.0, le=1e6)
+    temperature: float = Field(
+        default=3.0, gt=0.0, le=100.0, description="Softens what teacher and student say of a frame."
+    )
+    alpha: Share = Field(
+        default=0.7, description="Weight of the teacher; 0 leaves it out, 1 leaves the transcripts out."
+    )
+    blank_weight: Share = Field(default=1.0, description="Weight of frames in which the teacher writes nothing.")
+    feature_weight: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1e6,
+        description="Weight of how alike both find frames before their LSTM; 0 leaves it out.",
+    )
 
 
 class TunedSettings(Section):
-    """What a sweep searches; in a sweep file these keys stand under ``space``.
+    """What a sweep searches; in a sweep file these keys stand under ``space``."""
 
-    ``learning_rate`` None takes the strategy's own rate; ``freeze_until`` and ``unfreeze_stages``
-    None take the strategy's own plan.
-    """
-
-    strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = "baseline"
-    freeze_until: str | None = None
-    unfreeze_stages: int | None = Field(default=None, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0.0, le=1e3)
-    warmup_epochs: int = Field(default=0, ge=0)
-    dropout: Unit = 0.1
+    strategy: Literal["baseline", "feature-extraction", "fine-tune", "progressive", "full-finetune"] = Field(
+        default="baseline",
+        description="What is frozen and when it thaws; all but baseline start from pretrained weights.",
+    )
+    freeze_until: str | None = Field(
+        default=None,
+        description="First layer that trains, of feature-extraction and fine-tune; null is the strategy's own.",
+    )
+    unfreeze_stages: int | None = Field(
+        default=None, ge=1, description="Stages in which progressive thaws; null is the strategy's own."
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0.0, le=1e3, description="Highest learning rate of a trial; null is the strategy's own."
+    )
+    warmup_epochs: int = Field(default=0, ge=0, description="Epochs in which the learning rate rises from 0.")
+    dropout: Unit = Field(default=0.1, description="Share of activations that are dropped in training.")
 
 
 class TrialSettings(Section):
     """Everything that one trial needs to know.
 
-    ``pretrained`` is a file of weights for strategies that use one; ``teacher`` an exported recogniser that this
-    trial is distilled from, ``teacher_kind`` the model of one's own that it may be beside ``model.kind``: code that
-    reading the file runs. With ``activation_cache`` what frozen layers give is computed once for all trials of a node
-    and kept in at most ``activation_cache_gb`` GiB.
+    ``pretrained`` is a file of weights for strategies that use one, ``teacher`` an exported recogniser that this trial
+    is distilled from.
     """
 
     model: ModelSettings = ModelSettings()
@@ -272,11 +344,11 @@ class TrialSettings(Section):
     pretrained: Path | None = None
     pretraining: PretrainingSettings = PretrainingSettings()
     teacher: Path | None = None
-    teacher_kind: Kind | None = None
+    teacher_kind: TeacherKind = None
     distillation: DistillationSettings = DistillationSettings()
     tuned: TunedSettings = TunedSettings()
-    activation_cache: bool = True
-    activation_cache_gb: PositiveFloat = 20.0
+    activation_cache: ActivationCache = True
+    activation_cache_gb: ActivationCacheGb = 20.0
 
     @property
     def learning_rate(self) -> float:

@@ -5,13 +5,19 @@ from typing import Annotated
 
 import typer
 
+from glosstune.search.cli.completing import complete_argument, complete_override
 from glosstune.spaces.errors import SettingError
 
 
-def split_arguments(arguments: list[str] | None) -> tuple[Path | None, list[str]]:
-    """The sweep file, if one is named, and the overrides: whatever holds a ``=``."""
+def split_files(arguments: list[str] | None) -> tuple[list[str], list[str]]:
+    """Files, and the overrides: whatever holds a ``=``."""
     files = [argument for argument in arguments or [] if "=" not in argument]
-    overrides = [argument for argument in arguments or [] if "=" in argument]
+    return files, [argument for argument in arguments or [] if "=" in argument]
+
+
+def split_arguments(arguments: list[str] | None) -> tuple[Path | None, list[str]]:
+    """The sweep file, if one is named, and the overrides."""
+    files, overrides = split_files(arguments)
     if len(files) > 1:
         raise SettingError(f"{' '.join(files)}: expected one sweep file; overrides are written key=value")
     return (Path(files[0]).expanduser() if files else None), overrides
@@ -22,6 +28,7 @@ Arguments = Annotated[
     typer.Argument(
         metavar="[SWEEP.YAML] [KEY=VALUE]...",
         help="A sweep file or a packaged sweep (default: teacher; with corpus.root teacher-own), and overrides.",
+        autocompletion=complete_argument,
     ),
 ]
 
@@ -33,7 +40,11 @@ ResultsFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of 
 # Where it lies may change; what it holds is compared.
 Moved = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Where its corpus lies now: corpus.root, corpus.cache."),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Where its corpus lies now: corpus.root, corpus.cache.",
+        autocompletion=complete_override,
+    ),
 ]
 
 

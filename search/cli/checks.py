@@ -10,6 +10,7 @@ import typer
 
 from glosstune.models.kinds import KINDS
 from glosstune.search.cli.arguments import split_arguments
+from glosstune.search.cli.completing import complete_argument, complete_override
 from glosstune.spaces.errors import SettingError
 
 _KIND = f"{', '.join(KINDS)}, or package.module:Name of your own"
@@ -24,7 +25,12 @@ Features = Annotated[
 Preset = Literal["default", "A", "B", "C"]
 Norm = Literal["group", "batch"]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of a sweep file, such as corpus.root.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Overrides of a sweep file, such as corpus.root.",
+        autocompletion=complete_override,
+    ),
 ]
 
 
@@ -113,7 +119,11 @@ def overfit(
 def inspect(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SWEEP.YAML] [KEY=VALUE]...", help="A sweep file, and overrides such as corpus.root."),
+        typer.Argument(
+            metavar="[SWEEP.YAML] [KEY=VALUE]...",
+            help="A sweep file, and overrides such as corpus.root.",
+            autocompletion=complete_argument,
+        ),
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was seen as JSON.")] = False,
@@ -149,7 +159,11 @@ def inspect(
 def diagnose(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SWEEP.YAML] [KEY=VALUE]...", help="The sweep that does not learn, and overrides."),
+        typer.Argument(
+            metavar="[SWEEP.YAML] [KEY=VALUE]...",
+            help="The sweep that does not learn, and overrides.",
+            autocompletion=complete_argument,
+        ),
     ] = None,
     *,
     trial: Annotated[

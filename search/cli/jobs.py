@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from glosstune.search.cli.arguments import split_arguments
+from glosstune.search.cli.completing import complete_argument
 from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def submit(
         typer.Argument(
             metavar="[SWEEP.YAML] [KEY=VALUE]...",
             help="A sweep file or a packaged sweep, and overrides; paths are those that the cluster sees.",
+            autocompletion=complete_argument,
         ),
     ] = None,
     *,

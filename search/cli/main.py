@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from glosstune.search.cli.checks import compare_models, diagnose, inspect, overfit, verify
+from glosstune.search.cli.config import init, keys
 from glosstune.search.cli.help import Command, Commands
 from glosstune.search.cli.jobs import logs, status, stop, submit
 from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results, watch
@@ -42,6 +43,7 @@ def root(
 
 
 _COMMANDS = {
+    "Sweep files": (init, keys),
     "Search": (sweep, resume, watch, trial, plan),
     "Results": (results, explain, report, confirm, reproduce, export, compare_models, dashboard),
     "Corpus and model": (inspect, diagnose, verify, overfit, pack, pretrain),

@@ -3,16 +3,19 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments
+from glosstune.search.cli.completing import complete_override
 from glosstune.spaces.errors import Interrupted, SettingError
 
 if TYPE_CHECKING:
     from glosstune.results import Results
+    from glosstune.search.config.sweep import Sweep
 
 Labels = Literal["isolated", "uniform", "aligned"]
 
@@ -22,6 +25,11 @@ def sweep(
     out: Annotated[str | None, typer.Option(help="Folder or s3:// address; default sweeps/NAME-DATE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out where a sweep lies there.")] = False,
     address: Attached = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what it would do, run nothing; exit status 1 if a file is missing.")
+    ] = False,
+    time: Annotated[bool, typer.Option("--time", help="With --check: time epochs here too, within a minute.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: print it as JSON.")] = False,
 ) -> None:
     """Search for the best recipe.
 
@@ -31,6 +39,11 @@ def sweep(
 
     path, overrides = split_arguments(arguments)
     settings = load_sweep(path, overrides)
+    if (time or as_json) and not check:
+        raise SettingError(f"{'--time' if time else '--json'}: goes with --check alone")
+    if check:
+        _check(settings, time=time, as_json=as_json)
+        return
     if resume and out is None:
         raise SettingError("--resume: name the folder of the sweep with --out")
     # With torch, which takes seconds, so not before all is in order.
@@ -48,7 +61,11 @@ def resume(
     folder: ResultsFolder,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Ranges of the space, budgets, resources, corpus.root."),
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Ranges of the space, budgets, resources, corpus.root.",
+            autocompletion=complete_override,
+        ),
     ] = None,
     samples: Annotated[str | None, typer.Option(help="How many trials in all, or how many more: +32.")] = None,
     queue: Annotated[
@@ -142,6 +159,19 @@ def pack(arguments: Arguments = None) -> None:
     if alike := corpus_look_alikes(corpus):
         typer.echo(alike)
     settle_gains(sweep, corpus, typer.echo)
+
+
+def _check(settings: "Sweep", *, time: bool, as_json: bool) -> None:
+    """Say what a sweep would do."""
+    from glosstune.search.checks.previewing import describe_preview, preview, timed
+
+    seen = preview(settings)
+    if time and not seen.missing:
+        seen = timed(seen, settings, lambda line: typer.echo(line, err=True))
+    told = json.dumps(asdict(seen), indent=1) if as_json else "\n".join(describe_preview(seen, settings))
+    typer.echo(told)
+    if seen.missing:
+        raise typer.Exit(1)
 
 
 def _finish(run: Callable[[], "Results | None"]) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from annotated_types import Gt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from glosstune.spaces.errors import SettingError, shown, unknown_key
+from glosstune.spaces.errors import SettingError, initials, shown, unknown_key
 from glosstune.trainables.settings import TunedSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,8 +59,13 @@ class Sources:
         return self.file
 
 
-def problems(error: ValidationError, model: type[BaseModel], *, with_defaults: bool = True) -> list[SettingError]:
-    """What pydantic found, as one error a key, with the key's default as the way out."""
+def problems(error: ValidationError, model: type[BaseModel], own: Callable[[str], str] | None) -> list[SettingError]:
+    """What pydantic found, as one error a key, with what holds without the key as the way out.
+
+    Args:
+        own: says what holds, of a key, where leaving it out does not leave the default; empty where it does. None gives
+            no way out.
+    """
     rules: dict[str, list[str]] = {}
     endings: dict[str, str] = {}
     for details in error.errors(include_url=False):
@@ -68,7 +74,7 @@ def problems(error: ValidationError, model: type[BaseModel], *, with_defaults: b
             name = str(rest[0])
             rules[f"{key}.{name}" if key else name] = [_unknown(name, section, model)]
             continue
-        rule = _rule(details)
+        rule = _rule(details) or f"is nothing that this key takes; glosstune keys {key} says what it does"
         if field is None:
             key += f"[{rest[0]}]"
         elif len(rest) > 1:  # a list inside a union
@@ -77,7 +83,8 @@ def problems(error: ValidationError, model: type[BaseModel], *, with_defaults: b
             rules[key].append(rule)
         if key not in endings:
             got = "" if "; got " in rule else f"; got {shown(details['input'])}"
-            endings[key] = got + _way_out(field if with_defaults else None)
+            likely = _as_fraction(details, field)
+            endings[key] = got + (likely or ("" if own is None else own(key) or _way_out(field)))
     return [SettingError(" or ".join(found) + endings.get(key, ""), key=key) for key, found in rules.items()]
 
 
@@ -117,16 +124,27 @@ def locate(
     return ".".join(names), section, None if rest and isinstance(rest[0], int) else field, rest
 
 
-def _rule(details: ErrorDetails) -> str:
+def _rule(details: ErrorDetails) -> str | None:
     kind, context = details["type"], details.get("ctx", {})
     if kind in _LIMIT_RULES:
         words, limit = _LIMIT_RULES[kind]
         return f"{words} {context[limit]:.15g}"
     if kind == "literal_error":
         return f"must be {context['expected']}"
+    if kind == "too_short":
+        return "must not be empty" if context["min_length"] == 1 else f"must have {context['min_length']} or more"
     if kind == "value_error":
         return str(context["error"])
-    return _TYPE_RULES.get(kind) or details["msg"].replace("Input should", "must")
+    return _TYPE_RULES.get(kind)
+
+
+def _as_fraction(details: ErrorDetails, field: FieldInfo | None) -> str:
+    """Asks for a fraction where a percentage was given; what has to be above 0 is a factor and no share."""
+    value, context = details["input"], details.get("ctx", {})
+    if 1 not in (context.get("le"), context.get("lt")) or not 2 <= value < 100:
+        return ""
+    factor = field is not None and any(isinstance(limit, Gt) for limit in field.metadata)
+    return "" if factor else f"; did you mean {value / 100:.15g}?"
 
 
 def _way_out(field: FieldInfo | None) -> str:
@@ -139,7 +157,11 @@ def _way_out(field: FieldInfo | None) -> str:
 def _unknown(name: str, section: type[BaseModel], model: type[BaseModel]) -> str:
     sections = {key: field.annotation for key, field in model.model_fields.items() if key != "space"}
     homes = {"space": TunedSettings, **sections}
+    if any(initials(known) == name for known in section.model_fields):
+        return unknown_key(name, section.model_fields)
     for key, home in homes.items():
-        if isinstance(home, type) and issubclass(home, BaseModel) and home is not section and name in home.model_fields:
-            return f"unknown key; did you mean {f'{key}.{name}'!r}?"
+        if isinstance(home, type) and issubclass(home, BaseModel) and home is not section:
+            for known in home.model_fields:
+                if name in (known, initials(known)):
+                    return f"unknown key; did you mean {f'{key}.{known}'!r}?"
     return unknown_key(name, section.model_fields)

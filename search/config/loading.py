@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,8 +49,23 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
     Raises:
         SettingError: one line for everything found, each with the file or override that names it.
     """
-    file, folder = _sweep_file(None if path is None else Path(path), overrides)
+    return _load(path, overrides)[2]
+
+
+def read_sweep(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+    """The file that ``load_sweep`` reads and what it sets, changed by overrides; without any it may lack a corpus."""
+    if overrides:
+        return _load(path, overrides)[:2]
+    file, folder = _sweep_file(path, overrides)
     tree = read_yaml(file)
+    _make_absolute(tree, folder)
+    return file, tree
+
+
+def _load(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, dict[str, Any], Sweep]:
+    file, folder = _sweep_file(path, overrides)
+    tree = read_yaml(file)
+    own = deepcopy(tree)
     parsed = [(*_parse_override(override), override) for override in overrides]
     sources = Sources(file.name, tuple((".".join(keys), override) for keys, _, override in parsed))
     try:
@@ -62,9 +78,10 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
             for keys, value, _ in parsed
         )
         _tell_kind(tree, told=told, packaged=file.parent == _PACKAGED)
-        return validated(Sweep, tree)
+        return file, tree, validated(Sweep, tree)
     except ValidationError as error:
-        found = problems(error, Sweep)
+        overridden = {".".join(keys) for keys, _, _ in parsed}
+        found = problems(error, Sweep, lambda key: _own_value(file, own, key) if key in overridden else "")
     except SettingError as error:
         found = [error]
     raise SettingError("\n".join(sources.located(error) for error in found))
@@ -81,17 +98,25 @@ def packaged_sweeps() -> list[str]:
     return sorted(file.stem for file in _PACKAGED.glob("*.yaml"))
 
 
-def _sweep_file(path: Path | None, overrides: Sequence[str]) -> tuple[Path, Path]:
-    """The file to read and the folder that its relative paths start at."""
-    if path is None:
-        path = Path("teacher")
-    elif path.is_file() or path.suffix or path.name != str(path):
+def _sweep_file(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, Path]:
+    """The file that ``load_sweep`` reads, and the folder that its relative paths start at; errors as there."""
+    given, path = path, Path(path or "teacher")
+    if given is not None and (path.is_file() or path.suffix or path.name != str(path)):
         return path, path.absolute().parent
     if f"{path}-own" in packaged_sweeps() and _own_corpus(overrides):
         path = Path(f"{path}-own")
     if path.name not in packaged_sweeps():
         raise SettingError(f"{path}: no such file, and no packaged sweep: those are {', '.join(packaged_sweeps())}")
     return _PACKAGED / f"{path.name}.yaml", Path.cwd()
+
+
+def _own_value(file: Path, tree: Any, key: str) -> str:
+    """What holds where an override of a key is left out; empty where it is the default."""
+    for name in key.split("."):
+        if not isinstance(tree, dict) or name not in tree:
+            return ""
+        tree = tree[name]
+    return f"; leave it out for {shown(tree)}, as {file.name} has it"
 
 
 def _own_corpus(overrides: Sequence[str]) -> bool:

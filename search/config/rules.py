@@ -71,7 +71,7 @@ def _check_target(name: str, definition: Definition) -> None:
         try:
             validated(TrialSettings, nested(path, value))
         except ValidationError as error:
-            raise SettingError(problems(error, TrialSettings, with_defaults=False)[0].rule, key=key) from None
+            raise SettingError(problems(error, TrialSettings, None)[0].rule, key=key) from None
 
 
 def _values(sweep: Sections, name: str) -> list[Scalar]:
@@ -133,6 +133,15 @@ def check_augment(sweep: Sections, positions: bool) -> None:
                     f"{', '.join(wrong)} need landmark positions, and corpus.layout has ready features or none at all"
                 )
                 raise SettingError(f"{rule}; got {value!r}; use the others", key=key)
+
+
+def tell_rungs(sweep: Sections) -> str:
+    """A line where halving is on and yet compares nobody, for short trials of a sweep for long ones; else empty."""
+    halving, epochs = sweep.halving, sweep.training.epochs
+    if halving.kind == "none" or halving.resource != "epochs" or halving.min_epochs < epochs:
+        return ""
+    told = f"halving.min_epochs: {halving.min_epochs} is not below training.epochs, {epochs}, so there is no rung"
+    return f"{told}: no trial is compared with others before its end; lower it for some"
 
 
 def check_depths(sweep: Sections) -> None:

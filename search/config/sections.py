@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, PositiveFloat
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from glosstune.search.config.settings import HalvingSettings, ResourceSettings, SearchSettings, StoppingSettings
 from glosstune.spaces import Float, Int, SettingError, Space
@@ -13,13 +13,15 @@ from glosstune.spaces.files.addresses import check_uri, is_uri
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.settings import (
     SETTINGS_PATHS,
+    ActivationCache,
+    ActivationCacheGb,
     CorpusSettings,
     DistillationSettings,
     FreezingSettings,
-    Kind,
     ModelSettings,
     PretrainingSettings,
     Section,
+    TeacherKind,
     TrainingSettings,
 )
 
@@ -68,25 +70,40 @@ def _file_or_auto(pretrained: str) -> str:
 class Sections(Section):
     """What a sweep file may say, section by section; what they cannot know of each other is for ``rules``."""
 
-    name: Annotated[str, AfterValidator(_folder_name)] = "sweep"
+    name: Annotated[str, AfterValidator(_folder_name)] = Field(
+        default="sweep", description="What its folder is called after."
+    )
     model: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()
     training: TrainingSettings = TrainingSettings()
     freezing: FreezingSettings = FreezingSettings()
-    pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = None
+    pretrained: Annotated[str, AfterValidator(_file_or_auto)] | None = Field(
+        default=None, description="Weights to start from: a file, or auto, which makes them once on the training split."
+    )
     pretraining: PretrainingSettings = PretrainingSettings()
-    teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = None
-    teacher_kind: Kind | None = None
+    teacher: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        default=None, description="Exported recogniser that every trial is distilled from."
+    )
+    teacher_kind: TeacherKind = None
     distillation: DistillationSettings = DistillationSettings()
-    activation_cache: bool = True
-    activation_cache_gb: PositiveFloat = 20.0
-    space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = DEFAULT_SPACE
+    activation_cache: ActivationCache = True
+    activation_cache_gb: ActivationCacheGb = 20.0
+    space: Annotated[Space, PlainValidator(_space), PlainSerializer(Space.to_mapping)] = Field(
+        default=DEFAULT_SPACE,
+        description="What is searched: for each name a constant, {float: [low, high]}, {int: [low, high]} or "
+        "{choice: [a, b]}, maybe with log: true, step: and when: {other: value}; or a list of these.",
+    )
     search: SearchSettings = SearchSettings()
     halving: HalvingSettings = HalvingSettings()
     stopping: StoppingSettings = StoppingSettings()
     resources: ResourceSettings = ResourceSettings()
-    tracking: Literal["mlflow", "wandb"] | None = None
-    storage: Annotated[str, BeforeValidator(_storage)] = Field(default_factory=lambda: str(Path.cwd() / "sweeps"))
+    tracking: Literal["mlflow", "wandb"] | None = Field(
+        default=None, description="Tool that shows every trial as it runs."
+    )
+    storage: Annotated[str, BeforeValidator(_storage)] = Field(
+        default_factory=lambda: str(Path.cwd() / "sweeps"),
+        description="Where its folder is made: a folder or s3:// address; sweeps in the current folder by default.",
+    )
 
     @property
     def own_parts(self) -> list[str]:

@@ -5,65 +5,88 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from glosstune.spaces.checked import part_among
 from glosstune.spaces.parameters import Scalar
-from glosstune.spaces.parts import named_among
-from glosstune.trainables.settings import Section
+from glosstune.trainables.settings import Section, Seed, Share, Unit
 
 # What ``search.prior`` may be beside folders.
 PriorName = Literal["packaged", "none"]
 
 
-def _share(amount: float) -> float:
+def _single(amount: float) -> float:
     if amount > 1 and amount != int(amount):
         raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
     return amount
 
 
 class SearchSettings(Section):
-    """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised.
+    """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised."""
 
-    ``start_points`` are tried first: ``strategies`` is one for each strategy of the space, with the figures of
-    its author (see ``spaces.start_points``), after one of the ``prior``. ``warm_start`` are folders of earlier sweeps
-    that the sampler also learns from. ``prior`` says whose best trials half of the first ones are drawn like: those of
-    the sweeps that are ``packaged``, of folders of earlier sweeps, which may be of another corpus and space, or of
-    ``none``. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget``
-    (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have not lowered the best
-    metric. ``sampler`` may be any of Optuna's, or one of one's own.
-    """
-
-    samples: PositiveInt = 8
-    sampler: Annotated[str, AfterValidator(named_among(("tpe", "random")))] = "tpe"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
-    warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
-    prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = "packaged"
-    metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
-    target: NonNegativeFloat = 0.30
-    stop_at_target: bool = False
-    time_budget_min: PositiveFloat | None = None
-    epoch_budget: PositiveInt | None = None
-    patience_trials: PositiveInt | None = None
+    samples: PositiveInt = Field(default=8, description="Trials of the sweep.")
+    sampler: Annotated[str, part_among("tpe", "random")] = Field(
+        default="tpe",
+        description="Who suggests trials: Optuna's TPE, chance, or any other sampler, of Optuna or your own.",
+    )
+    seed: Seed = Field(default=0, description="Seed of suggestions.")
+    start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = Field(
+        default="strategies",
+        description="Configurations to try first; strategies is one for each strategy of the space, [] none.",
+    )
+    warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = Field(
+        default=(),
+        description="Folders of earlier sweeps over the same space, whose trials the sampler learns from too.",
+    )
+    prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = Field(
+        default="packaged",
+        description="Other sweeps, whose best trials half of the first ones are drawn near; or their folders.",
+    )
+    metric: Literal["wer", "train_loss", "dev_loss"] = Field(
+        default="wer", description="What trials are ranked by; lowest first."
+    )
+    target: Share = Field(default=0.30, description="WER to come below, as a fraction; see stop_at_target.")
+    stop_at_target: bool = Field(default=False, description="Ends the sweep once its best WER is below target.")
+    time_budget_min: PositiveFloat | None = Field(
+        default=None, description="Minutes after which the sweep ends; packing and pretraining are not counted."
+    )
+    epoch_budget: PositiveInt | None = Field(
+        default=None, description="Epochs of all trials together, after which the sweep ends."
+    )
+    patience_trials: PositiveInt | None = Field(
+        default=None, description="Trials in a row without a better metric, after which the sweep ends."
+    )
 
 
 class HalvingSettings(Section):
-    """Where trials are compared, and what happens there: a rung lies at the first one times each power of reduction.
+    """Where trials are compared: a rung lies at the first one times each power of reduction, below all epochs.
 
     ``promote``: a trial waits at a rung, and whenever a slot is free the best of the highest rung that has one
     among its best 1/reduction goes on. ``stop``: a trial goes on at once if it is among the best 1/reduction of
-    those that came before it, else it ends. ``none``: every trial trains to its end. ``lead``, with ``promote``: once
-    past its first rung the best trial of all need not wait, up to this share of all epochs; 0 lets it wait like the
-    others. ``resource`` says what is counted, epochs from ``min_epochs`` or a trial's own seconds from
-    ``min_seconds``. With ``spare_warmup`` a trial skips the rungs that lie within ``min_epochs`` and its own warm-up;
-    without, its loss must speak for it there.
+    those that came before it, else it ends. ``none``: every trial trains to its end.
     """
 
-    kind: Literal["promote", "stop", "none"] = "promote"
-    lead: float = Field(default=0.85, ge=0.0, lt=1.0)
-    resource: Literal["epochs", "seconds"] = "epochs"
-    min_epochs: PositiveInt = 3
-    min_seconds: PositiveFloat | None = None
-    reduction: int = Field(default=3, ge=2)
-    spare_warmup: bool = False
+    kind: Literal["promote", "stop", "none"] = Field(
+        default="promote",
+        description="At a rung a trial waits to be promoted, or goes on or stops at once; none has no rungs.",
+    )
+    lead: Unit = Field(
+        default=0.85,
+        description="Share of all epochs up to which the best trial need not wait at rungs; 0 lets it wait.",
+    )
+    resource: Literal["epochs", "seconds"] = Field(
+        default="epochs", description="What rungs count: epochs, or a trial's own training seconds."
+    )
+    min_epochs: PositiveInt = Field(
+        default=3, description="Epoch of the first rung; there is no rung unless it is below training.epochs."
+    )
+    min_seconds: PositiveFloat | None = Field(
+        default=None, description="Seconds of the first rung, where resource is seconds."
+    )
+    reduction: int = Field(
+        default=3, ge=2, description="One of so many trials goes on at a rung; rungs lie so many times apart."
+    )
+    spare_warmup: bool = Field(
+        default=False, description="A trial skips the rungs within min_epochs and its own warm-up."
+    )
 
     @model_validator(mode="after")
     def _seconds_have_a_start(self) -> Self:
@@ -75,27 +98,37 @@ class HalvingSettings(Section):
 class StoppingSettings(Section):
     """When a trial is stopped for what it does itself, whatever its rivals do; null switches a rule off.
 
-    ``stuck_wer``: past its grace its WER has been at least this for ``window_epochs``, while its training loss was
-    not surely more than ``margin`` (a fraction of the CTC floor) below the floor. ``blank_ratio``: at least this
-    share of its output was blank, and its loss the same. ``divergence``: its training loss is more than this
-    many times that of its first epoch; a loss that is no number has diverged in any case. ``rules`` are functions of
-    one's own, which are asked after these (see ``search.scheduler.stopping.Rule``).
+    WER and blanks count past a trial's grace, for ``window_epochs``, and only while its training loss is not surely
+    more than ``margin`` below the CTC floor.
     """
 
-    stuck_wer: NonNegativeFloat | None = 0.97
-    blank_ratio: NonNegativeFloat | None = Field(default=0.95, le=1.0)
-    window_epochs: PositiveInt = 3
-    margin: NonNegativeFloat = Field(default=0.02, le=1.0)
-    divergence: PositiveFloat | None = Field(default=3.0, gt=1.0)
-    rules: tuple[Annotated[str, AfterValidator(named_among(()))], ...] = ()
+    stuck_wer: Share | None = Field(
+        default=0.97, description="A trial is stuck whose WER stays at least so high, as a fraction."
+    )
+    blank_ratio: Share | None = Field(
+        default=0.95, description="A trial has collapsed that writes blanks for so much of its output."
+    )
+    window_epochs: PositiveInt = Field(default=3, description="Epochs for which stuck_wer or blank_ratio has to hold.")
+    margin: Share = Field(
+        default=0.02, description="How far below the CTC floor a loss speaks for a trial, as a fraction of it."
+    )
+    divergence: PositiveFloat | None = Field(
+        default=3.0,
+        gt=1.0,
+        description="A trial diverges whose training loss is more than this many times its first epoch's.",
+    )
+    rules: tuple[Annotated[str, part_among()], ...] = Field(
+        default=(), description="Stopping rules of your own, which are asked after these."
+    )
 
 
 class ResourceSettings(Section):
-    """What one trial occupies, and how many run at a time (None: as many as fit).
+    """What one trial occupies, and how many run at a time."""
 
-    ``gpu`` None is the share that its memory needs where there are GPUs (see ``search.nodes.gpu_share``), else 0.
-    """
-
-    cpu: Annotated[PositiveFloat, AfterValidator(_share)] = 1.0
-    gpu: Annotated[NonNegativeFloat, AfterValidator(_share)] | None = None
-    concurrent: PositiveInt | None = None
+    cpu: Annotated[PositiveFloat, AfterValidator(_single)] = Field(
+        default=1.0, description="Cores, and torch threads, of a trial."
+    )
+    gpu: Annotated[NonNegativeFloat, AfterValidator(_single)] | None = Field(
+        default=None, description="Share of a GPU of a trial; null finds what its memory needs."
+    )
+    concurrent: PositiveInt | None = Field(default=None, description="Trials at a time; null is as many as fit.")

@@ -21,11 +21,6 @@ _OF_A_TRIAL |= {"teacher_kind", "activation_cache", "activation_cache_gb"}
 class Sweep(Sections):
     """Everything that one search needs to know; a space replaces the default space as a whole.
 
-    ``pretrained`` is a file of weights, or ``auto``: weights are then made once on the training split. ``teacher`` is
-    an exported recogniser that every trial is distilled from, ``teacher_kind`` the model of one's own that it may be.
-    ``storage`` is where its folder is made, a path or ``s3://bucket/prefix``. ``tracking`` names a tool that shows
-    every trial as it runs (see ``search.tracking.trackers``).
-
     Raises:
         SettingError: sections that contradict each other, or a space that a setting does not take.
     """

@@ -8,13 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
 from ruamel.yaml import YAML
 
+from glosstune.results.text import rounded
 from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.driver.timing import mean_epoch_s, rounded
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces import SettingError, Space
 from glosstune.spaces.files.atomic import write_whole
@@ -133,8 +132,13 @@ def make_plan(
         rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and set halving.kind"
         rule += f" to promote or stop; got {sweep.halving.kind}"
         raise SettingError(rule, key="halving")
-    slots, sharing = _slots(sweep, gpus)
+    slots, sharing = find_slots(sweep, gpus)
     if epoch_s is None:
+        # With torch, which takes seconds, so not before all is in order.
+        import torch
+
+        from glosstune.search.driver.timing import mean_epoch_s
+
         if gpus and not torch.cuda.is_available():
             rule = "there is none here to time epochs on; plan on a machine that has one, or give --seconds-per-epoch"
             raise SettingError(rule, key="--gpus")
@@ -214,8 +218,8 @@ def _most_samples(plan: Plan, epoch_s: float) -> int:
     return low
 
 
-def _slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
-    """Trials at a time, and how many of them share a device."""
+def find_slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
+    """Trials at a time, and how many of them share a device, on this machine's CPUs or so many GPUs."""
     cpus = os.cpu_count() or 1
     share = 1 / MOST_TRIALS if sweep.resources.gpu is None else sweep.resources.gpu  # else found when a sweep begins
     if gpus and not share:

@@ -8,7 +8,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.config.errors import Say
-from glosstune.search.config.rules import check_parts
+from glosstune.search.config.rules import check_parts, tell_rungs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.weights import check_input, settle_gains, tell_start, with_weights
@@ -75,6 +75,8 @@ def prepare(
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
     check_parts(sweep)
+    if no_rungs := tell_rungs(sweep):
+        say(no_rungs)
     records = read_earlier(sweep)
     earlier = earlier_trials(sweep, records, say)
     known_to(sweep)  # which the scheduler reads when it draws

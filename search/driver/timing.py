@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from glosstune.models.recogniser import Recogniser
+from glosstune.results.text import rounded
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
@@ -176,11 +177,6 @@ def between(stage: Stage, costs: Costs, layers_s: Sequence[float]) -> Cost:
     share = sum(layers_s[above : stage.depth]) / max(sum(layers_s[above:below]), 1e-12)
     values = zip(astuple(own[above]), astuple(own[below]), strict=True)
     return Cost(*(one + share * (other - one) for one, other in values))
-
-
-def rounded(value: float) -> str:
-    """Three digits of a number."""
-    return f"{float(f'{value:.3g}'):,g}"
 
 
 def padded_frames(batches: Sequence[Sequence[int]]) -> int:

@@ -34,7 +34,7 @@ def read_options(model: type[Options], values: Mapping[str, object]) -> Options:
     try:
         return validated(model, values)
     except ValidationError as error:
-        raise SettingError("\n".join(str(found) for found in problems(error, model))) from None
+        raise SettingError("\n".join(str(found) for found in problems(error, model, lambda key: ""))) from None
 
 
 def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> int:

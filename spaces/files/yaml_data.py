@@ -70,15 +70,24 @@ def parse_yaml(text: str, source: str) -> Any:
         raise SettingError(f"{source}: {error}") from None
 
 
-def write_yaml(value: object) -> str:
-    """Plain data as YAML that readers of YAML 1.1 read as the same, which take ``on`` for true and 1e-5 for text."""
+def write_yaml(value: object, *, flow: bool = False) -> str:
+    """Plain data as YAML that readers of YAML 1.1 read as the same, which take ``on`` for true and 1e-5 for text.
+
+    Args:
+        flow: with braces and brackets, on one line.
+    """
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
-    yaml.default_flow_style = yaml.sort_base_mapping_type_on_output = False
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = flow, False
     yaml.width = 10_000  # no text is broken
     text = io.StringIO()
     yaml.dump(value, text)
     return text.getvalue()
+
+
+def write_flow(value: object) -> str:
+    """The same as a value stands behind its key, or in an override."""
+    return write_yaml(value, flow=True).removesuffix("...\n").strip()
 
 
 class _Constructor(SafeConstructor):

@@ -56,6 +56,15 @@ def test_wrong_key_is_found_without_torch_ray_and_pandas():
     }
 
 
+def test_keys_init_and_a_check_need_neither_torch_nor_ray_nor_pandas(tmp_path):
+    lines = ["keys", "lr"], ["init", "student", str(tmp_path / "my.yaml")], ["sweep", "student", "--check"]
+    assert slow_imports_of(*lines, ["sweep", "--check", "search.target=30"]) <= {
+        "numpy",
+        "glosstune.search.config.sweep",
+        "glosstune.trainables.settings",
+    }
+
+
 @pytest.mark.parametrize(
     "package", ["models", "results", "search", "search.jobs", "spaces", "trainables", "trainables.corpora"]
 )

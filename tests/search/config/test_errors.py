@@ -1,6 +1,13 @@
 """A value that is wrong in itself is refused in one line: source, key, rule, value and the way out."""
 
+import json
+import re
+
 import pytest
+
+from glosstune.search.config.keys import list_keys
+from glosstune.search.config.loading import load_sweep
+from glosstune.spaces import SettingError
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,7 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
             "corpus: {layout: [[left_hand]]}",
             "corpus.layout: [0]: must be a word or a mapping such as {block: left_hand, points: 21, dims: 2}; got [",
         ),
+        ("corpus: {signers: []}", "corpus.signers: must not be empty; got []; leave it out for the default, null"),
         ("corpus: {signers: ase}", "corpus.signers: must be a list; got 'ase'; leave it out for the default, null"),
         ("corpus: {signers: [ase, 3]}", "corpus.signers[1]: must be text; got 3"),
         ("corpus: {root: 3}", "corpus.root: must be text; got 3"),
@@ -138,6 +146,74 @@ def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
 )
 def test_wrong_type_or_range_names_key_rule_value_and_default(refusal, text, message):
     assert refusal(text).startswith(f"teacher.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("search: {target: 30}", "search.target: must be at most 1; got 30; did you mean 0.3?"),
+        ("stopping: {stuck_wer: 97}", "stopping.stuck_wer: must be at most 1; got 97; did you mean 0.97?"),
+        ("stopping: {blank_ratio: 95}", "stopping.blank_ratio: must be at most 1; got 95; did you mean 0.95?"),
+        ("stopping: {margin: 2.5}", "stopping.margin: must be at most 1; got 2.5; did you mean 0.025?"),
+        ("halving: {lead: 85}", "halving.lead: must be less than 1; got 85; did you mean 0.85?"),
+        ("distillation: {alpha: 70}", "distillation.alpha: must be at most 1; got 70; did you mean 0.7?"),
+        ("space: {dropout: 30}", "space.dropout: must be less than 1; got 30; did you mean 0.3?"),
+        ("space: {dropout: {float: [0, 30]}}", "space.dropout: must be less than 1; got 30.0; did you mean 0.3?"),
+        ("search: {target: 300}", "search.target: must be at most 1; got 300; leave it out for the default, 0.3"),
+        ("corpus: {fold: 50}", "corpus.fold: must be at most 5; got 50; leave it out for the default, 1"),
+        (
+            "freezing: {discriminative: 2.6}",  # a factor, and no share
+            "freezing.discriminative: must be at most 1; got 2.6; leave it out for the default, 1.0",
+        ),
+    ],
+)
+def test_percentage_is_refused_with_the_fraction_that_was_meant(refusal, text, message):
+    assert refusal(text) == f"teacher.yaml: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "ending"),
+    [
+        ("search: {samples: 14}", "search.samples=0", "; leave it out for 14, as teacher.yaml has it"),
+        ("search: {samples: 0}", "search.sampler=tpe", "; leave it out for the default, 8"),
+        ("search: {sampler: tpe}", "search.samples=0", "; leave it out for the default, 8"),
+        # Without it the key is missing in the mapping that replaces the file's.
+        ("search: {samples: 14}", "search={samples: 0}", "; leave it out for the default, 8"),
+        ("corpus: {gains: {face: 0.5}}", "corpus.gains.face=-1", "; leave it out for 0.5, as teacher.yaml has it"),
+    ],
+)
+def test_way_out_of_an_override_names_what_holds_without_it(refusal, text, override, ending):
+    assert refusal(text, override).endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("space.lr", "'learning_rate'"),
+        ("training.lr", "'space.learning_rate'"),
+        ("lr", "'space.learning_rate'"),
+        ("training.wd", "'weight_decay'"),
+        ("bs", "'training.batch_size'"),
+    ],
+)
+def test_key_by_its_initials_is_asked_for_by_its_name(refusal, key, meant):
+    assert f"{key}: unknown key; did you mean {meant}?" in refusal("name: demo", f"{key}=1")
+
+
+WRONG = (None, True, -1, 2.5, 10**400, float("nan"), "", "x", [], [1], [[]], [{"a": [1]}], {}, {"x": 1})
+
+
+@pytest.mark.parametrize("key", [key.name for key in list_keys()])
+def test_no_message_is_in_the_words_of_pydantic(key, tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("name: demo")
+    for value in WRONG:
+        override = f"{key}={json.dumps(value)}"
+        try:
+            load_sweep(file, [override])
+        except SettingError as error:
+            said = str(error).replace(override, "").split("; got ")[0]
+            assert not re.search(r"Input|Unable|Tuple|String|List|Dict|[Vv]alid|should|pydantic|http", said), error
 
 
 @pytest.mark.parametrize(

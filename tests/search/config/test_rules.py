@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.config.rules import check_depths, check_parts
+from glosstune.search.config.rules import check_depths, check_parts, tell_rungs
 from glosstune.spaces import STRATEGIES, SettingError
 
 
@@ -292,3 +292,18 @@ def test_the_kind_of_a_teacher_means_nothing_without_one() -> None:
         SettingError, match=r"teacher: must name the exported recogniser .* because teacher_kind is given"
     ):
         load_sweep("student", ["teacher_kind=own_models:Tiny"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([], ""),
+        (["training.epochs=8"], "halving.min_epochs: 8 is not below training.epochs, 8, so there is no rung"),
+        (["training.epochs=2"], "halving.min_epochs: 8 is not below training.epochs, 2, so there is no rung"),
+        (["training.epochs=2", "halving.kind=none"], ""),
+        (["training.epochs=2", "halving.resource=seconds", "halving.min_seconds=9"], ""),
+    ],
+)
+def test_a_sweep_whose_trials_are_too_short_for_a_rung_is_told_so(changes, told):
+    assert tell_rungs(load_sweep("teacher", changes)).partition(":")[0] == told.partition(":")[0]
+    assert tell_rungs(load_sweep("teacher", changes)).startswith(told)
