@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 from glosstune.spaces.lazy import import_later
 
 if TYPE_CHECKING:
-    from glosstune.results.reading.loading import Results, load_results
+    from glosstune.background import BackgroundSweep
+    from glosstune.results.showing import Results, load_results
+    from glosstune.running import resume, sweep
+    from glosstune.search.config.loading import load_sweep
+    from glosstune.search.config.sweep import Sweep
     from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 else:
     # pandas, torch and Ray take seconds to import.
@@ -13,4 +17,15 @@ else:
 
 __version__ = "0.1.0"
 
-__all__ = ["Results", "TrainedRecogniser", "__version__", "load_recogniser", "load_results"]
+__all__ = [
+    "BackgroundSweep",
+    "Results",
+    "Sweep",
+    "TrainedRecogniser",
+    "__version__",
+    "load_recogniser",
+    "load_results",
+    "load_sweep",
+    "resume",
+    "sweep",
+]
