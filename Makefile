@@ -10,7 +10,6 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-PACKAGES := spaces models trainables search results
 REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 
 .PHONY: sweep test check lint types doc-tests bench
@@ -28,11 +27,8 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Type checkers do not follow the editable install, so they see the root as glosstune through a link.
 types: $(VENV)/installed-dev
-	mkdir -p .types
-	ln -sfn .. .types/glosstune
-	MYPYPATH=.types $(BIN)/python -m mypy $(PACKAGES:%=-p glosstune.%)
+	$(BIN)/python -m mypy -p glosstune
 
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from glosstune.results.analysis.stops import count_rungs, count_stops, sum_costs
     from glosstune.results.analysis.strategies import compare_strategies
     from glosstune.results.reading.indicators import INDICATORS, judge_trials
-    from glosstune.results.reading.loading import Results, load_results
     from glosstune.results.report import write_report
     from glosstune.results.report.curves import draw_curves
     from glosstune.results.report.learning import draw_trial
+    from glosstune.results.showing import Results, load_results
     from glosstune.results.table import format_results, format_table, select_trials, write_results
 else:
     # pandas, Optuna and plotly take a second or two to import, which the record of a sweep needs none of.

@@ -15,7 +15,7 @@ MOST_ENTRIES = 12
 MOST_MODULES = 11
 
 # A line of the tree is a folder with what it is for, or modules of the folder that they are indented below.
-FOLDER = re.compile(r"^( *)([a-z]+)/(?: +.*)?$")
+FOLDER = re.compile(r"^( *)([a-z/]+)/(?: +.*)?$")
 
 
 def drawn() -> list[tuple[str, list[str]]]:
@@ -35,15 +35,21 @@ def drawn() -> list[tuple[str, list[str]]]:
 
 LINES = drawn()
 FOLDERS = list(dict.fromkeys(folder for folder, _ in LINES))
+WHOLE = "src.glosstune"  # the package itself, which the folders at the root are linked into
+
+
+def dotted(*parts: str) -> str:
+    """The name of a module below glosstune, by its path from the root."""
+    return ".".join(parts).removeprefix(f"{WHOLE}.")
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the five packages by its dotted name below glosstune; a package by that of its folder."""
+    """Every module by its dotted name below glosstune; a package by that of its folder."""
     found = {}
     for top in dict.fromkeys(folder.partition("/")[0] for folder in FOLDERS):
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+            found[dotted(*(parts[:-1] if parts[-1] == "__init__" else parts))] = path
     return found
 
 
@@ -53,12 +59,17 @@ MODULES = modules()
 def imports(path: Path) -> Iterator[tuple[str, str]]:
     """What a file imports of ours, wherever in it, for types too: the module or package, and the name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glosstune."):
+        if isinstance(node, ast.ImportFrom) and node.module == "glosstune":
+            for alias in node.names:
+                yield WHOLE, alias.name
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glosstune."):
             for alias in node.names:
                 yield str(node.module).removeprefix("glosstune."), alias.name
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.startswith("glosstune."):
+                if alias.name == "glosstune":
+                    yield WHOLE, ""
+                elif alias.name.startswith("glosstune."):
                     yield alias.name.removeprefix("glosstune."), ""
 
 
@@ -86,7 +97,7 @@ def floors() -> dict[str, int]:
     for place, (folder, names) in enumerate(reversed(LINES)):
         package = folder.replace("/", ".")
         found[package] = place
-        found |= {f"{package}.{name}": place for name in names}
+        found |= {dotted(package, name): place for name in names}
     return found
 
 

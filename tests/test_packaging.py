@@ -10,12 +10,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packages import SRC, find_packages
 
 ROOT = Path(__file__).parents[1]
-NO_PACKAGES = {"benchmarks", "build", "dist", "docs", "tests"}
+# Beside the packages, whose folders lie at the root.
+NO_PACKAGES = {"benchmarks", "build", "dist", "docs", "src", "tests"}
 
 
-def find_packages() -> Iterator[str]:
+def folders_at_the_root() -> Iterator[str]:
     """Yield the folder of every package, relative to the root."""
     for folder, below, files in os.walk(ROOT):
         below[:] = sorted(name for name in below if not name.startswith((".", "__")) and name not in NO_PACKAGES)
@@ -23,28 +25,25 @@ def find_packages() -> Iterator[str]:
             yield Path(folder).relative_to(ROOT).as_posix()
 
 
-PACKAGES = {f"glosstune.{folder.replace('/', '.')}": folder for folder in find_packages()}
-TOP = {package: folder for package, folder in PACKAGES.items() if "/" not in folder}
+PACKAGES = find_packages()
 
 
-@pytest.fixture(scope="module")
-def setup_cfg() -> configparser.ConfigParser:
+def test_every_package_is_installed():
+    folders = list(folders_at_the_root())
+    assert len(folders) > 30
+    assert sorted(PACKAGES) == ["glosstune", *sorted(f"glosstune.{folder.replace('/', '.')}" for folder in folders)]
+
+
+def test_the_packages_lie_at_the_root():
+    links = {path.name: path.readlink() for path in (SRC / "glosstune").iterdir() if path.is_symlink()}
+    assert links == {folder: Path("..", "..", folder) for folder in folders_at_the_root() if "/" not in folder}
+
+
+def test_the_package_is_typed():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
-    return parser
-
-
-def test_every_package_is_installed_from_its_folder(setup_cfg):
-    listed = setup_cfg["options"]["packages"].split()
-    folders = dict(re.findall(r"(\S+) = (\S+)", setup_cfg["options"]["package_dir"]))
-    assert sorted(listed) == sorted(PACKAGES)
-    assert folders == TOP
-
-
-@pytest.mark.parametrize("package", TOP)
-def test_every_package_is_typed(setup_cfg, package):
-    assert (ROOT / PACKAGES[package] / "py.typed").is_file()
-    assert "py.typed" in setup_cfg["options.package_data"][package].split(", ")
+    assert (SRC / "glosstune" / "py.typed").is_file()
+    assert parser["options.package_data"]["glosstune"] == "py.typed"
 
 
 def public(package: ModuleType) -> set[str]:
@@ -64,7 +63,7 @@ def test_every_public_name_can_be_imported(package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_public_name_is_that_of_a_module_beside_it(package):
     # Python would put the module in the place of what was to be imported from it later.
-    modules = {path.stem for path in (ROOT / PACKAGES[package]).iterdir() if path.suffix == ".py" or path.is_dir()}
+    modules = {path.stem for path in PACKAGES[package].iterdir() if path.suffix == ".py" or path.is_dir()}
     assert modules & public(importlib.import_module(package)) == set()
 
 
@@ -72,11 +71,6 @@ def test_no_public_name_is_that_of_a_module_beside_it(package):
 def test_every_public_name_is_listed_before_it_is_imported(package):
     module = importlib.import_module(package)
     assert public(module) <= set(dir(module))
-
-
-def test_the_root_is_no_package():
-    # It would make the folder's own name the name of the package.
-    assert not (ROOT / "__init__.py").exists()
 
 
 def test_constraints_leave_torch_alone():

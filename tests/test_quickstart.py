@@ -7,7 +7,7 @@ QUICKSTART = Path(__file__).parents[1] / "docs" / "quickstart.md"
 
 
 @pytest.mark.slow
-def test_the_python_example_runs_as_it_is_printed(
+def test_the_python_examples_run_as_they_are_printed(
     ray_cluster: None,
     corpus_cache: Path,
     tmp_path: Path,
@@ -16,9 +16,11 @@ def test_the_python_example_runs_as_it_is_printed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("glosstune.trainables.corpora.opening.default_cache", lambda: corpus_cache)
-    (code,) = re.findall(r"```python\n(.*?)```", QUICKSTART.read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", QUICKSTART.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) == 2
     names: dict[str, object] = {}
-    exec(compile(code, str(QUICKSTART), "exec"), names)
+    for code in blocks:
+        exec(compile(code, str(QUICKSTART), "exec"), names)
     printed = capsys.readouterr().out
-    assert "wer_best" in printed and "best.pt" in printed
+    assert "best: trial" in printed and "wer_best" in printed and "best.pt" in printed and "report.html" in printed
     assert len(list((tmp_path / "sweeps").iterdir())) == 1

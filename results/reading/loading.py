@@ -23,15 +23,7 @@ Configuration = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What the trials of one or more sweeps were given and reached.
-
-    ``sweeps`` has a row a sweep. ``trials`` has a row a trial: its number, a column for each parameter (NA where a
-    condition left it out; ``config_`` stands before a name that another column has), its end, its first lowest WER
-    with the epoch, the success indicators (see ``judge_trials``), and its checkpoints. ``epochs`` has a row a
-    reported epoch, with every metric; ``decisions`` one for each time a trial began, waited, went on or ended. WER is
-    a fraction; ``loss_*`` is the training loss. A trial without an end is ``running``. ``folders`` are those of the
-    sweeps on this machine, by their names.
-    """
+    """The frames of ``results.Results``, which says what they hold, and what is read off them."""
 
     sweeps: pd.DataFrame
     trials: pd.DataFrame
@@ -103,17 +95,8 @@ class Results:
         return dict(section) if isinstance(section, dict) else {}
 
 
-def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
-    """Return the results of a sweep, or of several together; plain Ray Tune experiments can be among them.
-
-    A sweep on object storage is copied to this machine first, but for its checkpoints (see ``fetch_file``).
-
-    Only the record, ``sweep.yaml`` and, of Ray's folders, JSON and CSV are read: checkpoints and pickles are named,
-    never opened.
-
-    Raises:
-        FolderError: a folder that is none of a sweep, or a file that is broken.
-    """
+def load_frames(folders: Path | str | Sequence[Path | str]) -> Results:
+    """What ``results.load_results`` returns, without what shows it."""
     given = [folders] if isinstance(folders, Path | str) else list(folders)
     if not given:
         raise SettingError("name at least one folder", key="folders")

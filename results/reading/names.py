@@ -6,6 +6,7 @@ SWEEP = "sweep.yaml"  # as it was resolved, and as it was changed since
 MANIFEST = "manifest.json"
 LOCK = "driver.lock"
 OWNER = "driver.json"  # who holds the lock
+DRIVER_LOG = "driver.log"  # what a driver in the background says
 REQUESTS = "requests"  # to a running driver, a file each
 CURVES = "curves.png"
 REPORT = "report.html"

@@ -112,21 +112,13 @@ def report(
 
     Example: glosstune report runs/a --out a.html --picture curves.pdf
     """
-    import pandas as pd
-
-    from glosstune.results import draw_curves, load_results, write_report
-    from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
+    from glosstune.results import draw_curves, load_results
     from glosstune.results.report.curves import picture_format
-    from glosstune.spaces.files.addresses import is_uri
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
     results = load_results(folders)
-    first = next(iter(results.folders.values()))
-    path = (out or (Path() if is_uri(folders[0]) else first) / REPORT).expanduser()
-    summary = first / CONFIRM / SUMMARY
-    confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
-    write_report(results, path, confirmed)
+    path = results.report(out)
     if picture is not None:
         draw_curves(results, picture.expanduser())
     typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")

@@ -178,10 +178,8 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
     """Run a sweep, then draw and summarise what it has come to, however it ended, unless another driver runs it."""
     from rich.console import Console
 
-    from glosstune.results import draw_curves, load_results
-    from glosstune.results.reading.names import CURVES
-    from glosstune.search.storage.sweep_folder import SweepFolder
-    from glosstune.search.tracking.summary import summarise
+    from glosstune.results import load_results
+    from glosstune.search.tracking.summary import keep_picture, summarise
 
     interrupted = None
     try:
@@ -190,13 +188,10 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
         interrupted, results = error, load_results(error.place)
     if results is None:
         return
-    scored = bool(results.trials["wer_best"].notna().any())
-    if scored:
-        draw_curves(results, results.folder / CURVES)
-        SweepFolder.at(results.place).files.send(CURVES, results.folder / CURVES)
+    keep_picture(results)
     summarise(results, Console())
     if interrupted is not None:
         typer.echo(f"glosstune: {interrupted}", err=True)
         raise typer.Exit(128 + interrupted.signal)
-    if not scored:
+    if results.trials["wer_best"].isna().all():
         raise typer.Exit(1)

@@ -35,7 +35,7 @@ _PATHS = (
 )
 
 
-def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
+def load_sweep(path: Path | str | None, overrides: str | Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes, changed by overrides such as ``training.epochs=50``.
 
     Args:
@@ -44,12 +44,12 @@ def load_sweep(path: Path | str | None, overrides: Sequence[str] = ()) -> Sweep:
             ``teacher-own`` and so on. Relative paths in it start at its folder, those of overrides and of packaged
             sweeps at the current one. A ``corpus.root`` that is a table makes ``corpus.kind`` ``table`` where nobody
             says another.
-        overrides: ``key=value`` with a dotted key and a YAML value; a mapping replaces the mapping.
+        overrides: ``key=value`` with a dotted key and a YAML value, one or several; a mapping replaces the mapping.
 
     Raises:
         SettingError: one line for everything found, each with the file or override that names it.
     """
-    return _load(path, overrides)[2]
+    return _load(path, [overrides] if isinstance(overrides, str) else overrides)[2]
 
 
 def read_sweep(path: Path | str | None, overrides: Sequence[str]) -> tuple[Path, dict[str, Any]]:

@@ -42,7 +42,7 @@ def launch(
     console = console or Console(stderr=True)
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    work = SweepFolder.at(out or _dated_place(sweep), say)
+    work = SweepFolder.at(out or dated_place(sweep), say)
     work.check_free()
     prepared = prepare(sweep, say, work.place, address)
     with work.owned(new=True):
@@ -72,5 +72,6 @@ def launch(
     return load_results(work.place)
 
 
-def _dated_place(sweep: Sweep) -> str:
+def dated_place(sweep: Sweep) -> str:
+    """Where a sweep goes that nobody names a place for."""
     return join(sweep.storage, f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}")

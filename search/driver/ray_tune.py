@@ -82,6 +82,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             name=RAY,
             storage_path=str(folder),
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # which says nothing; that of notebooks clears what stands there
             callbacks=[relay],
             stop=_End(scheduler),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),

@@ -30,7 +30,7 @@ from glosstune.spaces.files.yaml_data import read_yaml
 
 def resume(
     place: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     *,
     samples: str | None = None,
     queue: Sequence[Path] = (),
@@ -59,13 +59,8 @@ def resume(
         Interrupted: a signal ended it again.
     """
     console = console or Console(stderr=True)
-    work, folder = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False)), as_local(place)
-    if not read_record(folder).events:
-        raise FolderError(f"{work.place}: its record is empty; remove the folder and start the sweep again")
-    old = load_sweep(folder / SWEEP)
-    wanted = [] if samples is None else [f"search.samples={count_samples(samples, old)}"]
-    new = load_sweep(folder / SWEEP, [*overrides, *wanted])
-    changes = list_changes(old, new)
+    work = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False))
+    new, changes = read_changes(place, overrides, samples)
     configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:
         with work.owned():
@@ -81,6 +76,20 @@ def resume(
     if interrupted is not None:
         raise Interrupted(work.place, interrupted)
     return load_results(work.place)
+
+
+def read_changes(
+    place: Path | str, overrides: str | Sequence[str], samples: str | None
+) -> tuple[Sweep, dict[str, Any]]:
+    """The sweep in a place as it is to go on, and what changes; nothing is written (see ``resume``)."""
+    folder = as_local(place)
+    if not read_record(folder).events:
+        raise FolderError(f"{place}: its record is empty; remove the folder and start the sweep again")
+    old = load_sweep(folder / SWEEP)
+    overrides = [overrides] if isinstance(overrides, str) else overrides
+    wanted = [] if samples is None else [f"search.samples={count_samples(samples, old)}"]
+    new = load_sweep(folder / SWEEP, [*overrides, *wanted])
+    return new, list_changes(old, new)
 
 
 def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str], address: str | None) -> Results | None:

@@ -2,21 +2,21 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
-from glosstune.spaces.errors import SettingError
 from glosstune.spaces.parts import part_files
 
-_PARTS = ("models", "results", "search", "spaces", "trainables")
 _ENDINGS = {".py", ".yaml", ".json", ".html", ".css", ".js"}
 
 
 def stage_package(folder: Path) -> Path:
     """Copy the package as it is imported here into a folder ``glosstune`` below an empty one."""
-    package = folder / "glosstune"
-    for part in _PARTS:
-        _copy(_find(part), package / part)
+    source, package = Path(str(files("glosstune"))), folder / "glosstune"
+    for path in _package_files(source):
+        copy = package / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     return package
 
 
@@ -30,21 +30,6 @@ def stage_parts(names: Iterable[str], folder: Path) -> list[Path]:
         else:
             shutil.copyfile(source, staged[-1])
     return staged
-
-
-def _find(part: str) -> Path:
-    """The folder that a package is imported from; in an editable install it need not lie in one called glosstune."""
-    spec = find_spec(f"glosstune.{part}")
-    if spec is None or not spec.submodule_search_locations:
-        raise SettingError(f"glosstune.{part}: is not installed here; install glosstune again")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _copy(source: Path, target: Path) -> None:
-    for path in _package_files(source):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
 
 
 def _package_files(folder: Path) -> Iterator[Path]:

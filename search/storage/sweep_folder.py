@@ -8,6 +8,7 @@ from pathlib import Path
 
 from glosstune.results.reading.names import (
     CONFIRM,
+    DRIVER_LOG,
     EVENTS,
     INPUTS,
     LOCK,
@@ -34,7 +35,7 @@ from glosstune.trainables.training.input_files import InputFile
 
 _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
-_STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN}
+_STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN, DRIVER_LOG}
 _STAYS_HERE_BELOW = {TRIALS, RAY, REQUESTS, INPUTS, CONFIRM}
 
 
@@ -91,7 +92,13 @@ class SweepFolder:
             place = shlex.quote(self.place)
             rule = f"holds a sweep already; go on with it: glosstune resume {place}"
             raise FolderError(f"{self.place}: {rule}; or give another folder with --out")
-        check_free(self.folder)
+        if not self._is_prepared():
+            check_free(self.folder)
+
+    def _is_prepared(self) -> bool:
+        """Whether nothing lies there but what a start in the background leaves before its driver begins."""
+        names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        return DRIVER_LOG in names and names <= {DRIVER_LOG, SWEEP}
 
     @contextmanager
     def owned(self, *, new: bool = False) -> Iterator[None]:
@@ -105,7 +112,7 @@ class SweepFolder:
             FolderError: it should be new and is not, or cannot be made.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=not new)
+            self.folder.mkdir(parents=True, exist_ok=not new or self._is_prepared())
         except OSError as error:
             raise FolderError(f"{self.folder}: cannot be made: {error}; choose another folder with --out") from error
         with owned(self.folder):
@@ -196,7 +203,7 @@ class StoredSweepFolder(SweepFolder):
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name not in (LOCK, OWNER):
+            elif path.name not in (LOCK, OWNER, DRIVER_LOG):
                 path.unlink(missing_ok=True)
 
 

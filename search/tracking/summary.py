@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from rich.console import Console
 
-from glosstune.results import INDICATORS, Results, compare_strategies
+from glosstune.results import INDICATORS, Results, compare_strategies, draw_curves
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import CARRIES_ON, FAILED, FINISHED, INTERRUPT, SweepOver, SweepResumed
 from glosstune.results.reading.frames import STARTS_AGAIN
@@ -14,12 +14,20 @@ from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.results.reading.record import read_record
 from glosstune.results.text import align
 from glosstune.search.storage.manifest import read_manifest
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import join
 
 _MOST_FAULTS = 5
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
+
+
+def keep_picture(results: Results) -> None:
+    """Draw the curves of a sweep into its folder; nothing where no trial has reported a WER."""
+    if results.trials["wer_best"].notna().any():
+        draw_curves(results, results.folder / CURVES)
+        SweepFolder.at(results.place).files.send(CURVES, results.folder / CURVES)
 
 
 def summarise(results: Results, console: Console) -> None:

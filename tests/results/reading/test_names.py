@@ -26,7 +26,7 @@ def test_no_other_module_spells_the_name_of_a_file() -> None:
         (str(path.relative_to(ROOT)), name)
         for part in ("results", "trainables", "search")
         for path in (ROOT / part).rglob("*.py")
-        if path != Path(names.__file__)
+        if path != Path(names.__file__).resolve()
         for name in spelled(path) & files
     }
     assert found - OTHERS == set()

@@ -65,9 +65,20 @@ def test_keys_init_and_a_check_need_neither_torch_nor_ray_nor_pandas(tmp_path):
     }
 
 
+def test_wrong_key_in_python_is_found_without_torch_ray_and_pandas():
+    program = """
+import sys, glosstune
+try:
+    glosstune.sweep("student", "training.lerning_rate=1", background=True)
+except glosstune.spaces.GlosstuneError:
+    print(*sys.modules)
+"""
+    assert slow_imports(program) <= {"numpy", "glosstune.search.config.sweep", "glosstune.trainables.settings"}
+
+
 @pytest.mark.parametrize(
-    "package", ["models", "results", "search", "search.jobs", "spaces", "trainables", "trainables.corpora"]
+    "package", ["", ".models", ".results", ".search", ".search.jobs", ".spaces", ".trainables", ".trainables.corpora"]
 )
 def test_package_imports_nothing_slow_before_it_is_asked_for_a_name(package):
-    program = f"import sys, glosstune.{package}; print(*sys.modules)"
+    program = f"import sys, glosstune{package}; print(*sys.modules)"
     assert slow_imports(program) == set()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packages import SRC, find_packages
 
 from glosstune.search import load_sweep
 from glosstune.search.jobs import staging
@@ -18,13 +19,11 @@ def test_all_packages_and_their_data_are_sent_and_nothing_else(tmp_path: Path) -
     staged = stage(load_sweep("student"), tmp_path)
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
-    packages = parser["options"]["packages"].split()
     wanted = set()
-    for package in packages:
-        name = package.removeprefix("glosstune.").replace(".", "/")
+    for package, folder in find_packages().items():
         data = parser["options.package_data"].get(package)
         for pattern in ("*.py", *(data.split(", ") if data else ())):
-            wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / name).glob(pattern)}
+            wanted |= {path.relative_to(SRC / "glosstune").as_posix() for path in folder.glob(pattern)}
     sent = {path.relative_to(staged.package).as_posix() for path in staged.package.rglob("*") if path.is_file()}
     assert sent == wanted
     assert (staged.package / "search" / "config" / "sweeps" / "student.yaml").is_file()
@@ -33,17 +32,17 @@ def test_all_packages_and_their_data_are_sent_and_nothing_else(tmp_path: Path) -
 def test_what_is_sent_runs_without_the_checkout(tmp_path: Path) -> None:
     staged = stage(load_sweep("student"), tmp_path)
     told = subprocess.run(
-        # Isolated, so that neither the editable install's hooks nor PYTHONPATH lend it anything of the checkout.
-        [sys.executable, "-c", "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'ditable' not in repr(f)]; "
-         "from glosstune.search import load_sweep; import glosstune.search as s; "
-         "print(s.__file__, load_sweep('sweep.yaml').name)"],
+        # Without the path of the editable install, which would lend it what was forgotten.
+        [sys.executable, "-c", f"import sys; sys.path[:] = [p for p in sys.path if p != {str(SRC)!r}]; "
+         "from glosstune.search import load_sweep; import glosstune; "
+         "print(glosstune.__file__, load_sweep('sweep.yaml').name)"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         cwd=staged.working_dir,
         capture_output=True,
         text=True,
         check=True,
     )  # fmt: skip
-    assert told.stdout.split() == [str(staged.package / "search" / "__init__.py"), "student"]
+    assert told.stdout.split() == [str(staged.package / "__init__.py"), "student"]
 
 
 @pytest.fixture

@@ -1,0 +1,203 @@
+"""A sweep in a process of its own, which goes on when the notebook that started it is closed."""
+
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from glosstune.results import Results, load_results
+from glosstune.results.reading.names import DRIVER_LOG, SWEEP
+from glosstune.results.reading.record import SweepRecord, read_record
+from glosstune.results.text import printable
+from glosstune.search.config.sweep import Sweep
+from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
+from glosstune.spaces.errors import FolderError
+
+State = Literal["preparing", "running", "ended", "interrupted", "failed"]
+_LINE_BYTES = 4096  # at the end of a log, in which its last line is looked for
+
+
+@dataclass(frozen=True, repr=False)
+class Progress:
+    """How a sweep stands.
+
+    Attributes:
+        state: ``preparing`` is packing, pretraining and starting Ray.
+        best_wer: the lowest so far, a fraction; None before the first.
+        line: all of it in words, with what to do where it failed.
+    """
+
+    state: State
+    best_wer: float | None
+    line: str
+
+    def __repr__(self) -> str:
+        return self.line
+
+
+class BackgroundSweep:
+    """A sweep that another process runs.
+
+    Attributes:
+        place: its folder, or its ``s3://`` address.
+        log: the file that its process writes to.
+    """
+
+    def __init__(self, work: SweepFolder, arguments: Sequence[str]) -> None:
+        """Start the process; its folder is there."""
+        self.place = work.place
+        self.log = work.folder / DRIVER_LOG
+        self._folder = work.folder
+        self._stopped = False
+        self._earlier_runs = len(self._record().runs)
+        # Parts of one's own are found there as here. With a session of its own it hears no Ctrl-C that is for others.
+        path = os.pathsep.join(filter(None, sys.path))
+        with self.log.open("ab") as log:
+            self._said_before = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "glosstune.search", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+
+    def __repr__(self) -> str:
+        return self.poll().line
+
+    @property
+    def results(self) -> Results:
+        """What its trials have reached so far.
+
+        Raises:
+            FolderError: it has not begun.
+        """
+        if not self._record().runs:
+            raise FolderError(self.poll().line)
+        return load_results(self.place)
+
+    def poll(self) -> Progress:
+        """How it stands now."""
+        code = self._process.poll()
+        record = self._record()
+        begun = len(record.runs) > self._earlier_runs
+        if code is None:
+            state: State = "running" if begun else "preparing"
+        elif code == 0:
+            state = "ended"
+        else:
+            state = "interrupted" if self._stopped or code < 0 or code > 128 else "failed"
+        best = _best(record)
+        told = [_count(record), *([f"best WER {best[0]:.1%} (trial {best[1]}, epoch {best[2]})"] if best else [])]
+        if state in ("preparing", "failed") or (state == "ended" and not begun):  # handed to another driver
+            told = [self._last_line()]
+        if state == "interrupted":
+            told.append(f"go on with glosstune.resume({self.place!r})" if record.runs else "before it began")
+        if state == "failed":
+            told.append(f"see {self.log}")
+        line = f"{self.place}: {'; '.join([state, *filter(None, told)])}"
+        return Progress(state, best[0] if best else None, line)
+
+    def wait(self, timeout_s: float | None = None) -> Results:
+        """Wait for its end and return what it came to, also where it was interrupted.
+
+        Raises:
+            FolderError: it failed; the message has its last word, and the log all of them.
+            TimeoutError: it has not ended in that time, and goes on.
+        """
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(self.poll().line) from None
+        progress = self.poll()
+        if progress.state == "failed":
+            raise FolderError(progress.line)
+        return self.results
+
+    def stop(self, timeout_s: float | None = 60.0) -> Progress:
+        """Interrupt it, so that ``resume`` can go on, and wait for its end; what was reported is kept.
+
+        Raises:
+            TimeoutError: it has not ended in that time; it still will.
+        """
+        self._stopped = True
+        # SIGINT would be ignored below a shell script's background job.
+        self._process.terminate()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(self.poll().line) from None
+        return self.poll()
+
+    def _record(self) -> SweepRecord:
+        """As far as this machine has it, where its driver runs."""
+        try:
+            return read_record(self._folder)
+        except FolderError:  # none yet
+            return SweepRecord()
+
+    def _last_line(self) -> str:
+        """The last line of its log that is no row of a table."""
+        with self.log.open("rb") as log:
+            log.seek(max(self._said_before, log.seek(0, os.SEEK_END) - _LINE_BYTES))
+            lines = log.read().decode(errors="replace").split("\n")
+        return next((printable(line) for line in reversed(lines) if line.strip() and line[0] != " "), "")
+
+
+def start_in_background(sweep: Sweep, out: Path | str | None, address: str | None) -> BackgroundSweep:
+    """Start a sweep in a process of its own.
+
+    Raises:
+        FolderError: the place is taken or cannot be written.
+    """
+    from glosstune.search.driver.launching import dated_place
+
+    work = SweepFolder.at(out or dated_place(sweep))
+    work.check_free()
+    work.folder.mkdir(parents=True, exist_ok=True)
+    (work.folder / DRIVER_LOG).write_bytes(b"")
+    write_sweep(sweep, SweepFolder(work.folder))
+    return BackgroundSweep(work, ["sweep", str(work.folder / SWEEP), "--out", work.place, *_attached(address)])
+
+
+def resume_in_background(
+    place: Path | str, overrides: Sequence[str], samples: str | None, address: str | None
+) -> BackgroundSweep:
+    """Go on with a sweep in a process of its own.
+
+    Raises:
+        FolderError, SettingError: as ``search.resume``, as far as its folder tells.
+    """
+    from glosstune.search.driver.resuming import read_changes
+
+    read_changes(place, overrides, samples)
+    work = SweepFolder.at(place)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    more = [] if samples is None else ["--samples", samples]
+    return BackgroundSweep(work, ["resume", work.place, *overrides, *more, *_attached(address)])
+
+
+def _attached(address: str | None) -> list[str]:
+    return [] if address is None else ["--address", address]
+
+
+def _count(record: SweepRecord) -> str:
+    counts = Counter(trial.status for trial in record.trials.values())
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
+
+
+def _best(record: SweepRecord) -> tuple[float, int, int] | None:
+    """The lowest WER, its trial and its epoch; of equal ones the first."""
+    reported = (
+        (wer, number, epoch)
+        for number, trial in record.trials.items()
+        for epoch, metrics in trial.reports.items()
+        if (wer := metrics.get("wer")) is not None and math.isfinite(wer)
+    )
+    return min(reported, default=None)
