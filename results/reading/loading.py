@@ -1,5 +1,6 @@
 """Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ import pandas as pd
 
 from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
-from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.names import MANIFEST, RECORD, SWEEP
 from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
@@ -99,8 +100,24 @@ class Results:
 
     def space(self, sweep: str) -> dict[str, Any]:
         """The ``space`` of a sweep's file; empty for a folder without one."""
-        space = self._settings[sweep].get("space")
-        return dict(space) if isinstance(space, dict) else {}
+        return as_mapping(self._settings[sweep].get("space"))
+
+    def settings(self, sweep: str) -> dict[str, Any]:
+        """The whole file of a sweep; empty for a folder without one."""
+        return dict(self._settings[sweep])
+
+    def manifest(self, sweep: str) -> dict[str, Any]:
+        """What was written down of versions, corpus and machine when a sweep began; empty where nobody can read it."""
+        try:
+            text = (self.folders[sweep] / MANIFEST).read_text(encoding="utf-8")
+            return as_mapping(json.loads(text))
+        except (OSError, ValueError, RecursionError):
+            return {}
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """A part of a file that may come from elsewhere: itself where it is a mapping, else an empty one."""
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def load_results(folders: Path | str | Sequence[Path | str]) -> Results:

@@ -21,7 +21,7 @@ GRID = "#e8ebee"
 OTHERS = "#8c96a0"
 TARGET = "#b42318"
 # Paul Tol's "bright" colours, which colour-blind readers tell apart too.
-PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#66ccee", "#aa3377")
+PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377", "#66ccee")
 END_MARKERS = {FINISHED: "o", STOPPED: "x", FAILED: "v"}
 END_WORDS = {FINISHED: "finished", STOPPED: "stopped early", FAILED: "failed"}
 

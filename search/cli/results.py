@@ -31,7 +31,7 @@ def results(
     Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
     from glosstune.results import format_results, load_results, select_trials, write_results
-    from glosstune.results.analysis.incumbent import tell_scorings
+    from glosstune.results.analysis.comparability import tell_differences
     from glosstune.results.reading.epoch_metrics import by_scoring
 
     if format is None:
@@ -41,7 +41,7 @@ def results(
             raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
     loaded = load_results(folders)
-    if told := tell_scorings(loaded):
+    for told in tell_differences(loaded):
         typer.echo(f"warning: {told}", err=True)
     trials = loaded.trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
@@ -103,6 +103,8 @@ def report(
         Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Serve the page on this machine, and renew it.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of --live; default 8090.")] = None,
 ) -> None:
     """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
 
@@ -110,21 +112,31 @@ def report(
     """
     import pandas as pd
 
-    from glosstune.results import draw_curves, load_results, write_report
+    from glosstune.results import Results, draw_curves, load_results, write_report
     from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
     from glosstune.results.report.curves import picture_format
+    from glosstune.results.report.live import LiveReport, serve_report
     from glosstune.spaces.files.addresses import is_uri
+
+    def read_confirmation(results: Results) -> pd.DataFrame | None:
+        summary = next(iter(results.folders.values())) / CONFIRM / SUMMARY
+        return pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
+    if port is not None and not live:
+        raise SettingError(f"--port {port}: goes with --live")
     results = load_results(folders)
     first = next(iter(results.folders.values()))
     path = (out or (Path() if is_uri(folders[0]) else first) / REPORT).expanduser()
-    summary = first / CONFIRM / SUMMARY
-    confirmed = pd.read_json(summary) if len(folders) == 1 and summary.exists() else None
-    write_report(results, path, confirmed)
     if picture is not None:
         draw_curves(results, picture.expanduser())
+    if live:
+        page = LiveReport(folders, path, read_confirmation, lambda line: typer.echo(line, err=True))
+        page.update()
+        serve_report(page, port or 8090)
+        return
+    write_report(results, path, read_confirmation(results))
     typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
 
 
