@@ -16,6 +16,7 @@ from glosstune.results.report.curves import PALETTE
 _NAMES = {"fanova": "fANOVA", "ped-anova": "PED-ANOVA"}
 # fANOVA of a thousand trials takes half a minute.
 _MOST_FOR_FANOVA = 300
+_ALONE = "PED-ANOVA says what tells the best tenth from the rest; fANOVA of so many would take too long."
 
 
 def draw_importance(results: Results) -> go.Figure | None:
@@ -41,16 +42,10 @@ def draw_importance(results: Results) -> go.Figure | None:
         figure.add_bar(x=x, y=names, orientation="h", name=_NAMES[evaluator], marker_color=colour, **hover)
     if not any(len(trace.x) for trace in figure.data):
         return None
-    note = f"For the WER, of all {len(results.trials)} trials whatever the filter keeps. "
-    told += (
-        tell_disagreement(frames["fanova"], frames["ped-anova"]) if len(frames) == 2 else _alone(len(results.trials))
-    )
+    why = tell_disagreement(frames["fanova"], frames["ped-anova"]) if "fanova" in frames else _ALONE
+    note = f"For the WER, of all {len(results.trials)} trials whatever the filter keeps. {why}"
     bars = max(len(trace.x) for trace in figure.data)
-    figure.update_layout(barmode="group", meta={"note": note}, height=max(240, 46 * bars + 110))
+    figure.update_layout(barmode="group", showlegend=True, meta={"note": note}, height=max(240, 46 * bars + 110))
     figure.update_xaxes(title="share of what is explained", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure
-
-
-def _alone(trials: int) -> str:
-    return f"PED-ANOVA says what tells the best tenth from the rest; fANOVA of {trials} trials would take too long."

@@ -110,6 +110,7 @@ const drawers = {
   learning(view) {
     const traces = [], { name } = view.metric;
     const symbols = { finished: "circle", stopped: "x", failed: "x" };
+    const opacity = view.places.length > 60 ? 0.45 : 0.9;
     for (const group of groups(view)) {
       const line = { x: [], y: [], text: [], customdata: [] }, ends = { x: [], y: [], text: [], customdata: [], symbols: [] };
       for (const place of group.places) {
@@ -126,7 +127,7 @@ const drawers = {
         ends.symbols.push(symbols[status] ?? "circle-open");
       }
       const legend = { name: group.name, legendgroup: group.name };
-      traces.push({ ...line, mode: "lines", line: { color: group.colour, dash: group.dash, width: 1.5 }, ...legend, ...HOVER });
+      traces.push({ ...line, mode: "lines", line: { color: group.colour, dash: group.dash, width: 1.5 }, opacity, ...legend, ...HOVER });
       const { symbols: symbol, ...points } = ends;
       traces.push({ ...points, mode: "markers", marker: { symbol, size: 7, color: group.colour }, showlegend: false, ...legend, ...HOVER });
     }
@@ -184,7 +185,7 @@ const drawers = {
     const line = { color: values, colorscale: scale, showscale: false };
     const font = { color: view.ink, size: 12 };
     const trace = { type: "parcoords", dimensions, line, labelfont: font, tickfont: font, rangefont: { ...font, color: "rgba(0,0,0,0)" } };
-    return { data: [trace], layout: { margin: { t: 60, l: 90, r: 60 }, height: 400, minWidth: 110 * dimensions.length + 60 } };
+    return { data: [trace], layout: { margin: { t: 60, l: 130, r: 60 }, height: 400, minWidth: 110 * dimensions.length + 60 } };
   },
 
   slices(view) {

@@ -52,6 +52,10 @@ def test_the_page_holds_the_trials_as_they_are(page, searched):
     assert data["trials"][data["best"]][data["columns"].index("trial")] == 4
     assert "halving: <b>6th</b></script>" in data["trials"][0]  # and yet it did not end the element
     assert set(data["figures"]) == {"importance"}  # the others are drawn from the curves
+    note = data["figures"]["importance"]["layout"]["meta"]["note"]
+    assert note.startswith(
+        "For the WER, of all 6 trials whatever the filter keeps. fANOVA says how much of the variance"
+    )
     curve = data["curves"][4]
     assert (curve["epoch"], curve["wer"], curve["dev_loss"]) == ([1, 2, 3], [0.73333, 0.46667, 0.2], [0.8] * 3)
     assert curve["order"] == [13, 14, 15]  # of the epochs of all trials
