@@ -12,7 +12,7 @@ from glosstune.results.analysis.explaining import describe_parameters, short
 from glosstune.results.reading import loading
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
-from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
+from glosstune.results.reading.names import REPORT
 from glosstune.results.reading.remote import origin
 from glosstune.results.text import printable
 from glosstune.spaces.files.addresses import is_uri
@@ -56,12 +56,14 @@ class Results(loading.Results):
         """
         from glosstune.results.report import write_report  # with plotly, which takes its time to import
 
-        first = next(iter(self.folders.values()))
-        path = Path(path or (Path() if is_uri(origin(first)) else first) / REPORT).expanduser()
-        summary = first / CONFIRM / SUMMARY
-        confirmed = pd.read_json(summary) if len(self.folders) == 1 and summary.exists() else None
-        write_report(self, path, confirmed)
+        path = self.report_path(path)
+        write_report(self, path, self.confirmation)
         return path
+
+    def report_path(self, path: Path | str | None = None) -> Path:
+        """Where ``report`` writes."""
+        first = next(iter(self.folders.values()))
+        return Path(path or (Path() if is_uri(origin(first)) else first) / REPORT).expanduser()
 
     def _lines(self) -> Iterator[str]:
         trials, sweeps = self.trials, self.sweeps

@@ -1,6 +1,6 @@
 """Tell the life of one trial on a page: what it was given, how it learned, whom it met at each rung, why it ended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,17 +41,37 @@ def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str
     """
     results.configuration(trial, sweep)  # refuses what is not there
     name = sweep if sweep is not None else str(results.sweeps["sweep"].iloc[0])
-    row, epochs, decisions = (_of(frame, name, trial) for frame in (results.trials, results.epochs, results.decisions))
-    parts = [
-        _head(row.iloc[0], name_parameters(results.trials), by_scoring(results.scoring)),
-        _table(epochs),
-        _rungs(results.decisions[results.decisions["sweep"] == name], decisions),
-        _life(decisions),
-    ]
-    return "\n\n".join("\n".join(map(printable, lines)) for part in parts if (lines := list(part)))
+    trials = results.trials
+    (text,) = _explain(results, trials[(trials["sweep"] == name) & (trials["trial"] == trial)])
+    return text
 
 
-def describe_parameters(trial: pd.Series, parameters: Sequence[str]) -> str:
+def explain_trials(results: Results) -> list[str]:
+    """The page of every trial, in the order of ``results.trials``; far quicker than one after the other."""
+    return list(_explain(results, results.trials))
+
+
+def _explain(results: Results, trials: pd.DataFrame) -> Iterator[str]:
+    parameters, by = name_parameters(results.trials), by_scoring(results.scoring)
+    epochs, decisions = (dict(list(frame.groupby(["sweep", "trial"]))) for frame in (results.epochs, results.decisions))
+    rungs = results.decisions[results.decisions["rung"].notna()]
+    arrivals = {
+        key: rows.drop_duplicates("trial")[["trial", "score"]].sort_values("score", kind="stable")
+        for key, rows in rungs.groupby(["sweep", "rung"])
+    }
+    for row in trials.to_dict("records"):
+        key = row["sweep"], row["trial"]
+        own = decisions.get(key, results.decisions.head(0))
+        parts = [
+            _head(row, parameters, by),
+            _table(epochs.get(key, results.epochs.head(0))),
+            _rungs(own, arrivals),
+            _life(own),
+        ]
+        yield "\n\n".join("\n".join(map(printable, lines)) for part in parts if (lines := list(part)))
+
+
+def describe_parameters(trial: Mapping[Any, Any] | pd.Series, parameters: Sequence[str]) -> str:
     """What a trial was given, on one line."""
     return " ".join(f"{name}={short(trial[name])}" for name in parameters if not pd.isna(trial[name]))
 
@@ -61,11 +81,7 @@ def short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _of(frame: pd.DataFrame, sweep: str, trial: int) -> pd.DataFrame:
-    return frame[(frame["sweep"] == sweep) & (frame["trial"] == trial)]
-
-
-def _head(row: pd.Series, parameters: Sequence[str], by: str) -> Iterator[str]:
+def _head(row: Mapping[Any, Any], parameters: Sequence[str], by: str) -> Iterator[str]:
     source = "" if pd.isna(row["source"]) else f", suggested by: {row['source']}"
     yield f"trial {row['trial']} of {row['sweep']}: {row['status']} after {row['epochs']} epochs{source}"
     yield f"given     {describe_parameters(row, parameters)}"
@@ -85,20 +101,20 @@ def _head(row: pd.Series, parameters: Sequence[str], by: str) -> Iterator[str]:
 
 def _table(epochs: pd.DataFrame) -> list[str]:
     shown = [part for part in _CURVE if epochs[part[1]].notna().any()]
-    rows = [[heading for heading, *_ in shown]]
-    for row in epochs.to_dict("records"):
-        rows.append(["-" if pd.isna(row[column]) else form.format(row[column]) for _, column, form in shown])
+    rows: list[Sequence[str]] = [[heading for heading, *_ in shown]]
+    columns = [["-" if pd.isna(value) else form.format(value) for value in epochs[name]] for _, name, form in shown]
+    rows += zip(*columns, strict=True)
     return align(rows) if shown else []
 
 
-def _rungs(everybody: pd.DataFrame, own: pd.DataFrame) -> Iterator[str]:
+def _rungs(own: pd.DataFrame, arrivals: Mapping[Any, pd.DataFrame]) -> Iterator[str]:
     for rung, events in own[own["rung"].notna()].groupby("rung"):
         first = events.iloc[0]
-        arrivals = everybody[everybody["rung"] == rung].drop_duplicates("trial")
-        there = arrivals[arrivals.index <= first.name].sort_values("score", kind="stable")
+        everybody = arrivals[first["sweep"], rung]
+        there = everybody[everybody.index <= first.name]
         rivals = [
-            f"{'this one' if rival['trial'] == first['trial'] else rival['trial']} {rival['score']:.3g}"
-            for rival in there.to_dict("records")
+            f"{'this one' if rival == first['trial'] else rival} {score:.3g}"
+            for rival, score in zip(there["trial"], there["score"], strict=True)
         ]
         more = f", and {len(rivals) - _MOST_RIVALS} more" if len(rivals) > _MOST_RIVALS else ""
         yield (

@@ -44,6 +44,8 @@ _SCORE = "lowest metric"
 
 # Below so many trials a parameter, importances of one sweep and of the same under another seed have little in common.
 _TRIALS_A_PARAMETER = 10
+# Shares of two methods that differ by less are the same.
+_AGREE = 0.15
 # Fewer say nothing at all.
 _FEWEST = 4
 
@@ -95,6 +97,36 @@ def rank_importance(
         ["whole", "less"], kind="stable"
     )
     return frame.loc[order.index].reset_index(drop=True)
+
+
+def tell_disagreement(fanova: pd.DataFrame, ped_anova: pd.DataFrame) -> str:
+    """Why two frames of ``rank_importance`` differ, by the parameter that they differ about most.
+
+    Parameters that only some trials were given are left out, their shares being of something else.
+    """
+    whole = [frame[(frame["among"] == "all trials") & frame["importance"].notna()] for frame in (fanova, ped_anova)]
+    shares = whole[0].merge(whole[1], on="parameter", suffixes=("", "_ped"))
+    if shares.empty:
+        return ""
+    trials = int(shares["trials"].iloc[0])
+    told = (
+        "fANOVA says how much of the variance of all trials a parameter explains, PED-ANOVA what tells the best tenth "
+        f"({max(2, -(-trials // 10))} of {trials} trials) from the rest."
+    )
+    apart = (shares["importance"] - shares["importance_ped"]).abs()
+    row = shares.iloc[int(apart.argmax())]
+    name, whole_range, best = row["parameter"], row["importance"], row["importance_ped"]
+    if apart.max() < _AGREE:
+        told += " Here they agree."
+    else:
+        told += f" They differ most about {name}, {whole_range:.0%} against {best:.0%}: over its whole range it moves "
+        if whole_range > best:
+            told += "the metric much, but the best tenth have about the values that all have."
+        else:
+            told += "the metric little beside others, but the best tenth have values of their own."
+    if trials < _TRIALS_A_PARAMETER * len(shares):
+        told += f" Under {_TRIALS_A_PARAMETER} trials a parameter, either may be chance, and so may the difference."
+    return told
 
 
 def tabulate_effects(

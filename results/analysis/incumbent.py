@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from glosstune.results.analysis.comparability import tell_differences, tell_scorings
 from glosstune.results.analysis.metrics import check_metric, lowest_of
 from glosstune.results.reading.columns import RANK_COLUMNS
 from glosstune.results.reading.loading import Results
-from glosstune.results.text import printable
 from glosstune.spaces.errors import SettingError
 
 Budget = Literal["epochs", "seconds", "train_seconds"]
@@ -21,7 +21,8 @@ def rank_trials(results: Results, metric: str = "wer", top: int | None = None) -
     """The trials from the best to the worst by the lowest value of any epoch, with ``rank`` (from 1) in front.
 
     ``value`` and ``value_epoch`` come after it, then all columns of ``trials``. Equal ones keep the order of the
-    sweeps; trials that never reported the metric are left out. Warns where sweeps are scored by different rules.
+    sweeps; trials that never reported the metric are left out. Warns where sweeps are of different corpora or splits,
+    or scored by different rules.
 
     Args:
         metric: is minimised.
@@ -30,7 +31,7 @@ def rank_trials(results: Results, metric: str = "wer", top: int | None = None) -
     Raises:
         SettingError: there is no such metric.
     """
-    _warn_of_scorings(metric, results)
+    _warn_of_differences(metric, results)
     lowest = lowest_of(results.epochs, metric).rename(columns={"epoch": "value_epoch"})
     merged = results.trials.merge(lowest, on=["sweep", "trial"]).sort_values("value", kind="stable", ignore_index=True)
     merged = merged if top is None else merged.head(top)
@@ -59,7 +60,7 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
 
     The budgets are ``points`` equal steps up to what the shorter of all sweeps has used. Where a search has several
     sweeps (say, of several seeds), the median of their incumbents counts. ``ahead`` is ``a``, ``b`` or ``tie``, NA
-    before both have a value. Warns where sweeps are scored by different rules.
+    before both have a value. Warns where sweeps are of different corpora or splits, or scored by different rules.
 
     Args:
         budget: ``epochs``, ``seconds`` of the sweep's clock, or ``train_seconds`` of all its trials together.
@@ -69,7 +70,7 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
     """
     if budget not in BUDGETS:
         raise SettingError(f"must be one of {', '.join(BUDGETS)}; got {budget!r}", key="budget")
-    _warn_of_scorings(metric, a, b)
+    _warn_of_differences(metric, a, b)
     traces = [trace_incumbent(results, metric) for results in (a, b)]
     used = [trace.groupby("sweep")[budget].max() for trace in traces]
     for results, most in zip((a, b), used, strict=True):
@@ -86,19 +87,11 @@ def compare(a: Results, b: Results, budget: Budget = "epochs", points: int = 20,
     return frame
 
 
-def tell_scorings(*several: Results) -> str:
-    """What to say where the WER of sweeps is counted by different rules; empty where it is not."""
-    sweeps = pd.concat([results.sweeps[["sweep", "scoring"]] for results in several]).dropna()
-    if sweeps["scoring"].nunique() < 2:
-        return ""
-    told = [f"{scoring} in {', '.join(own['sweep'].unique())}" for scoring, own in sweeps.groupby("scoring")]
-    rules = printable("; ".join(told))
-    return f"WER is counted by different rules and does not compare: {rules}; wer_plain is of all the same"
-
-
-def _warn_of_scorings(metric: str, *several: Results) -> None:
-    if metric in _BY_RULE and (told := tell_scorings(*several)):
-        warnings.warn(told, stacklevel=3)
+def _warn_of_differences(metric: str, *several: Results) -> None:
+    scorings = tell_scorings(*several)
+    for told in tell_differences(*several):
+        if told != scorings or metric in _BY_RULE:
+            warnings.warn(told, stacklevel=3)
 
 
 def _trace(results: Results, sweep: str, metric: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ import pandas as pd
 
 from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
-from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.names import CONFIRM, MANIFEST, RECORD, SUMMARY, SWEEP
 from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
@@ -89,10 +90,32 @@ class Results:
             elapsed += (times.where(times < ended, ended) - begun).dt.total_seconds().clip(lower=0.0).fillna(0.0)
         return elapsed
 
+    @property
+    def confirmation(self) -> pd.DataFrame | None:
+        """What ``glosstune confirm`` came to; None for several sweeps, or where nobody has confirmed."""
+        summary = next(iter(self.folders.values())) / CONFIRM / SUMMARY
+        return pd.read_json(summary) if len(self.folders) == 1 and summary.exists() else None
+
     def section(self, name: str, sweep: str) -> dict[str, Any]:
         """A section of a sweep's file, such as ``space``; empty for a folder without one."""
-        section = self._settings[sweep].get(name)
-        return dict(section) if isinstance(section, dict) else {}
+        return as_mapping(self._settings[sweep].get(name))
+
+    def settings(self, sweep: str) -> dict[str, Any]:
+        """The whole file of a sweep; empty for a folder without one."""
+        return dict(self._settings[sweep])
+
+    def manifest(self, sweep: str) -> dict[str, Any]:
+        """What was written down of versions, corpus and machine when a sweep began; empty where nobody can read it."""
+        try:
+            text = (self.folders[sweep] / MANIFEST).read_text(encoding="utf-8")
+            return as_mapping(json.loads(text))
+        except (OSError, ValueError, RecursionError):
+            return {}
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """A part of a file that may come from elsewhere: itself where it is a mapping, else an empty one."""
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def load_frames(folders: Path | str | Sequence[Path | str]) -> Results:

@@ -21,13 +21,13 @@ GRID = "#e8ebee"
 OTHERS = "#8c96a0"
 TARGET = "#b42318"
 # Paul Tol's "bright" colours, which colour-blind readers tell apart too.
-PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#66ccee", "#aa3377")
+PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377", "#66ccee")
 END_MARKERS = {FINISHED: "o", STOPPED: "x", FAILED: "v"}
 END_WORDS = {FINISHED: "finished", STOPPED: "stopped early", FAILED: "failed"}
 
 
 def draw_curves(results: Results, path: Path | str) -> None:
-    """Write a PNG of 1200 x 600 pixels, or a PDF, with a line a trial, coloured by strategy where several were tried.
+    """Write a PNG of 1200 x 600 pixels, or a PDF, with a line a trial, coloured by sweep or else by strategy.
 
     Args:
         path: ends in .png or .pdf.
@@ -49,7 +49,9 @@ def draw_curves(results: Results, path: Path | str) -> None:
         style_epochs(axes, heading, last_epoch=int(results.epochs["epoch"].max()))
         for _, trial in results.trials.iterrows():
             is_best = (trial["sweep"], trial["trial"]) == (best["sweep"], best["trial"])
-            _draw_trial(axes, results.epochs, trial, metric, colours, is_best)
+            name = trial["sweep"] if _by_sweep(results.trials) else trial.get("strategy")
+            colour = colours.get(str(name), PALETTE[0] if is_best else OTHERS)
+            _draw_trial(axes, results.epochs, trial, metric, colour, is_best)
 
     # WER may exceed 1; far beyond it there is nothing to see.
     wer_axes.set_ylim(0, min(1.6, max(1.05, 1.05 * results.epochs["wer"].max())))
@@ -77,9 +79,13 @@ def picture_format(path: Path | str) -> str:
 
 
 def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each strategy; none where there is nothing to tell apart, or too much."""
-    strategies = list_strategies(trials)
-    return dict(zip(strategies, PALETTE, strict=False)) if 1 < len(strategies) <= len(PALETTE) else {}
+    """Return a colour for each sweep, or of one sweep for each strategy; none where there is one, or too many."""
+    names = trials["sweep"].unique().tolist() if _by_sweep(trials) else list_strategies(trials)
+    return dict(zip(names, PALETTE, strict=False)) if 1 < len(names) <= len(PALETTE) else {}
+
+
+def _by_sweep(trials: pd.DataFrame) -> bool:
+    return bool(trials["sweep"].nunique() > 1)
 
 
 def style_axes(axes: "Axes", heading: str, grid: Literal["x", "y"] = "y") -> None:
@@ -101,14 +107,11 @@ def style_epochs(axes: "Axes", heading: str, last_epoch: int) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
 
 
-def _draw_trial(
-    axes: "Axes", epochs: pd.DataFrame, trial: pd.Series, metric: str, colours: dict[str, str], is_best: bool
-) -> None:
+def _draw_trial(axes: "Axes", epochs: pd.DataFrame, trial: pd.Series, metric: str, colour: str, is_best: bool) -> None:
     own = (epochs["sweep"] == trial["sweep"]) & (epochs["trial"] == trial["trial"])
     rows = epochs.loc[own, ["epoch", metric]].dropna()
     if rows.empty:
         return
-    colour = colours.get(str(trial.get("strategy")), PALETTE[0] if is_best else OTHERS)
     width, alpha = (2.4, 1.0) if is_best else (1.1, 0.5)
     axes.plot(rows["epoch"], rows[metric], color=colour, linewidth=width, alpha=alpha, zorder=3 + is_best)
     marker = END_MARKERS.get(trial["status"])  # a running trial has none
@@ -145,8 +148,8 @@ def _mark_best(axes: "Axes", best: pd.Series) -> None:
 
 def _explain_colours_and_ends(axes: "Axes", trials: pd.DataFrame, colours: dict[str, str]) -> None:
     """Give the legend an entry for each colour and each kind of end that the picture has."""
-    for strategy, colour in colours.items():
-        axes.plot([], [], color=colour, linewidth=2, label=strategy)
+    for name, colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=2, label=name)
     for status, marker in END_MARKERS.items():
         if ((trials["status"] == status) & (trials["epochs"] > 0)).any():
             axes.plot([], [], color=MUTED, marker=marker, markersize=4, linestyle="none", label=END_WORDS[status])

@@ -1,52 +1,62 @@
 """Put the figures, the headline and the table of trials together into one HTML file."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
-import plotly.io
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from glosstune.results.analysis.comparability import tell_differences
 from glosstune.results.analysis.confirmation import shorten_confirmation
 from glosstune.results.analysis.explaining import describe_parameters, short
 from glosstune.results.analysis.stops import sum_costs
-from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
-from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
 from glosstune.results.reading.names import HYPOTHESES, TRIALS
-from glosstune.results.report import figures
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
+from glosstune.results.report.figures import draw_importance
+from glosstune.results.report.page_data import build_data
+from glosstune.results.report.provenance import tell_provenance
 from glosstune.spaces.files.atomic import write_whole
 
-# Title, what to know when reading it, and who draws it.
-_FIGURES: Mapping[str, tuple[str, str, Callable[[Results], go.Figure | None]]] = {
-    "incumbent": ("The best so far", "", figures.draw_incumbent),
-    "learning": ("Learning curves", "A cross marks a trial that was stopped early or failed.", figures.draw_learning),
-    "best": ("The best trial", "", figures.draw_best),
-    "strategies": (
-        "Strategies",
-        "The search visits them unequally; glosstune confirm --per strategy does not.",
-        figures.draw_strategies,
+
+class _Shown(NamedTuple):
+    """A figure of the page.
+
+    Attributes:
+        title: its heading.
+        note: what to know when reading it.
+        draw: who draws it; None where the script does, by a function of this name in ``assets/figures.js``.
+    """
+
+    title: str
+    note: str = ""
+    draw: Callable[[Results], go.Figure | None] | None = None
+
+
+_FIGURES: Mapping[str, _Shown] = {
+    "incumbent": _Shown("The best so far"),
+    "learning": _Shown(
+        "Learning curves",
+        "A curve ends in a dot where its trial finished, a cross where it was stopped or failed, else a ring.",
     ),
-    "parallel": ("Parameters together", "Drag along an axis to keep a range.", figures.draw_parallel),
-    "slices": ("Parameters one by one", "All else differs between these trials too.", figures.draw_slices),
-    "importance": (
-        "Importance",
-        "Of {trials} trials; under ten a parameter it is mostly noise.",
-        figures.draw_importance,
-    ),
-    "stops": ("Why trials ended", "", figures.draw_stops),
-    "timeline": ("Who trained when", "", figures.draw_timeline),
+    "best": _Shown("The best trial"),
+    "strategies": _Shown("Strategies", "The search visits them unequally; glosstune confirm --per strategy does not."),
+    "parallel": _Shown("Parameters together", "Drag along an axis to keep a range."),
+    "slices": _Shown("Parameters one by one", "All else differs between these trials too."),
+    "importance": _Shown("Importance", draw=draw_importance),
+    "stops": _Shown("Why trials ended", "A click on a bar keeps its trials."),
+    "timeline": _Shown("Who trained when"),
 }
+# In this order, for each uses those before it.
+_SCRIPTS = ("filter.js", "figures.js", "table.js", "trial.js", "page.js")
 _MOST_GLOSSES = 15
-_HIDDEN = ("best_checkpoint", "last_checkpoint", "trial_id")
 
 
 def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | None = None) -> None:
@@ -56,44 +66,68 @@ def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | N
         confirmed: what ``glosstune confirm`` came to.
 
     Raises:
-        FolderError: no trial has reported a WER yet, hypotheses that are there cannot be read, or the file cannot be
-            written.
+        FolderError: hypotheses that are there cannot be read, or the file cannot be written.
     """
-    best = results.best
-    drawn = {name: figure for name, (_, _, draw) in _FIGURES.items() if (figure := draw(results)) is not None}
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["cell"] = lambda value: "-" if pd.isna(value) else short(value)
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    page = environment.from_string(_resource("page.html")).render(
-        title=f"Sweep {', '.join(results.sweeps['sweep'])}",
-        lead=_lead(results, best),
-        cards=list(_cards(results, best, confirmed)),
-        confirmed=None if confirmed is None else shorten_confirmation(confirmed),
-        figures=[(name, _FIGURES[name][0], _FIGURES[name][1].format(trials=len(results.trials))) for name in drawn],
-        confusions=_confusions(results),
-        footer=f"Made by glosstune from {', '.join(results.sweeps['folder'])}",
-        style=_resource("page.css"),
-        script=_resource("page.js"),
-        plotly=get_plotlyjs(),
-        data=_data(results, drawn, best),
-    )
+    page = render_report(results, draw_figures(results), confirmed)
     write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
 
 
+def draw_figures(results: Results) -> dict[str, go.Figure]:
+    """The figures that the page does not draw itself, which take the longest."""
+    drawn = {name: shown.draw(results) for name, shown in _FIGURES.items() if shown.draw is not None}
+    return {name: _styled(figure) for name, figure in drawn.items() if figure is not None}
+
+
+def render_report(results: Results, figures: Mapping[str, go.Figure], confirmed: pd.DataFrame | None = None) -> str:
+    """The page as text (see ``write_report``).
+
+    Args:
+        figures: see ``draw_figures``.
+    """
+    best = None if results.trials["wer_best"].isna().all() else results.best
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["cell"] = lambda value: "-" if pd.isna(value) else short(value)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
+    return environment.from_string(_resource("page.html")).render(
+        title=f"Sweep {', '.join(results.sweeps['sweep'])}",
+        lead=_lead(results, best),
+        warnings=tell_differences(results),
+        cards=list(_cards(results, best, confirmed)),
+        confirmed=None if confirmed is None else shorten_confirmation(confirmed),
+        figures=_FIGURES,
+        confusions=[] if best is None else _confusions(results, best),
+        provenance=tell_provenance(results),
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        style=_resource("page.css"),
+        script="\n".join(map(_resource, _SCRIPTS)),
+        plotly=get_plotlyjs(),
+        data=build_data(results, figures, best),
+    )
+
+
+def _styled(figure: go.Figure) -> go.Figure:
+    """Without colours of paper and axes, which the page gives it."""
+    return figure.update_layout(template="none")
+
+
 def _resource(name: str) -> str:
-    return files("glosstune.results.report").joinpath(name).read_text(encoding="utf-8")
+    return files("glosstune.results.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _lead(results: Results, best: pd.Series) -> str:
+def _lead(results: Results, best: pd.Series | None) -> str:
+    if best is None:
+        return "No trial has reported a WER yet."
     given = describe_parameters(best, name_parameters(results.trials))
-    return f"Best trial {best['trial']}, epoch {best['epoch_of_best']} of {best['epochs']}: {given}"
+    of = f" of {best['sweep']}" if len(results.sweeps) > 1 else ""
+    return f"Best trial {best['trial']}{of}, epoch {best['epoch_of_best']} of {best['epochs']}: {given}"
 
 
-def _cards(results: Results, best: pd.Series, confirmed: pd.DataFrame | None) -> Iterator[tuple[str, str]]:
+def _cards(results: Results, best: pd.Series | None, confirmed: pd.DataFrame | None) -> Iterator[tuple[str, str]]:
     """What stands large at the top, and what it is."""
     costs = sum_costs(results)
-    yield f"{best['wer_best']:.1%}", f"best WER on dev{by_scoring(results.scoring)}"
-    if results.target is not None:
+    if best is not None:
+        yield f"{best['wer_best']:.1%}", f"best WER on dev{by_scoring(results.scoring)}"
+    if best is not None and results.target is not None:
         verdict = "reached" if best["wer_best"] < results.target else "not reached"
         yield f"{results.target:.0%}", f"target, {verdict}"
     if confirmed is not None and len(confirmed):
@@ -117,42 +151,10 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
-def _confusions(results: Results) -> list[pd.DataFrame]:
+def _confusions(results: Results, best: pd.Series) -> list[pd.DataFrame]:
     """The glosses that the best trial misses most, and its confusions; nothing without its hypotheses."""
-    best = results.best
     path = results.folders[best["sweep"]] / TRIALS / best["trial_id"] / HYPOTHESES
     if not path.is_file():
         return []
     worst, confused = count_confusions(read_hypotheses(path))
     return [table.head(_MOST_GLOSSES) for table in (worst[worst["missed"] > 0], confused)]
-
-
-def _data(results: Results, drawn: Mapping[str, go.Figure], best: pd.Series) -> dict[str, Any]:
-    """What the script draws and lists."""
-    for figure in drawn.values():
-        margin = {"l": 60, "r": 30, "t": 30, "b": 50} | figure.layout.margin.to_plotly_json()
-        figure.update_layout(template="none", margin=margin)
-        figure.update_layout(legend={"orientation": "h", "y": 1.08, "yanchor": "bottom"})
-    shown = [name for name in results.trials.columns if name not in _HIDDEN and _tells(results, name)]
-    first = ["sweep", "trial", "status", "wer_best", "epoch_of_best", "epochs"]
-    shown = [name for name in first if name in shown] + [name for name in shown if name not in first]
-    trials = results.trials[shown].astype(object).where(results.trials[shown].notna(), None)
-    place = results.trials.index.get_loc(best.name)
-    return {
-        "figures": {name: json.loads(plotly.io.to_json(figure)) for name, figure in drawn.items()},
-        "columns": shown,
-        "trials": [[_plain(value) for value in row] for row in trials.itertuples(index=False)],
-        "best": place,
-        "sort": "wer_best",
-    }
-
-
-def _tells(results: Results, name: str) -> bool:
-    """Whether a column says anything of any trial; indicators are always there."""
-    if name == "sweep":
-        return len(results.sweeps) > 1
-    return name in INDICATORS or name not in TRIAL_COLUMNS or bool(results.trials[name].notna().any())
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)

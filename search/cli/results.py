@@ -35,7 +35,7 @@ def results(
     Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
     from glosstune.results import format_results, load_results, select_trials, write_results
-    from glosstune.results.analysis.incumbent import tell_scorings
+    from glosstune.results.analysis.comparability import tell_differences
     from glosstune.results.reading.epoch_metrics import by_scoring
 
     if format is None:
@@ -45,7 +45,7 @@ def results(
             raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
     loaded = load_results(folders)
-    if told := tell_scorings(loaded):
+    for told in tell_differences(loaded):
         typer.echo(f"warning: {told}", err=True)
     trials = loaded.trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
@@ -107,6 +107,8 @@ def report(
         Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Serve the page on this machine, and renew it.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of --live; default 8090.")] = None,
 ) -> None:
     """Write one page that shows a sweep: curves, parameters, importance, costs, confusions and every trial.
 
@@ -117,10 +119,19 @@ def report(
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
+    if port is not None and not live:
+        raise SettingError(f"--port {port}: goes with --live")
     results = load_results(folders)
-    path = results.report(out)
     if picture is not None:
         draw_curves(results, picture.expanduser())
+    if live:
+        from glosstune.results.report.live import LiveReport, serve_report
+
+        page = LiveReport(folders, results.report_path(out), lambda line: typer.echo(line, err=True))
+        page.update()
+        serve_report(page, port or 8090)
+        return
+    path = results.report(out)
     typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
 
 

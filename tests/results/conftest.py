@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sweep_folder import SweepFolder
 
@@ -32,4 +33,30 @@ def four_trials(sweep: SweepFolder) -> SweepFolder:
     sweep.add_file(0, "best.pt")
     sweep.add_file(0, "last.pt")
     sweep.add_file(1, "last.pt")
+    return sweep
+
+
+@pytest.fixture
+def searched(sweep: SweepFolder) -> SweepFolder:
+    """Six trials of two strategies that came to a rung, one of which goes on, with the best one's hypotheses."""
+    sweep.settle("space: {learning_rate: {float: [1e-5, 1e-1], log: true}}\nresources: {cpu: 1, gpu: 0.5}\n")
+    for trial, (rate, wer) in enumerate(
+        [(1e-3, 0.5), (1e-5, 0.9), (1e-2, 0.4), (1e-4, 0.7), (3e-3, 0.2), (5e-2, 0.95)]
+    ):
+        depth = (
+            {"strategy": "progressive", "unfreeze_stages": 2 + trial // 2} if trial % 2 else {"strategy": "baseline"}
+        )
+        sweep.start(trial, learning_rate=rate, **depth)
+        for epoch in (1, 2, 3):
+            metrics = {"train_loss": wer * 4 / epoch, "dev_loss": wer * 4, "epoch_s": 9.0}
+            sweep.report(trial, epoch, second=40 * trial + 10 * epoch, wer=1 - (1 - wer) * epoch / 3, **metrics)
+        if trial != 4:
+            sweep.append(
+                event="end", trial=trial, status="stopped", rule="halving", reason="halving: <b>6th</b></script>"
+            )
+    sweep.end(4, "finished", "all epochs")
+    pd.DataFrame({"key": ["a"], "reference": ["A B C"], "hypothesis": ["A X"]}).to_parquet(
+        sweep.add_file(4, "hypotheses.parquet")
+    )
+    sweep.add_file(4, "best.pt")
     return sweep

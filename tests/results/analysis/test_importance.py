@@ -3,10 +3,12 @@
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import Results, load_results, rank_importance, tabulate_effects
+from glosstune.results.analysis.importance import tell_disagreement
 from glosstune.spaces.errors import SettingError
 
 
@@ -92,3 +94,20 @@ def test_effects_are_those_of_the_trials_with_the_value(sweep):
     by_rate = effects[effects["parameter"] == "learning_rate"]
     assert by_rate[["low", "high", "trials", "lowest"]].values.tolist() == [[0.1, 0.2, 2, 0.3], [0.3, 0.4, 2, 0.5]]
     assert by_rate["value"].tolist() == ["0.1 to 0.2", "0.3 to 0.4"]
+
+
+def test_what_two_methods_disagree_about_is_said():
+    def shares(**importance: float) -> pd.DataFrame:
+        rows = {"importance": importance.values(), "trials": 40, "among": "all trials"}
+        return pd.DataFrame({"parameter": list(importance), **rows})
+
+    fanova, ped_anova = shares(rate=0.9, dropout=0.1), shares(rate=0.3, dropout=0.7)
+    told = tell_disagreement(fanova, ped_anova)
+    assert "the best tenth (4 of 40 trials)" in told
+    assert "They differ most about rate, 90% against 30%: over its whole range it moves the metric much" in told
+    told = tell_disagreement(shares(rate=0.1, dropout=0.9), shares(rate=0.7, dropout=0.3))
+    assert "10% against 70%: over its whole range it moves the metric little" in told and "chance" not in told
+    assert "Here they agree." in tell_disagreement(fanova, fanova)
+    assert tell_disagreement(fanova, ped_anova.head(0)) == ""
+    few = fanova.assign(trials=12)
+    assert tell_disagreement(few, few).endswith("either may be chance, and so may the difference.")

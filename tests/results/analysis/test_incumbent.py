@@ -7,7 +7,7 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results import Results, compare, explain_trial, load_results, rank_trials, trace_incumbent
-from glosstune.results.report.figures import draw_learning
+from glosstune.results.report.page_data import build_data
 from glosstune.spaces.errors import SettingError
 
 
@@ -103,7 +103,7 @@ def test_figures_of_different_rules_are_told_apart(tmp_path: Path, two_trials: R
     assert (two_trials.scoring, other.scoring) == ("plain", "phoenix2014")
     for results, told in ((two_trials, ""), (other, " by phoenix2014")):
         assert f"WER{told} {results.trials['wer_best'].iloc[0]:.1%}" in explain_trial(results, 0)
-        assert (figure := draw_learning(results)) is not None and figure.layout.yaxis.title.text == f"WER on dev{told}"
+        assert build_data(results, {}, results.best)["metrics"][0]["title"] == f"WER on dev{told}"
     told = "counted by different rules and does not compare: phoenix2014 in b; plain in a; wer_plain"
     with pytest.warns(UserWarning, match=told):
         compare(two_trials, other, points=1)

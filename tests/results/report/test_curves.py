@@ -113,3 +113,4 @@ def test_trials_of_one_number_in_two_sweeps_are_two_lines(tmp_path, figures):
     drawn = [list(line.get_ydata()) for line in figure.axes[0].lines]
     assert [wer / epoch for wer in (0.5,) for epoch in (1, 2, 3)] in drawn
     assert [wer / epoch for wer in (0.4,) for epoch in (1, 2, 3)] in drawn
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
