@@ -1,22 +1,36 @@
 """The sections of a sweep about the search itself: suggestions, rungs, stopping, resources."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from glosstune.results.reading.objectives import check_objectives
 from glosstune.spaces.parameters import Scalar
 from glosstune.spaces.parts import named_among
 from glosstune.trainables.settings import Section
 
 # What ``search.prior`` may be beside folders.
 PriorName = Literal["packaged", "none"]
+# As ``results.reading.objectives`` has them.
+Metric = Literal["wer", "train_loss", "dev_loss"]
+Objective = Literal[Metric, "parameters", "size_mb", "latency_ms", "dev_frames_per_s"]
 
 
 def _share(amount: float) -> float:
     if amount > 1 and amount != int(amount):
         raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
     return amount
+
+
+def _objectives(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name the metric at least")
+    try:
+        return check_objectives(names)
+    except ValueError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
 
 
 class SearchSettings(Section):
@@ -28,7 +42,8 @@ class SearchSettings(Section):
     the sweeps that are ``packaged``, of folders of earlier sweeps, which may be of another corpus and space, or of
     ``none``. The sweep ends early at the ``target`` (``stop_at_target``), when ``time_budget_min`` or ``epoch_budget``
     (epochs of all trials together) is used up, or when ``patience_trials`` trials in a row have not lowered the best
-    metric. ``sampler`` may be any of Optuna's, or one of one's own.
+    metric. ``sampler`` may be any of Optuna's, or one of one's own. With several ``objectives``, the metric and then
+    costs such as ``parameters``, the search is for the trials that no other one beats in all of them.
     """
 
     samples: PositiveInt = 8
@@ -37,12 +52,33 @@ class SearchSettings(Section):
     start_points: Literal["strategies"] | tuple[dict[str, Scalar], ...] = "strategies"
     warm_start: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
     prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = "packaged"
-    metric: Literal["wer", "train_loss", "dev_loss"] = "wer"
+    metric: Metric = "wer"
+    objectives: Annotated[tuple[Objective, ...], AfterValidator(_objectives)] = Field(
+        default=("wer",),
+        description="what is weighed against each other: the metric, then what the recogniser costs",
+    )
     target: NonNegativeFloat = 0.30
     stop_at_target: bool = False
     time_budget_min: PositiveFloat | None = None
     epoch_budget: PositiveInt | None = None
     patience_trials: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _metric_is_the_first_objective(self) -> Self:
+        # Whoever names one of the two means both. As ``Sweep`` does it: the section is frozen for everybody else.
+        if "objectives" not in self.model_fields_set:
+            object.__setattr__(self, "objectives", (self.metric,))
+        elif "metric" not in self.model_fields_set:
+            object.__setattr__(self, "metric", self.objectives[0])
+        elif self.objectives[0] != self.metric:
+            rule = f"must have its metric, {self.metric}, as the first of its objectives, {', '.join(self.objectives)}"
+            raise ValueError(f"{rule}; set both search.metric and search.objectives")
+        return self
+
+    @property
+    def costs(self) -> Sequence[str]:
+        """The objectives beside the metric."""
+        return self.objectives[1:]
 
 
 class HalvingSettings(Section):
