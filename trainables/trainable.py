@@ -149,7 +149,7 @@ class CTCTrainable(tune.Trainable):
     def _report(self) -> dict[str, Any]:
         first, self._reported = self._reported == 0, self._session.epoch
         if self._context is not None:  # the sweep's scheduler knows when a trial is done
-            return {**self._session.metrics, **({"costs": self._costs(self._context.objectives)} if first else {})}
+            return {**self._session.metrics, **(self._costs(self._context.objectives) if first else {})}
         return {**self._session.metrics, "done": self._reported >= self._session.settings.training.epochs}
 
     def _costs(self, objectives: Sequence[str]) -> dict[str, float]:

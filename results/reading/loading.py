@@ -87,7 +87,8 @@ class Results:
         values = lowest.reindex(pd.MultiIndex.from_frame(self.trials[["sweep", "trial"]])).to_numpy("float64")
         rows = self.trials[costs].astype("float64").to_numpy()
         weights = [weigh(dict(zip(costs, row, strict=True)), costs) for row in rows]
-        points = np.array([(value, *weight) for value, weight in zip(values, weights, strict=True)], ndmin=2)
+        points = np.array([(value, *weight) for value, weight in zip(values, weights, strict=True)])
+        points = points.reshape(-1, len(self.objectives))  # also where there is no trial
         known = np.flatnonzero(np.isfinite(points).all(axis=1) & ((values < 1) | (metric != "wer")))
         chosen = known[front_numbers(points[known]) == 0]
         front: pd.DataFrame = self.trials.iloc[chosen[np.argsort(points[chosen, 0], kind="stable")]]

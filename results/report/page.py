@@ -23,6 +23,7 @@ from glosstune.results.reading.loading import Results
 from glosstune.results.reading.names import HYPOTHESES, TRIALS
 from glosstune.results.report import figures
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
+from glosstune.results.report.front import draw_front
 from glosstune.spaces.files.atomic import write_whole
 
 # Title, what to know when reading it, and who draws it.
@@ -30,6 +31,7 @@ _FIGURES: Mapping[str, tuple[str, str, Callable[[Results], go.Figure | None]]] =
     "incumbent": ("The best so far", "", figures.draw_incumbent),
     "learning": ("Learning curves", "A cross marks a trial that was stopped early or failed.", figures.draw_learning),
     "best": ("The best trial", "", figures.draw_best),
+    "front": ("Trade-offs", "The line joins the trials that no other one beats in everything.", draw_front),
     "strategies": (
         "Strategies",
         "The search visits them unequally; glosstune confirm --per strategy does not.",

@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import RAY, trial_name
+from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_head
 from glosstune.search.scheduler.scheduler import Scheduler
@@ -61,9 +62,9 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
     Returns the signal that ended it, if one did.
 
     Args:
-        trainable: reports ``epoch`` and every one of ``METRICS``, with the first epoch ``costs``, or ``failure`` and
-            ``failure_rule``; its configuration has ``trial``, ``from_epoch`` and ``settings``, those of the trial as
-            plain data.
+        trainable: reports ``epoch`` and every one of ``METRICS``, with the first epoch ``COSTS`` too, or ``failure``
+            and ``failure_rule``; its configuration has ``trial``, ``from_epoch`` and ``settings``, those of the trial
+            as plain data.
         folder: of the sweep; Ray's logs go below.
         watcher: hears of everything that happens.
     """
@@ -160,7 +161,8 @@ class _Schedule(_Stateless, FIFOScheduler):
             self._scheduler.fail(number, result["failure_rule"], result["failure"])
             return self.STOP
         metrics, node = {name: result[name] for name in METRICS}, result.get("hostname")
-        goes_on = self._scheduler.report(number, int(result["epoch"]), metrics, node, result.get("costs"))
+        costs = {name: result[name] for name in COSTS if name in result}
+        goes_on = self._scheduler.report(number, int(result["epoch"]), metrics, node, costs or None)
         return self.CONTINUE if goes_on else self.STOP
 
 
