@@ -34,6 +34,7 @@ def results(
     Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
     from glosstune.results import format_results, load_results, select_trials, write_results
+    from glosstune.results.analysis.explaining import describe_parameters
     from glosstune.results.analysis.incumbent import tell_scorings
     from glosstune.results.reading.epoch_metrics import by_scoring
     from glosstune.results.reading.frames import name_parameters
@@ -51,8 +52,9 @@ def results(
     chosen = [name.strip() for name in columns.split(",")] if columns else None
     if front and chosen is None and format == "table":
         several = ["sweep"] if len(loaded.sweeps) > 1 else []
-        searched = [name for name in name_parameters(trials) if trials[name].nunique() > 1]
-        chosen = [*several, "trial", "wer_best", *loaded.objectives[1:], "epochs", *searched]
+        searched = [name for name in name_parameters(trials) if loaded.trials[name].nunique() > 1]
+        trials = trials.assign(recipe=[describe_parameters(row, searched) for _, row in trials.iterrows()])
+        chosen = [*several, "trial", "wer_best", *loaded.objectives[1:], "epochs", "recipe"]
     if sort is None and format == "table":
         sort = "wer_best"
     trials = select_trials(trials, where, sort, reverse, chosen)
