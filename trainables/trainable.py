@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.trainables.batches.memory import free_memory, is_out_of_memory
+from glosstune.trainables.batches.quicker import with_precision
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
+from glosstune.trainables.export.costs import measure_costs
+from glosstune.trainables.export.exporting import TrainedRecogniser
 from glosstune.trainables.settings import TrialSettings, read_settings
 from glosstune.trainables.training.input_files import InputFile, with_inputs
 from glosstune.trainables.training.session import TrainingSession
@@ -34,11 +37,13 @@ class TrialContext:
         place: of the sweep, a URI, or an absolute path on storage that all machines share.
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
         inputs: the files that trials begin from, by key of their settings.
+        objectives: of the sweep: costs among them that have to be measured are.
     """
 
     place: str
     threads: int
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
 
 
 class CTCTrainable(tune.Trainable):
@@ -53,7 +58,8 @@ class CTCTrainable(tune.Trainable):
     before the epoch is reported, ``best.pt`` and ``hypotheses.parquet`` after every improvement, and ``trial.log``.
     On object storage all of these are sent before the epoch is reported, and fetched by whatever machine goes on. A
     trial that has a ``last.pt`` goes on from it; an epoch in there that was never reported (``from_epoch`` is the
-    last that was) is reported first, untrained. Ray's own checkpoints are not used.
+    last that was) is reported first, untrained. With the first epoch goes what the recogniser costs, once for all of a
+    trial's processes. Ray's own checkpoints are not used.
 
     There an error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again. A
     folder or storage that cannot be written ends the process, for elsewhere, or a minute later, it may be possible.
@@ -141,10 +147,17 @@ class CTCTrainable(tune.Trainable):
         return self._report()
 
     def _report(self) -> dict[str, Any]:
-        self._reported = self._session.epoch
+        first, self._reported = self._reported == 0, self._session.epoch
         if self._context is not None:  # the sweep's scheduler knows when a trial is done
-            return dict(self._session.metrics)
+            return {**self._session.metrics, **(self._costs(self._context.objectives) if first else {})}
         return {**self._session.metrics, "done": self._reported >= self._session.settings.training.epochs}
+
+    def _costs(self, objectives: Sequence[str]) -> dict[str, float]:
+        session = self._session
+        settings = with_precision(session.settings, session.precision)
+        vocabulary = session.corpus.vocabulary
+        recogniser = TrainedRecogniser(session.recogniser.eval(), session.conditioning, vocabulary, settings, {}, {})
+        return measure_costs(recogniser, session.corpus, objectives)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._failure: dict[str, Any] | None = None

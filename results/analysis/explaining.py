@@ -23,6 +23,13 @@ _CURVE = (
     ("rate", "learning_rate", "{:.2g}"),
     ("seconds", "epoch_s", "{:.1f}"),
 )
+# Column and unit.
+_COSTS = (
+    ("parameters", "parameters"),
+    ("size_mb", "MB"),
+    ("latency_ms", "ms an utterance"),
+    ("dev_frames_per_s", "frames/s"),
+)
 _MOST_RIVALS = 8
 
 
@@ -31,7 +38,7 @@ def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str
 
     Losses are nats a gloss; ``below floor`` is how far the training loss has come down from the CTC floor, the lowest
     that a model reaches which ignores its input: at or below 0 % nothing has been learned from it. Rivals are those
-    that had come to the rung by then, best first.
+    that had come to the rung by then, the lowest score first.
 
     Args:
         sweep: its name; needed where there are several.
@@ -90,6 +97,8 @@ def _head(row: Mapping[Any, Any], parameters: Sequence[str], by: str) -> Iterato
         yield f"best      WER{by} {best}, last {_percent(row['wer_last'])}"
         verdicts = (f"{words}: {_verdict(row[name])}" for name, words in INDICATORS.items())
         yield "success   " + "; ".join(verdicts)
+    if costs := [f"{row[name]:,.6g} {unit}" for name, unit in _COSTS if not pd.isna(row[name])]:
+        yield f"costs     {', '.join(costs)}"
     if not pd.isna(row["stop_reason"]):
         yield f"why       {row['stop_reason']}"
     if not pd.isna(row["error"]):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from glosstune.results.reading.epoch_metrics import METRICS, Column
 from glosstune.results.reading.indicators import INDICATORS
+from glosstune.results.reading.objectives import COSTS
 
 TIME = "datetime64[ns, UTC]"
 
@@ -14,6 +15,7 @@ SWEEP_COLUMNS = {
     "sweep": _SWEEP,
     "folder": Column("string", "", "path or URI"),
     "metric": Column("string", "", "that trials are ranked by"),
+    "objectives": Column("string", "", "that it weighs against each other, joined by commas; NA for the metric alone"),
     "target": Column("float64", "fraction", "the WER that it aims for"),
     "scoring": Column("string", "", "the rule that its WER is counted by (`corpus.scoring`), NA where nobody says"),
     "samples": Column("Int64", "", "trials that it was to have"),
@@ -58,6 +60,7 @@ TRIAL_COLUMNS = {
     "gpu_hours": Column("float64", "h", "the same times `resources.gpu`"),
     "node": Column("string", "", "the machine that trained its last epoch"),
     "trainable_params": Column("Int64", "", "in its last epoch"),
+    **COSTS,
     **{name: Column("boolean", "", f"success indicator: {words}") for name, words in INDICATORS.items()},
     "best_checkpoint": Column("string", "", "path or URI of the weights with the lowest WER, where they exist"),
     "last_checkpoint": Column("string", "", "the same of the last epoch"),

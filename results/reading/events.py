@@ -77,6 +77,7 @@ class SweepBegun(Event):
         target: the WER that it aims for, a fraction.
         gpu: share of a GPU that a trial has.
         scoring: the rule that its WER is counted by.
+        objectives: that it weighs against each other, the metric first; None for the metric alone.
     """
 
     name = "sweep"
@@ -88,6 +89,7 @@ class SweepBegun(Event):
     target: float | None
     gpu: float | None = None
     scoring: str = PLAIN
+    objectives: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,12 +184,14 @@ class EpochReported(TrialEvent):
         epoch: from 1.
         metrics: by name (see ``epoch_metrics.METRICS``).
         node: the machine that trained it, where that is known.
+        costs: of the trial's recogniser, with its first epoch (see ``objectives.COSTS``).
     """
 
     name = "report"
     epoch: int
     metrics: Metrics
     node: str | None = None
+    costs: Metrics | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +287,11 @@ _KINDS: Mapping[str, type[Event]] = {
         *(TrialContinued, TrialPinned, TrialRetried),
     )
 }
+
+
+def finite(amounts: Mapping[str, float]) -> Metrics:
+    """Amounts as a record keeps them: None for what is not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in amounts.items()}
 
 
 def parse_event(line: object) -> Event:

@@ -22,6 +22,7 @@ from glosstune.results.reading.events import (
 )
 from glosstune.results.reading.indicators import INDICATORS, judge_trials
 from glosstune.results.reading.names import BEST, LAST, TRIALS
+from glosstune.results.reading.objectives import COSTS
 from glosstune.results.reading.record import SweepRecord, TrialRecord
 from glosstune.results.reading.remote import find_file
 
@@ -140,6 +141,7 @@ def _summarise(trial: TrialRecord, gpus: float | None) -> dict[str, Any]:
         "gpu_hours": None if gpus is None else seconds * gpus / 3600,
         "node": trial.nodes[max(trial.nodes)] if trial.nodes else None,
         "trainable_params": sizes[max(sizes)] if sizes else None,
+        **{name: trial.costs.get(name) for name in COSTS},
     }
 
 

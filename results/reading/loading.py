@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
 from glosstune.results.reading.names import CONFIRM, MANIFEST, RECORD, SUMMARY, SWEEP
+from glosstune.results.reading.objectives import front_numbers, weigh
 from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, origin
@@ -58,6 +60,32 @@ class Results:
         """The rule that the WER of all sweeps is counted by; None where nobody says, or they differ."""
         rules = set(self.sweeps["scoring"])
         return None if len(rules) != 1 or self.sweeps["scoring"].isna().any() else str(rules.pop())
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What all sweeps weigh against each other, the metric first; WER and parameters where they do not agree."""
+        several = set(self.sweeps["objectives"])
+        agreed = len(several) == 1 and self.sweeps["objectives"].notna().all()
+        return tuple(str(several.pop()).split(", ")) if agreed else ("wer", "parameters")
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The rows of the trials that no other one beats in all ``objectives``, from the lowest metric on.
+
+        The metric is the lowest of any epoch. Of equal trials there is the earliest; none whose WER is 1 or more, as
+        that of a recogniser which writes nothing, and none whose costs were not recorded.
+        """
+        metric, *costs = self.objectives
+        lowest = self.epochs.groupby(["sweep", "trial"])[metric].min()
+        values = lowest.reindex(pd.MultiIndex.from_frame(self.trials[["sweep", "trial"]])).to_numpy("float64")
+        rows = self.trials[costs].astype("float64").to_numpy()
+        weights = [weigh(dict(zip(costs, row, strict=True)), costs) for row in rows]
+        points = np.array([(value, *weight) for value, weight in zip(values, weights, strict=True)])
+        points = points.reshape(-1, len(self.objectives))  # also where there is no trial
+        known = np.flatnonzero(np.isfinite(points).all(axis=1) & ((values < 1) | (metric != "wer")))
+        chosen = known[front_numbers(points[known]) == 0]
+        front: pd.DataFrame = self.trials.iloc[chosen[np.argsort(points[chosen, 0], kind="stable")]]
+        return front
 
     @property
     def best(self) -> pd.Series:
@@ -191,6 +219,7 @@ def _build_sweeps(
             "sweep": sweep,
             "folder": origin(folders[sweep]),
             "metric": record.metric,
+            "objectives": ", ".join(record.objectives) or None,
             "target": record.target,
             "scoring": record.scoring,
             "samples": record.samples,

@@ -28,6 +28,7 @@ from glosstune.results.reading.events import (
     parse_event,
 )
 from glosstune.results.reading.names import RECORD, trial_name
+from glosstune.results.reading.objectives import check_objectives
 from glosstune.spaces.errors import FolderError, shown
 
 
@@ -41,6 +42,7 @@ class TrialRecord:
         reports: the metrics of each epoch.
         times: when each epoch was reported, ISO 8601.
         nodes: the machine that trained each epoch, where that is known.
+        costs: of its recogniser (see ``objectives.COSTS``).
         status: how it stands.
         rule: what ended or paused it, in a word.
         reason: the same in full.
@@ -53,6 +55,7 @@ class TrialRecord:
     reports: dict[int, Metrics] = field(default_factory=dict)
     times: dict[int, str] = field(default_factory=dict)
     nodes: dict[int, str] = field(default_factory=dict)
+    costs: Metrics = field(default_factory=dict)
     status: Status = RUNNING
     rule: str | None = None
     reason: str | None = None
@@ -69,6 +72,7 @@ class SweepRecord:
         samples: trials that it was to have.
         epochs: of a full trial.
         metric: that trials are ranked by.
+        objectives: that it weighs against each other, the metric first; empty for the metric alone.
         gpu: share of a GPU that a trial had last.
         scoring: the rule that its WER is counted by; None where nobody says.
         over: why it ended, if it did.
@@ -81,6 +85,7 @@ class SweepRecord:
     samples: int | None = None
     epochs: int | None = None
     metric: str | None = None
+    objectives: tuple[str, ...] = ()
     gpu: float | None = None
     scoring: str | None = None
     over: str | None = None
@@ -154,6 +159,7 @@ def _apply(event: Event, record: SweepRecord) -> None:
         case SweepBegun():
             record.gpu, record.target, record.scoring = event.gpu, event.target, event.scoring
             record.samples, record.epochs, record.metric = event.samples, event.epochs, event.metric
+            record.objectives = check_objectives(event.objectives or ())
         case SweepResumed():
             record.gpu, record.over = event.gpu, None
         case SweepOver():
@@ -184,6 +190,7 @@ def _apply_report(event: EpochReported, trial: TrialRecord) -> None:
     if event.epoch in trial.reports:  # an epoch run again after a crash: the first report counts
         return
     trial.reports[event.epoch] = event.metrics
+    trial.costs |= event.costs or {}
     if event.time:
         trial.times[event.epoch] = event.time
     if event.node is not None:

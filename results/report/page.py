@@ -21,6 +21,7 @@ from glosstune.results.reading.loading import Results
 from glosstune.results.reading.names import HYPOTHESES, TRIALS
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
 from glosstune.results.report.figures import draw_importance
+from glosstune.results.report.front import draw_front
 from glosstune.results.report.page_data import build_data
 from glosstune.results.report.provenance import tell_provenance
 from glosstune.spaces.files.atomic import write_whole
@@ -47,6 +48,7 @@ _FIGURES: Mapping[str, _Shown] = {
         "A curve ends in a dot where its trial finished, a cross where it was stopped or failed, else a ring.",
     ),
     "best": _Shown("The best trial"),
+    "front": _Shown("Trade-offs", "The line joins the trials that no other one beats in everything.", draw_front),
     "strategies": _Shown("Strategies", "The search visits them unequally; glosstune confirm --per strategy does not."),
     "parallel": _Shown("Parameters together", "Drag along an axis to keep a range."),
     "slices": _Shown("Parameters one by one", "All else differs between these trials too."),

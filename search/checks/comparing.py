@@ -53,6 +53,7 @@ def describe_comparison(comparison: ModelComparison) -> str:
         f"dev, {comparison.timed_frames} frames; {comparison.rounds} rounds after one to warm up, models in turn",
         "ms an utterance: a batch's time over its utterances, median (quartiles); from stored frames to glosses, "
         "so each model's own conditioning of its input counts",
+        "beaten by: models with no more errors, parameters and bytes, and fewer of one; speed is left to you",
     )
     warnings = (f"warning: {warning}" for warning in comparison.warnings)
     return "\n".join([*align(rows, left=[0]), "", *notes, *warnings])
@@ -68,6 +69,7 @@ def _figures(model: MeasuredModel) -> Iterator[tuple[str, str]]:
     yield "  substitutions", f"{model.rates.substitution_rate:.1%}"
     yield "  deletions", f"{model.rates.deletion_rate:.1%}"
     yield "  insertions", f"{model.rates.insertion_rate:.1%}"
+    yield "beaten by", ", ".join(Path(file).name for file in model.beaten_by) or "none"
     yield "precision", model.precision
     for speed in model.speeds:
         first, third = speed.utterance_ms_quartiles

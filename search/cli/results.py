@@ -26,6 +26,9 @@ def results(
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
     columns: Annotated[str | None, typer.Option(help="Columns to show, joined by commas.")] = None,
+    front: Annotated[
+        bool, typer.Option("--front", help="Only trials that no other one beats in all objectives, or in WER and size.")
+    ] = False,
     format: Annotated[Format | None, typer.Option(help="Form; default by the file's ending, else a table.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only so many, after sorting.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default standard output.")] = None,
@@ -36,7 +39,9 @@ def results(
     """
     from glosstune.results import format_results, load_results, select_trials, write_results
     from glosstune.results.analysis.comparability import tell_differences
+    from glosstune.results.analysis.explaining import describe_parameters
     from glosstune.results.reading.epoch_metrics import by_scoring
+    from glosstune.results.reading.frames import name_parameters
 
     if format is None:
         ending = out.suffix.removeprefix(".") if out else "table"
@@ -47,8 +52,13 @@ def results(
     loaded = load_results(folders)
     for told in tell_differences(loaded):
         typer.echo(f"warning: {told}", err=True)
-    trials = loaded.trials
+    trials = loaded.front if front else loaded.trials
     chosen = [name.strip() for name in columns.split(",")] if columns else None
+    if front and chosen is None and format == "table":
+        several = ["sweep"] if len(loaded.sweeps) > 1 else []
+        searched = [name for name in name_parameters(trials) if loaded.trials[name].nunique() > 1]
+        trials = trials.assign(recipe=[describe_parameters(row, searched) for _, row in trials.iterrows()])
+        chosen = [*several, "trial", "wer_best", *loaded.objectives[1:], "epochs", "recipe"]
     if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
     trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))

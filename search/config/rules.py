@@ -6,6 +6,7 @@ from typing import Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from glosstune.models.kinds import architecture_of
+from glosstune.results.reading.objectives import MEASURED
 from glosstune.search.config.errors import locate, nested, problems, validated
 from glosstune.search.config.sections import Sections
 from glosstune.spaces.errors import SettingError, shown
@@ -24,6 +25,9 @@ from glosstune.trainables.settings import (
     TrialSettings,
 )
 
+# What changes a network, and what else changes its speed.
+_SIZES = ("width", "time_stride", "norm")
+_SPEEDS = (*_SIZES, "precision")
 # How files of features are read.
 _READING = ("layout", "not_seen", "hands", "frame_step")
 
@@ -44,6 +48,7 @@ def check_sweep(sweep: Sections) -> int:
     _check_freezing(sweep)
     _check_teacher(sweep)
     _check_start_points(sweep)
+    _check_objectives(sweep)
     return _check_epochs(sweep)
 
 
@@ -242,6 +247,19 @@ def _check_start_points(sweep: Sections) -> None:
             sweep.space.check(point)
         except SettingError as error:
             raise SettingError(error.rule, key=f"search.start_points[{place}].{error.key}") from None
+
+
+def _check_objectives(sweep: Sections) -> None:
+    """Require costs that trials differ in, and that no single trial ends the search for all others."""
+    search = sweep.search
+    for cost in search.costs:
+        ways = _SPEEDS if cost in MEASURED else _SIZES
+        if all(len(set(_values(sweep, name))) < 2 for name in ways):
+            rule = f"{cost} is that of every trial alike, because the space has none of {', '.join(ways)}"
+            raise SettingError(f"{rule}; add space.width.float=[0.25,1], or leave it out", key="search.objectives")
+    if search.costs and search.stop_at_target:
+        rule = f"ends the search at the first trial below {search.target:.0%}, and search.objectives ask for others too"
+        raise SettingError(f"{rule}; give time_budget_min or epoch_budget instead", key="search.stop_at_target")
 
 
 def _check_epochs(sweep: Sections) -> int:

@@ -1,22 +1,36 @@
 """The sections of a sweep about the search itself: suggestions, rungs, stopping, resources."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from glosstune.results.reading.objectives import check_objectives
 from glosstune.spaces.checked import part_among
 from glosstune.spaces.parameters import Scalar
 from glosstune.trainables.settings import Section, Seed, Share, Unit
 
 # What ``search.prior`` may be beside folders.
 PriorName = Literal["packaged", "none"]
+# As ``results.reading.objectives`` has them.
+Metric = Literal["wer", "train_loss", "dev_loss"]
+Objective = Literal[Metric, "parameters", "size_mb", "latency_ms", "dev_frames_per_s"]
 
 
 def _single(amount: float) -> float:
     if amount > 1 and amount != int(amount):
         raise ValueError("must be a whole number above 1, because Ray shares out single ones only")
     return amount
+
+
+def _objectives(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name the metric at least")
+    try:
+        return check_objectives(names)
+    except ValueError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
 
 
 class SearchSettings(Section):
@@ -40,8 +54,10 @@ class SearchSettings(Section):
         default="packaged",
         description="Other sweeps, whose best trials half of the first ones are drawn near; or their folders.",
     )
-    metric: Literal["wer", "train_loss", "dev_loss"] = Field(
-        default="wer", description="What trials are ranked by; lowest first."
+    metric: Metric = Field(default="wer", description="What trials are ranked by; lowest first.")
+    objectives: Annotated[tuple[Objective, ...], AfterValidator(_objectives)] = Field(
+        default=("wer",),
+        description="What is weighed against each other: the metric, then what the recogniser costs.",
     )
     target: Share = Field(default=0.30, description="WER to come below, as a fraction; see stop_at_target.")
     stop_at_target: bool = Field(default=False, description="Ends the sweep once its best WER is below target.")
@@ -54,6 +70,23 @@ class SearchSettings(Section):
     patience_trials: PositiveInt | None = Field(
         default=None, description="Trials in a row without a better metric, after which the sweep ends."
     )
+
+    @model_validator(mode="after")
+    def _metric_is_the_first_objective(self) -> Self:
+        # Whoever names one of the two means both. As ``Sweep`` does it: the section is frozen for everybody else.
+        if "objectives" not in self.model_fields_set:
+            object.__setattr__(self, "objectives", (self.metric,))
+        elif "metric" not in self.model_fields_set:
+            object.__setattr__(self, "metric", self.objectives[0])
+        elif self.objectives[0] != self.metric:
+            rule = f"must have its metric, {self.metric}, as the first of its objectives, {', '.join(self.objectives)}"
+            raise ValueError(f"{rule}; set both search.metric and search.objectives")
+        return self
+
+    @property
+    def costs(self) -> Sequence[str]:
+        """The objectives beside the metric."""
+        return self.objectives[1:]
 
 
 class HalvingSettings(Section):

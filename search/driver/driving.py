@@ -65,7 +65,7 @@ def drive(
     )
     for configuration in queue:
         scheduler.queue(configuration)
-    trainable = trainable or train_with(ready.resources, work.place, inputs or {})
+    trainable = trainable or train_with(ready, work.place, inputs or {})
     received = None
     with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
         watcher = _Watcher(scheduler, work, display)

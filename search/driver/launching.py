@@ -61,6 +61,7 @@ def launch(
             target=search.target,
             gpu=prepared.sweep.resources.gpu,
             scoring=prepared.corpus.scoring,
+            objectives=list(search.objectives) if search.costs else None,
         )
         events = [write_event(work.record.append, begun)]
         say(f"sweep folder: {work.place}")

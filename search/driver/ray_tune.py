@@ -23,7 +23,8 @@ from ray.tune.search import Searcher
 
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import RAY, trial_name
-from glosstune.search.config.settings import ResourceSettings
+from glosstune.results.reading.objectives import COSTS
+from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_ray
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
@@ -46,9 +47,10 @@ usage.tag_callbacks = lambda callbacks: False
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def train_with(resources: ResourceSettings, place: str, inputs: Mapping[str, InputFile]) -> Any:
+def train_with(sweep: Sweep, place: str, inputs: Mapping[str, InputFile]) -> Any:
     """The Trainable of a sweep's trials."""
-    context = TrialContext(place, threads=max(1, int(resources.cpu)), inputs=inputs)
+    threads = max(1, int(sweep.resources.cpu))
+    context = TrialContext(place, threads=threads, inputs=inputs, objectives=tuple(sweep.search.objectives))
     return tune.with_parameters(CTCTrainable, context=context)
 
 
@@ -60,8 +62,9 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
     Returns the signal that ended it, if one did.
 
     Args:
-        trainable: reports ``epoch`` and every one of ``METRICS``, or ``failure`` and ``failure_rule``; its
-            configuration has ``trial``, ``from_epoch`` and ``settings``, those of the trial as plain data.
+        trainable: reports ``epoch`` and every one of ``METRICS``, with the first epoch ``COSTS`` too, or ``failure``
+            and ``failure_rule``; its configuration has ``trial``, ``from_epoch`` and ``settings``, those of the trial
+            as plain data.
         folder: of the sweep; Ray's logs go below.
         watcher: hears of everything that happens.
     """
@@ -159,7 +162,8 @@ class _Schedule(_Stateless, FIFOScheduler):
             self._scheduler.fail(number, result["failure_rule"], result["failure"])
             return self.STOP
         metrics, node = {name: result[name] for name in METRICS}, result.get("hostname")
-        goes_on = self._scheduler.report(number, int(result["epoch"]), metrics, node)
+        costs = {name: result[name] for name in COSTS if name in result}
+        goes_on = self._scheduler.report(number, int(result["epoch"]), metrics, node, costs or None)
         return self.CONTINUE if goes_on else self.STOP
 
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from glosstune.results.reading.objectives import FrontOrder
 from glosstune.search.config.settings import HalvingSettings
 
 # Score, how many had come before, and trial: of equal ones, who came first is ahead, so that a tie passes nobody.
@@ -111,14 +114,19 @@ class Halving:
             rung += 1
         return reached
 
-    def arrive(self, trial: int, rung: int, score: float) -> None:
-        """A trial has come to a rung; what it scores there later does not count."""
+    def arrive(self, trial: int, rung: int, score: float, weights: tuple[float, ...] = ()) -> None:
+        """A trial has come to a rung; what it scores there later does not count.
+
+        Args:
+            weights: what else is minimised; the same number for all trials.
+        """
         while len(self._rungs) <= rung:
-            self._rungs.append(_Rung())
+            self._rungs.append(_FrontRung() if weights else _Rung())
         there = self._rungs[rung]
         if trial in there.places:
             return
         there.places[trial] = (score, len(there.places), trial)
+        there.weights[trial] = weights
         if (trial, rung) in self._promoted:
             there.rank(trial)
         elif trial not in self._out:
@@ -154,16 +162,15 @@ class Halving:
     def standing(self, trial: int, rung: int) -> Standing:
         """Where a trial stands at a rung it has come to."""
         there = self._rungs[rung]
-        place, rivals = there.places[trial], len(there.places)
-        rank = bisect_left(there.ranked, place) + 1
-        return Standing(trial, rung, rank, rivals, rivals // self.settings.reduction, place[0])
+        score, rivals = there.places[trial][0], len(there.places)
+        rank = there.position(trial) + 1
+        return Standing(trial, rung, rank, rivals, rivals // self.settings.reduction, score)
 
     def next_promotion(self) -> Standing | None:
         """The trial to go on with: the best one of the highest rung where one of the best 1/reduction still waits."""
         for number, rung in reversed(list(enumerate(self._rungs))):
             if rung.waiting:
-                *_, trial = rung.waiting[0]
-                standing = self.standing(trial, number)
+                standing = self.standing(rung.first(), number)
                 if standing.rank <= standing.quota:
                     return standing
         return None
@@ -182,12 +189,14 @@ class _Rung:
 
     Attributes:
         places: of all that have come.
-        ranked: of those that can go on or have, from the best to the worst.
+        weights: of the same, what is minimised beside the score.
+        ranked: of those that can go on or have, from the lowest score on.
         waiting: of those that can go on.
     """
 
     def __init__(self) -> None:
         self.places: dict[int, _Place] = {}
+        self.weights: dict[int, tuple[float, ...]] = {}
         self.ranked: list[_Place] = []
         self.waiting: list[_Place] = []
 
@@ -204,6 +213,36 @@ class _Rung:
     def leave(self, trial: int) -> None:
         for ordered in (self.ranked, self.waiting):
             _drop(ordered, self.places[trial])
+
+    def position(self, trial: int) -> int:
+        """How many of those that are ranked stand before a trial."""
+        return bisect_left(self.ranked, self.places[trial])
+
+    def first(self) -> int:
+        """The best that waits."""
+        return self.waiting[0][-1]
+
+
+class _FrontRung(_Rung):
+    """The same with several objectives: trials are ranked front by front (see ``FrontOrder``)."""
+
+    _known: tuple[list[int], FrontOrder] | None = None
+
+    def position(self, trial: int) -> int:
+        there, order = self._order(trial)
+        return order.position(there.index(trial))
+
+    def first(self) -> int:
+        there, order = self._order()
+        return there[order.first_of([there.index(trial) for *_, trial in self.waiting])]
+
+    def _order(self, *further: int) -> tuple[list[int], FrontOrder]:
+        """Those that are ranked, and one that may be out, by their arrival, and their order."""
+        there = sorted({trial for *_, trial in self.ranked} | {*further}, key=lambda trial: self.places[trial][1])
+        if self._known is None or self._known[0] != there:  # asked after every epoch, and changed by few
+            points = [(self.places[trial][0], *self.weights[trial]) for trial in there]
+            self._known = there, FrontOrder(np.array(points))
+        return self._known
 
 
 def _drop(ordered: list[_Place], place: _Place) -> None:

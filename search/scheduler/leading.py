@@ -3,13 +3,18 @@
 To wait at a rung until enough rivals have come costs the best trial most: it is the one that gets to the target first.
 So it goes on, as long as it is the best and such trials have not had more than ``halving.lead`` of all epochs; what is
 left of them compares others by rank, and whoever is better there leads then.
+
+With several objectives nobody is the best: nobody leads, and whom nobody else beats is carried on.
 """
 
 import math
 from typing import Any
 
+import numpy as np
+
 from glosstune.results.reading.events import FINISHED, RESERVE, RUNNING
-from glosstune.search.scheduler.ranking import AT_THE_FLOOR
+from glosstune.results.reading.objectives import FrontOrder
+from glosstune.search.scheduler.ranking import AT_THE_FLOOR, PLATEAU_WER
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 
@@ -17,6 +22,8 @@ from glosstune.search.scheduler.trial import TrialState
 def leader(state: SweepState) -> TrialState | None:
     """The best trial; None where it has come to no rung or learned nothing yet, or the share of leads is used up."""
     halving = state.sweep.halving
+    if state.sweep.search.costs:
+        return None
     if halving.kind != "promote" or state.lead_epochs >= halving.lead * state.epochs:
         return None
     best = _best(state)
@@ -24,14 +31,19 @@ def leader(state: SweepState) -> TrialState | None:
 
 
 def incumbent(state: SweepState) -> TrialState | None:
-    """The best trial, if it waits, for where nobody else can go on."""
+    """The best trial, if it waits, for where nobody else can go on; with several objectives the first of the front."""
+    if state.sweep.search.costs:
+        return next((trial for trial in _front(state) if trial.waits), None)
     best = _best(state)
     return None if best is None or not best.waits or _broke(state) else best
 
 
 def left_to_train(state: SweepState) -> dict[str, Any]:
-    """The best trial, if it has learned something and has epochs left, and what these need (see ``judge_sweep``)."""
-    best = _best(state)
+    """The best trial, if it has learned something and has epochs left, and what these need (see ``judge_sweep``).
+
+    With several objectives nobody is the best, and nothing is kept for anybody.
+    """
+    best = None if state.sweep.search.costs else _best(state)
     if best is None or best.status == FINISHED or not _learned(state, best) or _broke(state):
         return {}
     left = state.sweep.training.epochs - best.epoch
@@ -53,14 +65,30 @@ def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
 
 
 def _best(state: SweepState) -> TrialState | None:
-    """Of those that wait, are whole, or run and have come to a rung."""
-    trials = [
+    return min(_standing(state), key=lambda trial: (trial.score, trial.number), default=None)
+
+
+def _front(state: SweepState) -> list[TrialState]:
+    """The trials that no other one beats in all objectives, in their order.
+
+    One that is on the plateau is worth nothing, however little it costs; where all are, there is the best alone.
+    """
+    trials = [trial for trial in _standing(state) if state.sweep.search.metric != "wer" or trial.score < PLATEAU_WER]
+    if not trials:
+        best = _best(state)
+        return [] if best is None else [best]
+    order = FrontOrder(np.array([(trial.score, *state.weights(trial)) for trial in trials]))
+    return [trials[place] for place in order.front(0)]
+
+
+def _standing(state: SweepState) -> list[TrialState]:
+    """Those that wait, are whole, or run and have come to a rung."""
+    return [
         trial
         for trial in state.trials.values()
         if trial.score < math.inf
         and (trial.waits or trial.status == FINISHED or (trial.status == RUNNING and trial.scores))
     ]
-    return min(trials, key=lambda trial: (trial.score, trial.number), default=None)
 
 
 def _learned(state: SweepState, trial: TrialState) -> bool:

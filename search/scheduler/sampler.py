@@ -4,9 +4,11 @@ Optuna ranks a pruned trial by its last step before its value, and leaves out tr
 each trial is shown as what it is worth: a trial that has come to a rung is pruned at the step that counts the rungs
 it has come to, with its score there; a finished one is complete; one that was stuck, diverged or crashed is
 pruned without any step, which ranks last; one that has nothing to show yet is running. Most samplers other than TPE
-look at complete trials alone: to them a trial that has come to a rung is complete with its score there.
+look at complete trials alone: to them a trial that has come to a rung is complete with its score there. So it is to all
+samplers where there are several objectives, for which Optuna has no pruning.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
@@ -20,10 +22,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from glosstune.results.reading.events import FINISHED, STOPPED
+from glosstune.results.reading.events import FINISHED, PAUSED, STOPPED
+from glosstune.results.reading.objectives import weigh
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import Choice, Float, Int, SettingError, Space
@@ -48,6 +52,7 @@ class Sampler:
         startup: trials to draw at random before the sampler looks at any.
         earlier: trials of other sweeps, which the sampler sees before all others.
         notes: what CMA-ES and the like keep with the trials they have drawn, by number; added to.
+        costs: objectives beside the score.
     """
 
     def __init__(
@@ -58,7 +63,9 @@ class Sampler:
         startup: int = 10,
         earlier: Sequence[TrialState] = (),
         notes: dict[int, dict[str, Any]] | None = None,
+        costs: Sequence[str] = (),
     ) -> None:
+        self.costs = costs
         self.space = space
         self.sampler = sampler
         self.seed = seed
@@ -82,7 +89,7 @@ class Sampler:
         for place, trial in enumerate(shown, start=1):  # 0 is the trial that is asked for
             trial.number = place
         shelf = _Shelf(shown)
-        shelf.create_new_study([optuna.study.StudyDirection.MINIMIZE], "sweep")
+        shelf.create_new_study([StudyDirection.MINIMIZE] * (1 + len(self.costs)), "sweep")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # which most samplers of Optuna are
             warnings.simplefilter("ignore", FutureWarning)  # of arguments that they will not have for ever
@@ -130,8 +137,13 @@ class Sampler:
         except SettingError:
             return None
         shown = freeze(trial, self.space, number)
-        if is_own(self.sampler) and shown.state == OptunaState.PRUNED and shown.intermediate_values:
+        judged = shown.state == OptunaState.PRUNED and bool(shown.intermediate_values)
+        if judged and (self.costs or is_own(self.sampler)):
             shown.state, shown.value = OptunaState.COMPLETE, trial.scores[-1]
+        if self.costs and shown.state == OptunaState.COMPLETE:
+            shown.values, shown.intermediate_values = [shown.value, *weigh(trial.costs, self.costs)], {}
+            if not all(map(math.isfinite, shown.values)):
+                shown.state, shown.values = OptunaState.PRUNED, None
         return shown
 
 
@@ -154,11 +166,13 @@ def check_sampler(sweep: Sweep, say: Callable[[str], object]) -> None:
         raise SettingError(f"{rule}; set more, or use another sampler", key=_KEY)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # As many made-up trials as it takes to have every one of Optuna's past its random start.
-    tried, drawn = Sampler(sweep.space, name, sweep.search.seed, startup=4), Random(sweep.search.seed)
-    trials: list[TrialState] = []
+    tried = Sampler(sweep.space, name, sweep.search.seed, startup=4, costs=sweep.search.costs)
+    drawn, trials = Random(sweep.search.seed), list[TrialState]()
     for number in range(8):
         score = 1 / (number + 1)
-        trials.append(TrialState(number, sweep.space.sample(drawn), name, scores=[score], score=score, status="paused"))
+        trial = TrialState(number, sweep.space.sample(drawn), name, scores=[score], score=score, status=PAUSED)
+        trial.costs = dict.fromkeys(sweep.search.costs, number + 1.0)
+        trials.append(trial)
     if len({repr(tried.suggest(len(trials) + number, trials)) for number in range(3)}) == 1 and not fixed(sweep.space):
         rule = f"{name} draws the same for every trial; it may keep its state in the study, which is made anew for each"
         raise SettingError(f"{rule}; use another sampler", key=_KEY)

@@ -5,7 +5,6 @@ trial runs in segments, from where it stands to where it is judged next. A new s
 an old one goes on where that one was.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -28,7 +27,6 @@ from glosstune.results.reading.events import (
     ConfigurationQueued,
     EpochReported,
     Event,
-    Metrics,
     SettingsChanged,
     SweepOver,
     TrialBegun,
@@ -38,6 +36,7 @@ from glosstune.results.reading.events import (
     TrialPinned,
     TrialPromoted,
     TrialRetried,
+    finite,
     write_event,
 )
 from glosstune.search.config.sweep import Sweep
@@ -93,12 +92,10 @@ class Scheduler:
         self.state = SweepState(sweep)
         self.live: set[int] = set()
         self.broken: SettingError | None = None
-        self._append = append
-        self._slots = slots
+        self._append, self._slots, self._clock = append, slots, clock
         self._earlier = earlier
         self._known = known
         self._notes: dict[int, dict[str, Any]] = {}
-        self._clock = clock
         self._adopt(sweep)
         self.state.replay(events, source)
         self._used_s, self._started = self.state.used_s, clock()
@@ -120,7 +117,9 @@ class Scheduler:
                 except SettingError as error:  # a sampler of the user's own
                     self._give_up(error)
                     return None
-        if number is None and (not self.live or (self.state.over is not None and self.state.over.rule == RESERVE)):
+        # Where there is more than one to carry on, or time is short, nobody waits for the others.
+        at_once = self.state.sweep.search.costs or (self.state.over is not None and self.state.over.rule == RESERVE)
+        if number is None and (not self.live or at_once):
             number = self._to_carry_on()
         if number is not None:
             self.live.add(number)
@@ -140,11 +139,19 @@ class Scheduler:
         """Whether all that runs has to end now; see ``CARRIES_ON``."""
         return self.state.over is not None and self.state.over.rule not in CARRIES_ON
 
-    def report(self, number: int, epoch: int, metrics: Mapping[str, float], node: str | None = None) -> bool:
+    def report(
+        self,
+        number: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        node: str | None = None,
+        costs: Mapping[str, float] | None = None,
+    ) -> bool:
         """Count an epoch that a trial has done and say whether it goes on; one counted before is not counted again.
 
         Args:
             node: the machine that trained it.
+            costs: of its recogniser, with its first epoch.
         """
         trial = self.state.trials[number]
         if number not in self.live:
@@ -154,7 +161,8 @@ class Scheduler:
         if epoch > trial.epoch + 1:
             self.fail(number, "error", f"epoch {epoch} was reported after epoch {trial.epoch}")
             return False
-        self._emit(EpochReported(trial=number, epoch=epoch, metrics=_finite(metrics), node=node))
+        known = None if costs is None else finite(costs)
+        self._emit(EpochReported(trial=number, epoch=epoch, metrics=finite(metrics), node=node, costs=known))
         try:
             goes_on = self._judge(trial)
         except SettingError as error:  # a rule of the user's own: what it would have said nobody knows
@@ -194,15 +202,9 @@ class Scheduler:
 
     def judge_sweep(self) -> None:
         """End the sweep if it has reached a limit."""
-        over = self.state.over
-        stop = judge_sweep(
-            self.state.sweep.search,
-            best_wer=self.state.best_wer,
-            used_s=self.used_s,
-            epochs=self.state.epochs,
-            since_best=len(self.state.since_best),
-            **left_to_train(self.state),
-        )
+        state, over = self.state, self.state.over
+        counts = {"epochs": state.epochs, "since_best": len(state.since_best), **left_to_train(state)}
+        stop = judge_sweep(state.sweep.search, best_wer=state.best_wer, used_s=self.used_s, **counts)
         if stop is not None and (over is None or (over.rule in CARRIES_ON and stop.rule not in CARRIES_ON)):
             self._emit(SweepOver(rule=stop.rule, reason=stop.reason))
 
@@ -365,7 +367,8 @@ class Scheduler:
         """The best trial, if it has not trained to its end: a sweep is judged by what its best one comes to."""
         best = incumbent(self.state)
         if best is not None:
-            self._promote(best.number, "the best of the sweep, carried on to its last epoch", carried=True)
+            which = "one of the best" if self.state.sweep.search.costs else "the best"
+            self._promote(best.number, f"{which} of the sweep, carried on to its last epoch", carried=True)
         return None if best is None else best.number
 
     def _promote(self, number: int, reason: str, *, carried: bool = False, lead: bool = False) -> None:
@@ -391,7 +394,3 @@ class Scheduler:
 
     def _emit(self, event: Event) -> None:
         self.state.apply(write_event(self._append, event))
-
-
-def _finite(metrics: Mapping[str, float]) -> Metrics:
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

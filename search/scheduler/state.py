@@ -34,6 +34,7 @@ from glosstune.results.reading.events import (
     TrialPromoted,
     TrialRetried,
 )
+from glosstune.results.reading.objectives import begun_front, weigh
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.halving import Halving
 from glosstune.search.scheduler.ranking import lowest, score_curve
@@ -50,7 +51,8 @@ class SweepState:
         trials: by number, which counts from 0 without gaps.
         over: what ended the sweep, while nobody has resumed it.
         best_wer: lowest of any epoch.
-        since_best: trials judged at a rung or ended since another one lowered the sweep's metric.
+        since_best: trials judged at a rung or ended since another one lowered the sweep's metric, or with several
+            objectives moved the front.
         epochs: of all trials together.
         lead_epochs: of those, epochs of trials that led.
         used_s: seconds that drivers ran up to the newest event.
@@ -61,6 +63,7 @@ class SweepState:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.halving = Halving(sweep.halving, sweep.training.epochs)
+        self._front = begun_front(sweep.search.metric, len(sweep.search.costs))
         self.trials: dict[int, TrialState] = {}
         self.over: Stop | None = None
         self.best_wer = math.inf
@@ -72,7 +75,6 @@ class SweepState:
         self.queued = 0
         self.id = ""
         self.scoring = PLAIN
-        self._best = math.inf
         self._best_trial: int | None = None
         self._last: datetime | None = None
 
@@ -130,6 +132,17 @@ class SweepState:
         """The rung that a trial has come to with its newest epoch."""
         return self.halving.rung_reached(trial.epoch_seconds, trial.warmup_epochs)
 
+    def weights(self, trial: TrialState) -> tuple[float, ...]:
+        """What of a trial is minimised beside its score: nothing where the sweep has one objective."""
+        return weigh(trial.costs, self.sweep.search.costs)
+
+    def _moves_the_front(self, point: tuple[float, ...]) -> bool:
+        """Whether no earlier point is at least as good in everything; with one objective, whether it is the lowest."""
+        if not all(map(math.isfinite, point)) or any(_as_good(kept, point) for kept in self._front):
+            return False
+        self._front = [kept for kept in self._front if not _as_good(point, kept)] + [point]
+        return True
+
     def _take_heart(self) -> None:
         """Whatever ended the sweep, somebody wants it to go on."""
         self.over = None
@@ -150,15 +163,16 @@ class SweepState:
         trial.status, trial.rule, trial.deaths = RUNNING, None, 0
         metric = self.sweep.search.metric
         trial.score = score_curve(trial.curve, metric)
+        trial.costs = trial.costs or event.costs or {}
         self.epochs += 1
         self.lead_epochs += trial.leads
         self.best_wer = min(self.best_wer, lowest([metrics], "wer"))
-        if lowest([metrics], metric) < self._best:
-            self._best, self._best_trial = lowest([metrics], metric), trial.number
+        if self._moves_the_front((lowest([metrics], metric), *self.weights(trial))):
+            self._best_trial = trial.number
             self.since_best.clear()
         rung = self.rung_reached(trial)
         if rung is not None:
-            self.halving.arrive(trial.number, rung, trial.score)
+            self.halving.arrive(trial.number, rung, trial.score, self.weights(trial))
             trial.scores.append(trial.score)
 
     def _on_pause(self, event: TrialPaused) -> None:
@@ -193,3 +207,7 @@ class SweepState:
         if trial.number != self._best_trial:
             self.since_best.add(trial.number)
         return trial
+
+
+def _as_good(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(mine <= theirs for mine, theirs in zip(one, other, strict=True))

@@ -116,7 +116,8 @@ def judge_sweep(
         best_wer: the lowest of any epoch so far; infinity before the first.
         used_s: seconds that the sweep has run for, all drivers together.
         epochs: of all trials together.
-        since_best: trials that have been judged at a rung or ended since one of them lowered the metric.
+        since_best: trials that have been judged at a rung or ended since one of them lowered the metric, or moved the
+            front of several objectives.
         best: the best trial, if it has learned something and has epochs left.
         needs_s: seconds that these epochs will take.
         needs_epochs: how many they are.
@@ -128,7 +129,8 @@ def judge_sweep(
     if settings.epoch_budget is not None and epochs >= settings.epoch_budget:
         return Stop("epoch budget", f"epoch budget of {settings.epoch_budget} used up")
     if settings.patience_trials is not None and since_best >= settings.patience_trials:
-        return Stop(PATIENCE, f"no better {settings.metric} from {since_best} trials in a row")
+        sought = f"trade-off of {', '.join(settings.objectives)}" if settings.costs else settings.metric
+        return Stop(PATIENCE, f"no better {sought} from {since_best} trials in a row")
     if best is None:
         return None
     budget_s = (settings.time_budget_min or math.inf) * 60

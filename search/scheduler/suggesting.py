@@ -76,4 +76,4 @@ class Suggestions:
         sweep, search = self._sweep, self._sweep.search
         # Fewer in a short search, which would otherwise be random to its end.
         startup = max(4, min(RANDOM_DRAWS + len(sweep.start_points), search.samples * 5 // 8))
-        return Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier, self._notes)
+        return Sampler(sweep.space, search.sampler, search.seed, startup, self._earlier, self._notes, search.costs)

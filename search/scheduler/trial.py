@@ -15,6 +15,7 @@ class TrialState:
     Attributes:
         source: who suggested it (see ``TrialBegun``).
         curve: metrics of every epoch so far, in order.
+        costs: of its recogniser, once it has done an epoch (see ``objectives.COSTS``).
         scores: at the rungs it has come to, in order.
         score: of its curve as a whole (see ``ranking.score_curve``).
         status: how it stands.
@@ -31,6 +32,7 @@ class TrialState:
     configuration: Mapping[str, Any]
     source: str
     curve: list[Metrics] = field(default_factory=list)
+    costs: Mapping[str, float | None] = field(default_factory=dict)
     scores: list[float] = field(default_factory=list)
     score: float = float("inf")
     status: Status = RUNNING

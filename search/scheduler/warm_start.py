@@ -48,6 +48,9 @@ def _fitting(folder: Path, record: SweepRecord, sweep: Sweep, say: Callable[[str
         if trial.status not in _ENDED:
             misfits[f"its status is {trial.status}"] += 1
             continue
+        if unknown := [cost for cost in sweep.search.costs if trial.costs.get(cost) is None]:
+            misfits[f"its {', '.join(unknown)} were not recorded"] += 1
+            continue
         for event in record.events:
             if isinstance(event, TrialBegun | EpochReported | TrialEnded) and event.trial == number:
                 _apply(state, event, sweep.training.epochs, folder / RECORD)

@@ -4,6 +4,7 @@ It is a journal file in the sweep's folder, or wherever the environment variable
 URL may hold a password and is written nowhere.
 """
 
+import math
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from optuna.trial import create_trial
 
 from glosstune.results.reading.events import FAILED, FINISHED, RUNNING, STOPPED
 from glosstune.results.reading.names import STUDY
+from glosstune.results.reading.objectives import MORE_IS_BETTER
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.ranking import lowest
 from glosstune.search.scheduler.sampler import distribution
@@ -57,6 +59,9 @@ def open_storage(folder: Path) -> BaseStorage:
 
 class OptunaStudy:
     """Shows every trial with its metric by epoch; complete, pruned or failed once it has ended.
+
+    With several objectives Optuna knows no pruned trials: whoever has reached something is complete, so that the front
+    that a dashboard draws is that of the sweep.
 
     Args:
         identity: of the sweep, different for every one of a name.
@@ -114,12 +119,12 @@ class OptunaStudy:
         for epoch, value in self._values(trial, self._epochs[trial.number]).items():
             self._storage.set_trial_intermediate_value(number, epoch, value)
         self._epochs[trial.number] = trial.epoch
-        state = _STATES[trial.shown_as(final=final)]
+        state = self._state(trial, final)
         if state.is_finished():
             if trial.reason:
                 self._storage.set_trial_user_attr(number, "reason", trial.reason)
-            best = lowest(trial.curve, self._sweep.search.metric)
-            self._storage.set_trial_state_values(number, state, [best] if state == OptunaState.COMPLETE else None)
+            values = self._reached(trial) if state == OptunaState.COMPLETE else None
+            self._storage.set_trial_state_values(number, state, values)
             self._ended.add(trial.number)
 
     def close(self) -> None:
@@ -136,6 +141,19 @@ class OptunaStudy:
         )
         self._ids[trial.number] = self._storage.create_new_trial(self._study, template)
         self._epochs[trial.number] = trial.epoch
+
+    def _state(self, trial: TrialState, final: bool) -> OptunaState:
+        state = _STATES[trial.shown_as(final=final)]
+        if self._sweep.search.costs and state in (OptunaState.COMPLETE, OptunaState.PRUNED):
+            known = all(map(math.isfinite, self._reached(trial))) and not trial.faulty
+            return OptunaState.COMPLETE if known else OptunaState.PRUNED
+        return state
+
+    def _reached(self, trial: TrialState) -> list[float]:
+        """The lowest metric, and the costs as they are."""
+        costs = [trial.costs.get(name) for name in self._sweep.search.costs]
+        known = [math.inf if amount is None else amount for amount in costs]
+        return [lowest(trial.curve, self._sweep.search.metric), *known]
 
     def _values(self, trial: TrialState, first: int = 0) -> dict[int, float]:
         """The metric by epoch, of those after the ``first`` ones."""
@@ -158,7 +176,7 @@ class OptunaStudy:
         return parameters, distributions
 
     def _agrees(self, shown: optuna.trial.FrozenTrial, trial: TrialState, final: bool) -> bool:
-        same = shown.state == _STATES[trial.shown_as(final=final)]
+        same = shown.state == self._state(trial, final)
         same = same and shown.intermediate_values == self._values(trial)
         return same and shown.params == self._parameters(trial)[0]
 
@@ -175,7 +193,9 @@ class OptunaStudy:
         else:
             with suppress(KeyError):
                 self._storage.delete_study(self._storage.get_study_id_from_name(self._name))
-        self._study = self._storage.create_new_study([StudyDirection.MINIMIZE], self._name)
+        more = [name in MORE_IS_BETTER for name in self._sweep.search.objectives]
+        directions = [StudyDirection.MAXIMIZE if each else StudyDirection.MINIMIZE for each in more]
+        self._study = self._storage.create_new_study(directions, self._name)
 
 
 def _unusable(error: Exception) -> SettingError:

@@ -20,6 +20,7 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import join
 
 _MOST_FAULTS = 5
+_MOST_OF_FRONT = 8
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
 
@@ -49,6 +50,7 @@ def summarise(results: Results, console: Console) -> None:
         f"target    {target:.0%}: {verdict}",
         f"success   {_describe_indicators(best)}",
         f"recipe    {describe(results.configuration(int(best['trial'])))}",
+        *_list_front(results),
         *_compare(trials),
         *_judge_teacher(results),
         *_list_faults(results),
@@ -98,6 +100,27 @@ def _over(results: Results) -> SweepOver | None:
         elif isinstance(event, SweepResumed):
             over = None
     return None if over is None or over.rule in CARRIES_ON else over
+
+
+def _list_front(results: Results) -> Iterator[str]:
+    """What the search weighed against each other, and a line for each trial of the front; none for WER alone."""
+    if results.sweeps["objectives"].isna().all():
+        return
+    front, costs = results.front, results.objectives[1:]
+    if front.empty:
+        yield "front     no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
+        return
+    rows = [["trial", "WER", *costs]]
+    for row in front.head(_MOST_OF_FRONT).to_dict("records"):
+        rows.append([str(row["trial"]), f"{row['wer_best']:.1%}", *(_figure(row[name]) for name in costs)])
+    for place, line in enumerate(align(rows)):
+        yield f"{'' if place else 'front':10}{line}"
+    if len(front) > _MOST_OF_FRONT:
+        yield f"{'':10}and {len(front) - _MOST_OF_FRONT} more: glosstune results {results.place} --front"
+
+
+def _figure(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 1000 else f"{amount:.3g}"
 
 
 def _list_faults(results: Results) -> Iterator[str]:

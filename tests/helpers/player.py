@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class ReplaySession:
     def __init__(self, settings: TrialSettings, pause_s: float) -> None:
         tuned = settings.tuned
         self.configuration = {name: getattr(tuned, name) for name in ("learning_rate", "dropout", "warmup_epochs")}
+        self.width = settings.model.width
         self.pause_s = pause_s
         self.epoch = 0
         self.metrics: dict[str, float] = {}
@@ -72,6 +74,9 @@ class Player(CTCTrainable):
 
     def _new_session(self, settings: TrialSettings) -> Any:
         return ReplaySession(settings, self.pause_s)
+
+    def _costs(self, objectives: Sequence[str]) -> dict[str, float]:
+        return replay.costs({"width": self._session.width}) or {}
 
 
 class SlowPlayer(Player):

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 
 from glosstune.results.reading.events import Event, parse_event
+from glosstune.results.reading.objectives import weigh
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.scheduler.halving import Halving
 from glosstune.search.scheduler.ranking import PLATEAU_WER
@@ -56,6 +57,22 @@ def learning(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
     rate = max(0.0, 1.2 - distance)
     learned = 1 - math.exp(-0.3 * rate * max(0, epoch - configuration.get("warmup_epochs", 0)))
     return metrics(max(0.02, 1.05 - 1.2 * learned) if learned > 0.1 else 1.0, learned, epoch_s=1.0 + epoch % 3)
+
+
+def costs(configuration: Mapping[str, Any]) -> dict[str, float] | None:
+    """What a recogniser of this width costs; None where no width is searched."""
+    width = configuration.get("width")
+    return None if width is None else {"parameters": round(2e5 * width**2) + 1e4, "size_mb": 0.8 * width**2 + 0.04}
+
+
+def sized(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
+    """A curve of a network that learns less, more slowly and at higher rates the narrower it is."""
+    width = configuration["width"]
+    distance = 0.8 * abs(math.log10(configuration["learning_rate"]) + 2.5 + 0.5 * math.log10(width))
+    rate = max(0.0, 1.1 - distance - 0.6 * width * configuration["dropout"]) * width**0.3
+    learned = 1 - math.exp(-0.3 * rate * max(0, epoch - configuration.get("warmup_epochs", 0)))
+    wer = max(0.02 + 0.03 / width, 1.05 - 1.2 * learned) if learned > 0.1 else 1.0
+    return metrics(wer, learned, epoch_s=1.0 + epoch % 3)
 
 
 def stuck(configuration: Mapping[str, Any], epoch: int) -> dict[str, float]:
@@ -108,7 +125,8 @@ def drive(scheduler: Scheduler, curve: Curve = learning, *, seed: int = 0, jitte
             break
         clock, _, number = heapq.heappop(waiting)
         trial = scheduler.state.trials[number]
-        if scheduler.report(number, trial.epoch + 1, curve(trial.configuration, trial.epoch + 1)):
+        told = curve(trial.configuration, trial.epoch + 1)
+        if scheduler.report(number, trial.epoch + 1, told, costs=costs(trial.configuration)):
             begin_epoch(number)
     assert scheduler.done
     scheduler.close()
@@ -122,7 +140,9 @@ def run_through(plan: Sweep, curve: Curve = learning, *, workers: int = 1) -> tu
     return scheduler, tape
 
 
-def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) -> tuple[Scheduler, Tape]:
+def resume_after(
+    plan: Sweep, deaths: list[int], workers: int, seed: int = 0, curve: Curve = learning
+) -> tuple[Scheduler, Tape]:
     """Run a sweep whose driver dies after as many further events as each of ``deaths``, then to its end."""
     tape = Tape()
     for number, further in enumerate([*deaths, None]):
@@ -131,7 +151,7 @@ def resume_after(plan: Sweep, deaths: list[int], workers: int, seed: int = 0) ->
             if number:
                 tape.append("resume", changes={})
             scheduler = Scheduler(plan, tape.append, slots=lambda: workers, events=tape.told)
-            drive(scheduler, seed=seed + number, jitter=0.5)
+            drive(scheduler, curve, seed=seed + number, jitter=0.5)
         except Died:
             continue
         return scheduler, tape
@@ -144,9 +164,11 @@ def check_decisions(events: list[Line], plan: Sweep) -> None:
     curves: dict[int, list[Mapping[str, Any]]] = {}
     warmups = {event["trial"]: event["configuration"]["warmup_epochs"] for event in events if event["event"] == "trial"}
     best: dict[int, float] = {}
+    paid: dict[int, dict[str, float | None]] = {}
     for event in events:
         number = event.get("trial", -1)
         if event["event"] == "report":
+            paid.setdefault(number, event.get("costs", {}))
             curve = curves.setdefault(number, [])
             curve.append(event["metrics"])
             plateau = 2 - max(m["loss_below_floor"] for m in curve)
@@ -154,7 +176,7 @@ def check_decisions(events: list[Line], plan: Sweep) -> None:
             best[number] = wer if wer < PLATEAU_WER else plateau
             rung = halving.rung_reached([m["epoch_s"] for m in curve], warmups[number])
             if rung is not None:
-                halving.arrive(number, rung, best[number])
+                halving.arrive(number, rung, best[number], weigh(paid.get(number, {}), plan.search.costs))
         elif event["event"] == "end" and event["rule"] not in ("halving", "finished", "interrupt"):
             halving.remove(number)
         elif event["event"] in ("promote", "pause") and event["reason"].startswith("halving"):

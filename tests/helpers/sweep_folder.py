@@ -17,12 +17,13 @@ def at(seconds: float) -> str:
 class SweepFolder:
     """Writes the record and the files of a sweep into ``path``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **begun: Any) -> None:
         self.path = path
         self.record = path / "record.jsonl"
         path.mkdir()
         (path / "sweep.yaml").write_text("name: demo\n")
-        self.append(event="sweep", time=TIME, format=1, id="1", samples=4, epochs=6, metric="wer", target=0.3)
+        known = {"format": 1, "id": "1", "samples": 4, "epochs": 6, "metric": "wer", "target": 0.3, **begun}
+        self.append(event="sweep", time=TIME, **known)
 
     def append(self, **event: Any) -> None:
         self.append_text(json.dumps(event) + "\n")
@@ -34,8 +35,11 @@ class SweepFolder:
     def start(self, trial: int, /, **configuration: Any) -> None:
         self.append(event="trial", trial=trial, time=TIME, configuration=configuration, source="tpe")
 
-    def report(self, trial: int, epoch: int, second: float = 0, **metrics: Any) -> None:
-        self.append(event="report", trial=trial, epoch=epoch, time=at(second), node="box", metrics=metrics)
+    def report(
+        self, trial: int, epoch: int, second: float = 0, costs: dict[str, float] | None = None, **metrics: Any
+    ) -> None:
+        told = {"metrics": metrics, **({} if costs is None else {"costs": costs})}
+        self.append(event="report", trial=trial, epoch=epoch, time=at(second), node="box", **told)
 
     def decide(self, event: str, trial: int, rung: int, second: float = 0, **fields: Any) -> None:
         self.append(

@@ -14,6 +14,20 @@ def sweep(tmp_path: Path) -> SweepFolder:
 
 
 @pytest.fixture
+def weighed(tmp_path: Path) -> SweepFolder:
+    """Eight trials of a sweep that weighed WER against parameters; 4, 1 and 0 are its front."""
+    sweep = SweepFolder(tmp_path / "weighed", objectives=["wer", "parameters"])
+    reached = [(0.2, 9e4), (0.3, 4e4), (0.35, 5e4), (1.0, 1e3), (0.5, 2e4), (0.3, 4e4), (0.9, 3e4), (0.1, None)]
+    for trial, (wer, parameters) in enumerate(reached):
+        sweep.start(trial, width=(trial + 1) / 10, strategy="baseline")
+        costs = None if parameters is None else {"parameters": parameters, "size_mb": 4 * parameters / 1e6}
+        sweep.report(trial, 1, costs=costs, wer=1.0, dev_loss=2.0 + wer)
+        sweep.report(trial, 2, wer=wer, dev_loss=1.0 + wer)
+        sweep.end(trial, "finished", "all epochs")
+    return sweep
+
+
+@pytest.fixture
 def four_trials(sweep: SweepFolder) -> SweepFolder:
     """Four trials: finished, stopped, failed and running."""
     sweep.start(0, strategy="baseline", learning_rate=1e-3, warmup_epochs=2, discriminative=True)

@@ -7,6 +7,7 @@ from ray import tune
 from torch import Tensor
 
 from glosstune.models.recogniser import Recogniser, State
+from glosstune.results.reading.objectives import COSTS
 from glosstune.trainables import CTCTrainable, TrialSettings
 from glosstune.trainables.settings import CorpusSettings
 from glosstune.trainables.trainable import TrialContext
@@ -53,6 +54,32 @@ def test_an_epoch_that_was_never_reported_is_reported_first(trainable: Any, conf
     assert _losses(again, 2) == [losses[2], *_losses(lost, 1)]
     lost.stop()
     again.stop()
+
+
+def test_what_a_recogniser_costs_is_reported_once_with_its_first_epoch(
+    ray_cluster: None, configured: Any, tmp_path: Path
+) -> None:
+    context = TrialContext(str(tmp_path), threads=1, objectives=("wer", "parameters", "latency_ms"))
+    trainable = tune.with_parameters(CTCTrainable, context=context)
+    trial = trainable(config=configured())
+    first, second = trial.train(), trial.train()
+    assert set(COSTS) & set(first) == {"parameters", "size_mb", "latency_ms"} and not set(COSTS) & set(second)
+    # The first epoch was stored, and its report lost: it is reported again, with costs that nobody has yet.
+    lost = trainable(config=configured(1))
+    lost.train()
+    again = trainable(config=configured(1))
+    assert again.train()["parameters"] == first["parameters"]
+    for each in (trial, lost, again):
+        each.stop()
+
+
+def test_measuring_costs_changes_nothing_that_is_trained(trainable: Any, configured: Any, tmp_path: Path) -> None:
+    context = TrialContext(str(tmp_path), threads=1, objectives=("wer", "latency_ms", "dev_frames_per_s"))
+    measured = tune.with_parameters(CTCTrainable, context=context)(config=configured(1))
+    plain = trainable(config=configured())
+    assert _losses(measured, 2) == _losses(plain, 2)
+    measured.stop()
+    plain.stop()
 
 
 def test_the_best_epoch_is_kept_and_so_is_the_last(trainable: Any, configured: Any, tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class MeasuredModel:
         rates: errors on dev, fractions.
         precision: of the network: ``fp32`` or ``bf16``.
         speeds: one a batch size.
+        beaten_by: the files of models with no more errors, parameters and bytes, and fewer of one; speeds, which vary
+            from run to run, are left to the reader.
     """
 
     file: str
@@ -82,6 +84,7 @@ class MeasuredModel:
     rates: ErrorRates
     precision: str
     speeds: tuple[Speed, ...]
+    beaten_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,24 @@ def compare_models(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper(),
         threads=torch.get_num_threads(),
         rounds=rounds,
-        models=tuple(
-            _measured(candidate, candidates[0], device, errors, of_model)
-            for candidate, errors, of_model in zip(candidates, rates, zip(*speeds, strict=True), strict=True)
+        models=mark_beaten(
+            [
+                _measured(candidate, candidates[0], device, errors, of_model)
+                for candidate, errors, of_model in zip(candidates, rates, zip(*speeds, strict=True), strict=True)
+            ]
         ),
     )
+
+
+def mark_beaten(models: Sequence[MeasuredModel]) -> tuple[MeasuredModel, ...]:
+    """The same models, each with those that beat it."""
+    points = np.array([(model.rates.wer, model.parameters, model.file_bytes) for model in models])
+    marked = []
+    for point, model in zip(points, models, strict=True):
+        beats = (points <= point).all(axis=1) & (points < point).any(axis=1)
+        files = tuple(other.file for other, ahead in zip(models, beats, strict=True) if ahead)
+        marked.append(replace(model, beaten_by=files))
+    return tuple(marked)
 
 
 def spread_rows(corpus: PackedCorpus, count: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The page about one trial holds what the record holds."""
 
 import pytest
+from sweep_folder import SweepFolder
 
 from glosstune.results import explain_trial, load_results
 from glosstune.spaces.errors import SettingError
@@ -58,3 +59,9 @@ def test_a_trial_that_never_reported_has_a_page(sweep):
     assert "error     tried to allocate 2 GiB" in page
     with pytest.raises(SettingError, match="the sweep demo has no trial 7"):
         explain_trial(load_results(sweep.path), 7)
+
+
+def test_it_says_what_the_recogniser_costs(weighed: SweepFolder) -> None:
+    told = explain_trial(load_results(weighed.path), 1)
+    assert "costs     40,000 parameters, 0.16 MB" in told
+    assert "costs" not in explain_trial(load_results(weighed.path), 7)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import ray
 from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
-from replay import Tape, drive, sweep
+from replay import Tape, costs, drive, sweep
 
 from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
@@ -276,3 +276,16 @@ def test_a_process_that_dies_with_the_whole_cluster_is_no_fault_of_its_trial(mon
         monkeypatch.setattr(tuning, "listens", lambda head, listening=listening: listening)
         relay.on_trial_error(0, [trial], trial)
         assert len(tape.named("retry")) == listening
+
+
+def test_what_recognisers_cost_comes_into_the_record_once_and_decides(tmp_path: Path) -> None:
+    sizes = ("space.width={float: [0.1, 1], log: true}", "search.objectives=[wer,parameters]", "search.samples=6")
+    scheduler = _run(tmp_path, *sizes)
+    for trial in scheduler.state.trials.values():
+        assert trial.costs == costs(trial.configuration)
+    reports = [line for line in (tmp_path / "record.jsonl").read_text().splitlines() if '"costs"' in line]
+    assert [json.loads(line)["epoch"] for line in reports] == [1] * 6
+    tape = Tape()
+    whole = Scheduler(scheduler.state.sweep, tape.append)
+    drive(whole)
+    assert _curves(whole) == _curves(scheduler)

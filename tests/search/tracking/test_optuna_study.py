@@ -7,7 +7,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState as OptunaState
-from replay import Tape, drive, sweep
+from replay import Tape, drive, sized, sweep
 
 from glosstune.results.reading.events import Event, TrialEvent
 from glosstune.results.reading.names import STUDY
@@ -147,3 +147,23 @@ def test_a_database_that_cannot_be_used_is_an_error_without_its_url(
     with pytest.raises(SettingError, match=f"{URL}: cannot be used") as caught:
         _mirrored(ended, tmp_path)
     assert "hunter2" not in str(caught.value)
+
+
+def test_with_several_objectives_its_front_is_that_of_the_sweep(tmp_path: Path) -> None:
+    sizes = ("space.width={float: [0.1, 1], log: true}", "search.objectives=[wer,parameters]")
+    plan = sweep("search.samples=8", "halving.min_epochs=2", *sizes)
+    scheduler = Scheduler(plan, Tape().append)
+    drive(scheduler, sized)
+    for _ in range(2):  # made anew, then found as it is
+        OptunaStudy(plan, "1", tmp_path).open(scheduler.state.trials.values(), final=True)
+    path = str(tmp_path / STUDY)
+    study = optuna.load_study(
+        study_name="student-1", storage=JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    )
+    trials = scheduler.state.trials
+    reached = {n: (min(m["wer"] or 1.0 for m in t.curve), t.costs["parameters"]) for n, t in trials.items()}
+    assert {trial.number: tuple(trial.values) for trial in study.best_trials} == {
+        number: point
+        for number, point in reached.items()
+        if not any(all(a <= b for a, b in zip(o, point, strict=True)) and o != point for o in reached.values())
+    }

@@ -159,3 +159,29 @@ def test_a_sweep_that_was_resumed_has_not_ended_as_before(sweep: Sweep) -> None:
     assert _ending(sweep.summary())[-1] == f"next      glosstune resume {sweep.folder}"
     sweep.record.append("resume", changes={})
     assert _ending(sweep.summary())[-1] == f"next      glosstune confirm {sweep.folder}"
+
+
+def test_with_several_objectives_each_trial_of_the_front_is_a_line(tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.jsonl")
+    known = {"format": 1, "id": "1", "samples": 12, "epochs": 1, "metric": "wer", "target": 0.3}
+    record.append("sweep", **known, objectives=["wer", "parameters", "latency_ms"])
+    for trial in range(11):
+        record.append("trial", trial=trial, configuration={"width": 1 / (trial + 1)}, source="tpe")
+        costs = {"parameters": 98765.0 - trial, "size_mb": 1.0, "latency_ms": 1.5 - trial / 10}
+        metrics = {"wer": 0.2 + trial / 100, "train_loss": 1.0, "dev_loss": 1.0}
+        record.append("report", trial=trial, epoch=1, metrics=metrics, costs=costs)
+    console = Console(file=io.StringIO(), width=80)
+    summarise(load_results(tmp_path), console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    place = next(place for place, line in enumerate(lines) if line.startswith("front "))
+    assert [line.split() for line in lines[place : place + 3]] == [
+        ["front", "trial", "WER", "parameters", "latency_ms"],
+        ["0", "20.0%", "98,765", "1.5"],
+        ["1", "21.0%", "98,764", "1.4"],
+    ]
+    assert lines[place + 9] == f"{'':10}and 3 more: glosstune results {tmp_path} --front"
+
+
+def test_with_one_objective_there_is_no_front(sweep: Sweep) -> None:
+    sweep.add({"strategy": "baseline"}, [0.9])
+    assert not any(line.startswith("front") for line in sweep.summary())

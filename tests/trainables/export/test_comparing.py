@@ -16,7 +16,15 @@ from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError, S
 from glosstune.trainables import TrainingSession, TrialSettings, export_checkpoint, word_error_rate
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.export import comparing
-from glosstune.trainables.export.comparing import Candidate, ModelComparison, compare_models, spread_rows, time_in_turn
+from glosstune.trainables.export.comparing import (
+    Candidate,
+    MeasuredModel,
+    ModelComparison,
+    compare_models,
+    mark_beaten,
+    spread_rows,
+    time_in_turn,
+)
 from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.settings import CorpusSettings
 
@@ -99,6 +107,32 @@ def test_the_worse_teacher_is_warned_of_with_both_figures(comparison: ModelCompa
         assert told in warning
     assert replace(comparison, models=(better, worse)).warnings == ()
     assert replace(comparison, models=(better, better)).warnings == ()
+
+
+def test_a_model_is_beaten_by_those_that_are_better_in_something_and_worse_in_nothing(
+    comparison: ModelComparison,
+) -> None:
+    one = comparison.models[0]
+
+    def model(file: str, wer: float, parameters: int) -> MeasuredModel:
+        rates = replace(one.rates, wer=wer)
+        return replace(one, file=file, rates=rates, parameters=parameters, file_bytes=4 * parameters)
+
+    models = [
+        model("a", 0.1, 900),
+        model("b", 0.2, 300),
+        model("c", 0.2, 400),
+        model("d", 0.3, 300),
+        model("e", 0.2, 300),
+    ]
+    marked = mark_beaten(models)
+    assert {each.file: each.beaten_by for each in marked} == {
+        "a": (),
+        "b": (),
+        "c": ("b", "e"),
+        "d": ("b", "e"),
+        "e": (),
+    }
 
 
 def test_no_frame_but_those_of_dev_is_read(
