@@ -39,6 +39,7 @@ _LISTED = 5
 _RECOGNISED = 40
 _TIMED = 40
 _LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
+_ROUNDED = 1e-6  # of a value's mean: what sums of squares leave of a deviation of 0
 _NO_HAND, _TWICE = "no hand", "one hand, written twice"  # shares beside those of blocks
 _TOLD = {_NO_HAND: "without hands", _TWICE: f"with {_TWICE}"}
 
@@ -333,7 +334,7 @@ def _blocks(
                 "explained": explained(segments[:, own], labels),
                 "by chance": explained(segments[:, own], shuffled),
                 "share of input": float(energy[own].sum() / max(energy.sum(), 1e-12)),
-                "varies": bool((deviation[own] > _STILL).any()),
+                "varies": bool((deviation[own] > _ROUNDED * np.maximum(np.abs(mean[own]), 1)).any()),
             }
         )
 

@@ -19,8 +19,9 @@ from glosstune.trainables.layouts.layout import FileLayout, Layout
 _PARTS = ("pose", "left_hand", "right_hand", "face")
 _MOST_PERMUTED = 5
 # In shoulder widths, averaged over the pairs: real recordings have about 0.1 in the right order, with a hand that is
-# never seen up to 0.3; two blocks exchanged give 0.1 more at least.
-_CERTAIN, _MARGIN = 0.35, 0.05
+# never seen up to 0.3; two blocks exchanged give 0.1 more at least. Of half of the pairs or fewer another order has to
+# bring all that are seen closer than that.
+_CERTAIN, _MARGIN, _FEW = 0.35, 0.05, 0.2
 # A shoulder width is about so many sizes of a hand or face (the mean distance of its landmarks from their middle),
 # within a factor: in a wrong order points far apart may be taken for shoulders, beside which all others lie together.
 _SIZES, _FACTOR = {"hands": 8.0, "face": 7.0}, 3.0
@@ -102,7 +103,8 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
         # Where some blocks show nothing, a few points of others may lie together by chance in many an order: as many as
         # speak for the declared one are no reason to leave it.
         believed = fit.pairs >= (own or fit).least and fit.together > (own.together if own else 0)
-        if believed and fit.distance < found.distance:
+        close = fit.distance < (_CERTAIN if 2 * fit.pairs > fit.known else _FEW)
+        if believed and close and fit.distance < found.distance:
             best, found = candidate, fit
     if own and own.pairs and own.distance <= found.distance:
         # The same order under another name, such as 'hands' for both, is no other order.
