@@ -39,7 +39,7 @@ _LISTED = 5
 _RECOGNISED = 40
 _TIMED = 40
 _LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
-_ROUNDED = 1e-6  # of a value's mean: what sums of squares leave of a deviation of 0
+_ROUNDED = 1e-5  # of a value: what becomes of a constant that is measured from another one
 _NO_HAND, _TWICE = "no hand", "one hand, written twice"  # shares beside those of blocks
 _TOLD = {_NO_HAND: "without hands", _TWICE: f"with {_TWICE}"}
 
@@ -290,6 +290,7 @@ def _blocks(
     """How much of each block's variance glosses explain, each utterance cut evenly, and how loud the block enters."""
     width = layout.feature_width
     means, labels, squares, total, frames = [], [], np.zeros(width), np.zeros(width), 0
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
     usable, shapes = [], []
     shaped = [each for each in layout.blocks if each.channel == "shape"]
     told = [each.features for each in shaped if each.part == "hands" or each.part not in PARTS]
@@ -301,6 +302,7 @@ def _blocks(
             total + full.sum(0),
             frames + len(full),
         )
+        low, high = np.minimum(low, full.min(0)), np.maximum(high, full.max(0))
         if utterance.split != "train" or not 0 < len(utterance.glosses) <= len(full):
             continue
         usable.append((utterance, values))
@@ -334,7 +336,7 @@ def _blocks(
                 "explained": explained(segments[:, own], labels),
                 "by chance": explained(segments[:, own], shuffled),
                 "share of input": float(energy[own].sum() / max(energy.sum(), 1e-12)),
-                "varies": bool((deviation[own] > _ROUNDED * np.maximum(np.abs(mean[own]), 1)).any()),
+                "varies": bool((high - low > _ROUNDED * np.maximum(np.abs(low), np.abs(high)))[own].any()),
             }
         )
 
