@@ -87,7 +87,7 @@ def _judge_values(found: Inspection) -> Iterator[Finding]:
     if found.values["columns already standardised"] > 0.8:
         told = f"{found.values['columns already standardised']:.0%} of the positions that change have mean 0 and "
         mend = "give the positions as MediaPipe writes them; they are standardised in training"
-        yield Finding("normalised twice", 0.75, told + "deviation 1", mend, "likely", rests)
+        yield Finding("normalised twice", 0.8, told + "deviation 1", mend, "likely", rests)
     without = found.values.get("frames without hands", 0.0)
     if found.values["columns that never change"] == 1:
         told = "none of the values changes within a file"

@@ -215,7 +215,7 @@ def never_moves(points: Values) -> bool:
     if len(known) < 2:
         return False
     extent = float(np.abs(known[0] - known[0].mean(axis=0)).max())
-    return float(known.std(axis=0).max()) <= max(_STILL * extent, 1e-6 * float(np.abs(known).max()))
+    return float(known.std(axis=0, dtype=np.float64).max()) <= max(_STILL * extent, 1e-6 * float(np.abs(known).max()))
 
 
 def _size(block: Values) -> float:
