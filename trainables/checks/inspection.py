@@ -159,7 +159,7 @@ class _Reading:
         seen = seen_in(positions, self.file_layout, self.not_seen)
         if layout.hands is not None and self.file_layout.hands == "followed":
             follow_hands(positions, layout.hands, seen)
-        points = np.where(seen[..., None], positions, 0)
+        points = np.where(seen[..., None] & (np.abs(positions) < _LARGEST), positions, 0)
         still = {each.name: never_moves(points[:, each.span]) for each in layout.landmarks}
         own = [each for each in layout.landmarks if each.part == "hands"]
         if layout.hands is not None and self.file_layout.hands != "followed" and not self.file_layout.ready:

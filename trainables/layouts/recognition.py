@@ -194,7 +194,8 @@ def _fit(samples: Sequence[Values], layout: FileLayout, *, candidate: bool = Fal
 
 
 def _some(span: slice) -> list[int]:
-    return np.unique(np.linspace(span.start, span.stop - 1, _LANDMARKS).round().astype(int)).tolist()
+    places = np.linspace(span.start, span.stop - 1, min(_LANDMARKS, span.stop - span.start))
+    return [int(place) for place in places.round()]
 
 
 def _blocks_of(pairs: Collection[tuple[int, int]], layout: Layout) -> tuple[str, ...]:
