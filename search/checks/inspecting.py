@@ -60,8 +60,8 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
     if seen.blocks:
         table = [["block", *_SHARES]]
         for block in seen.blocks:
-            shares = [f"{block[share]:.1%}" if block["varies"] else "-" for share in _SHARES]
-            table.append([f"{block['part']} {block['channel']}", *shares])
+            cells = [f"{block[share]:.1%}" if block["varies"] else "-" for share in _SHARES]
+            table.append([f"{block['part']} {block['channel']}", *cells])
         page += ["", *align(table, left=[0])]
         page += ["- : never changes"] * any(not block["varies"] for block in seen.blocks)
     return "\n".join([*page, "", *describe_findings(seen.findings)])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from glosstune.results.reading.epoch_metrics import PLAIN
-from glosstune.trainables.checks.findings import Finding, Inspection, rank
+from glosstune.trainables.checks.findings import Finding, Inspection, Sure, rank
 from glosstune.trainables.checks.look_alikes import tell_look_alikes
 from glosstune.trainables.checks.unknowns import judge_unknowns, transcripts_belong
 from glosstune.trainables.layouts.blocks import CHANNELS, layout_override, names_of
@@ -69,7 +69,7 @@ def _judge_layout(found: Inspection) -> Iterator[Finding]:
             f"apart as declared, {layout['distance']:.2f} as {names_of(layout['recognised'])}"
         )
         # A few points may lie together by chance; most of them do not.
-        sure = "certain" if 2 * layout["pairs"] > layout["pairs of"] else "likely"
+        sure: Sure = "certain" if 2 * layout["pairs"] > layout["pairs of"] else "likely"
         rests = f"{layout['pairs']} of {layout['pairs of']} such points, in {layout['files compared']} files"
         yield Finding(cause, 0.95, told, layout_override(layout["recognised"]), sure, rests)
     seen = layout.get("behind the positions", [])

@@ -161,15 +161,15 @@ class _Reading:
             follow_hands(positions, layout.hands, seen)
         points = np.where(seen[..., None] & (np.abs(positions) < _LARGEST), positions, 0)
         still = {each.name: never_moves(points[:, each.span]) for each in layout.landmarks}
-        own = [each for each in layout.landmarks if each.part == "hands"]
+        parts = [each for each in layout.landmarks if each.part == "hands"]
         if layout.hands is not None and self.file_layout.hands != "followed" and not self.file_layout.ready:
             # What merely stands in a hand's place is no hand that is written twice.
-            twice = written_twice(positions, layout.hands, seen) & (not any(still[each.name] for each in own))
+            twice = written_twice(positions, layout.hands, seen) & (not any(still[each.name] for each in parts))
             self.unseen.setdefault(_TWICE, []).append(float(twice.mean()))
         for each in layout.landmarks:
             self.unseen.setdefault(each.name, []).append(float(1 - seen[:, each.span].mean()))
             self.still.setdefault(each.name, []).append(still[each.name])
-        hands = [seen[:, each.span].any(axis=1) & (not still[each.name]) for each in own]
+        hands = [seen[:, each.span].any(axis=1) & (not still[each.name]) for each in parts]
         if hands:
             self.unseen.setdefault(_NO_HAND, []).append(float(1 - np.any(hands, axis=0).mean()))
 
