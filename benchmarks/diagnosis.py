@@ -1,8 +1,12 @@
-"""How often the right cause is named: python benchmarks/diagnosis.py [--short] [--json FILE]
+"""How often the right cause is named: python benchmarks/diagnosis.py [--only TEXT] [--copycat FILE] [--json FILE]
 
 Faults are planted one at a time in the embedded corpus, its recipe, a model or a curve, beside sound variants of it;
 glosstune diagnose looks at each. A fault counts as found where its cause ranks first, a sound variant as accused where
-any cause is named.
+any cause is named, whatever else cannot be told. --only runs the cases whose names have a text in them, --short
+three of them, to show that it runs.
+
+The same is done to signing as people have it: the words of the embedded corpus as tables of recordings in the five
+layouts of layouts.py, and, with --copycat, hands alone in real sentences, which do not come along (see layouts.py).
 """
 
 import argparse
@@ -14,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from feature_folder import Values, in_order, with_temporal, write_folder
+from planting import tables
+from planting.tables import FORMS, write_form, write_sentences
 
 from glosstune.results.reading.events import FORMAT
 from glosstune.search.checks.diagnosing import diagnose
@@ -31,6 +38,7 @@ from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import FingerspellingCorpus, pack_corpus
 
 SENTENCES = 200
+SWEEPS = Path(__file__).parents[1] / "search" / "config" / "sweeps"
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Case:
         name: what was planted, or how a sound variant differs.
         cause: that has to rank first; None where nothing is wrong.
         overrides: of the packaged sweep ``kind``.
-        folder: writes a folder of features that stands for the corpus.
+        folder: writes a folder of features that stands for the corpus, and may say by what overrides; by default it is
+            one of PHOENIX's kind.
         model: factory of somebody else's model.
         curve: epochs of a trial.
     """
@@ -50,7 +59,7 @@ class Case:
     cause: str | None
     overrides: Sequence[str] = ()
     kind: str = "student"
-    folder: Callable[[Path], object] | None = None
+    folder: Callable[[Path], Sequence[str] | Path | None] | None = None
     model: str | None = None
     curve: Callable[[], list[dict[str, float]]] | None = None
 
@@ -90,10 +99,10 @@ class Detached(Foreign):
         return scores.log_softmax(-1)
 
 
-def planted(sentences: int = SENTENCES, **fault: Any) -> Callable[[Path], object]:
+def planted(sentences: int = SENTENCES, **fault: Any) -> Callable[[Path], Path]:
     """A folder of positions, (time, 1629), with a fault."""
 
-    def write(root: Path) -> object:
+    def write(root: Path) -> Path:
         corpus = FingerspellingCorpus("multi-signer", sentences=sentences)
         return write_folder(root, corpus, **{"change": lambda values: values, **fault})
 
@@ -257,6 +266,48 @@ SOUND = [
 ]
 
 
+def as_people_have_it(copycat: Path | None) -> list[Case]:
+    """Tables of recordings in five layouts, with --copycat real sentences too: sound, and with faults planted."""
+    real = "real sentences, hands alone"
+    written: dict[str, Callable[[Path], list[str]]] = {
+        form: partial(write_form, name=form, sentences=SENTENCES) for form in FORMS
+    }
+    if copycat is not None:
+        written[real] = partial(write_sentences, file=copycat, count=SENTENCES)
+    planted: list[tuple[str, str, Sequence[str], Callable[[Path], None] | None, Sequence[str]]] = [
+        # fault, cause, overrides, what is done to the folder, and where it is no fault or cannot be planted
+        ("transcripts shuffled", "labels shuffled", [], tables.shuffled, ()),
+        ("rate 0.3", "learning rate too high", ["space.learning_rate=0.3"], None, ()),
+        (
+            "standardised before",
+            "normalised twice",
+            [],
+            tables.values(tables.standardised),
+            ("landmarks, .pose", "512 projections"),
+        ),
+        ("one frame, held", "no features", [], tables.values(tables.frozen), ("landmarks, .pose",)),
+        ("dropout 0.9", "dropout too high", ["space.dropout=0.9"], None, ()),
+        ("time stride 16", "time stride too large", ["model.time_stride=16"], None, (real,)),  # of slow signs
+        ("dev in another case", "vocabulary mismatch", [], tables.other_case, ()),
+        ("a third of the files absent", "missing files", [], tables.absent, ()),
+        ("a quarter of the files cut", "broken files", [], tables.damaged, ()),
+    ]
+    faults = [
+        Case(f"{form}: {fault}", cause, overrides, folder=partial(_with_fault, write, plant))
+        for fault, cause, overrides, plant, nowhere in planted
+        for form, write in written.items()
+        if form not in nowhere
+    ]
+    return [*(Case(form, None, folder=write) for form, write in written.items()), *faults]
+
+
+def _with_fault(write: Callable[[Path], list[str]], plant: Callable[[Path], None] | None, root: Path) -> list[str]:
+    told = write(root)
+    if plant is not None:
+        plant(root)
+    return told
+
+
 def write_trial(folder: Path, curve: Sequence[dict[str, float]]) -> None:
     """A sweep folder that holds one trial with this curve."""
     folder.mkdir()
@@ -274,16 +325,20 @@ def write_trial(folder: Path, curve: Sequence[dict[str, float]]) -> None:
 
 
 def causes(case: Case, scratch: Path) -> list[str]:
-    """The causes that are named, likeliest first."""
-    overrides, kind, trial = list(case.overrides), case.kind, None
+    """The causes that are named, likeliest first; not what cannot be told."""
+    overrides, trial = list(case.overrides), None
     if case.folder is not None:
-        case.folder(scratch / "corpus")
-        overrides += ["corpus.kind=phoenix", f"corpus.root={scratch / 'corpus'}", f"corpus.cache={scratch / 'cache'}"]
+        (scratch / "corpus").mkdir()
+        told = case.folder(scratch / "corpus")
+        own = told if isinstance(told, list) else ["corpus.kind=phoenix", f"corpus.root={scratch / 'corpus'}"]
+        overrides += [*own, f"corpus.cache={scratch / 'cache'}"]
     if case.curve is not None:
         write_trial(scratch / "sweep", case.curve())
         trial = (scratch / "sweep", 0)
-    found = diagnose(load_sweep(kind, overrides), lambda line: None, trial=trial, model=case.model)
-    return [finding.cause for finding in found]
+    # By its path: where corpus.root is given, its name alone stands for the sweep of a corpus of one's own.
+    sweep = load_sweep(SWEEPS / f"{case.kind}.yaml", overrides)
+    found = diagnose(sweep, lambda line: None, trial=trial, model=case.model)
+    return [finding.cause for finding in found if finding.accuses]
 
 
 def run(cases: Sequence[Case]) -> Iterator[tuple[Case, list[str], float]]:
@@ -301,9 +356,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="file for the table as JSON")
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="cases with this in their names; again for more"
+    )
+    parser.add_argument("--copycat", type=Path, help="an .npz of hands, offsets, signer and glosses, see above")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    cases = [FAULTS[0], SOUND[10]] if arguments.short else [*FAULTS, *SOUND]
+    cases = [*FAULTS, *SOUND, *as_people_have_it(arguments.copycat)]
+    if arguments.short:
+        cases = [FAULTS[0], SOUND[10], next(case for case in cases if case.name == "hands in 2-D: one frame, held")]
+    elif arguments.copycat is None:
+        print("without --copycat FILE: nothing is said of real sentences, hands alone")
+    if arguments.only:
+        cases = [case for case in cases if any(text in case.name for text in arguments.only)]
     rows = []
     for case, named, seconds in run(cases):
         rows.append({"planted": case.name, "expected": case.cause, "named": named, "seconds": round(seconds, 1)})

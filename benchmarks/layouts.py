@@ -70,8 +70,8 @@ def write_table(folder: Path, rows: Sequence[Row]) -> Path:
     return folder / "table.csv"
 
 
-def write_forms(folder: Path, sentences: int) -> Iterator[tuple[str, list[str]]]:
-    """Write the words in each form; its name, and what says where it lies."""
+def write_forms(folder: Path, sentences: int, only: str | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Write the words in each form, or in one of them; its name, and what says where it lies."""
     corpus = FingerspellingCorpus(sentences=sentences)
     words = [(u, values) for u, values in zip(corpus.utterances(), corpus.read(), strict=True) if u.split != "test"]
     projection = np.random.default_rng(0).normal(size=(DEFAULT.base_width, PROJECTIONS)) / DEFAULT.base_width**0.5
@@ -92,6 +92,8 @@ def write_forms(folder: Path, sentences: int) -> Iterator[tuple[str, list[str]]]
         ),
     }
     for name, (layout, change) in forms.items():
+        if only not in (None, name):
+            continue
         place = folder / name.replace(" ", "-")
         place.mkdir()
         rows: list[Row] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from glosstune.trainables.checks.findings import Finding
+from glosstune.trainables.checks.findings import Finding, rank
 from glosstune.trainables.checks.overfitting import LARGE_GRADIENT
 
 _WINDOW = 3
@@ -18,11 +18,12 @@ def judge_curve(epochs: pd.DataFrame) -> list[Finding]:
         epochs: in order, with the columns of ``results.epochs``; what is missing is not judged.
     """
     known = epochs.dropna(axis=1, how="all")
-    return sorted(_faults(known), key=lambda finding: -finding.weight) if len(known) >= _WINDOW else []
+    return rank(_faults(known)) if len(known) >= _WINDOW else []
 
 
 def _faults(epochs: pd.DataFrame) -> Iterator[Finding]:
     last = epochs.tail(_WINDOW)
+    every, rests = f"{len(epochs)} epochs of the trial", f"the last {_WINDOW} of {len(epochs)} epochs of the trial"
     has = set(epochs.columns)
     stands = "wer" in has and bool((last["wer"] > 0.9).all())
     if {"blank_ratio", "insertion_rate", "deletion_rate"} <= has:
@@ -36,14 +37,14 @@ def _faults(epochs: pd.DataFrame) -> Iterator[Finding]:
                 f"{row['insertion_rate']:.0%} insertions and {row['deletion_rate']:.0%} deletions"
             )
             mend = "give the scorer the reference first, then the hypothesis"
-            yield Finding("reference and hypothesis swapped", 0.95, told, mend)
+            yield Finding("reference and hypothesis swapped", 0.95, told, mend, "likely", every)
             return
     # Every model writes blanks first; it has collapsed if its loss stays at the floor while it does.
     stuck = "loss_below_floor" not in has or last["loss_below_floor"].max() < _MARGIN
     if "blank_ratio" in has and stands and stuck and bool((last["blank_ratio"] > 0.95).all()):
         told = f"{last['blank_ratio'].iloc[-1]:.1%} of the output is blank at epoch {last['epoch'].iloc[-1]:.0f}"
         mend = "a lower space.learning_rate, weights to start from (pretrained), input conditioning (corpus.gains=auto)"
-        yield Finding("blank collapse", 0.6, told, mend)
+        yield Finding("blank collapse", 0.6, told, mend, "likely", rests)
     if {"train_loss", "dev_loss", "loss_below_floor"} <= has:
         best = epochs["dev_loss"].min()
         learned = last["loss_below_floor"].min() > 0.8 and ("wer" not in has or bool((last["wer"] > 0.3).all()))
@@ -53,15 +54,16 @@ def _faults(epochs: pd.DataFrame) -> Iterator[Finding]:
                 f"after {best:.2f} at epoch {epochs.sort_values('dev_loss')['epoch'].iloc[0]:.0f}"
             )
             mend = "training.augment=speed+time-masks+rotation, a higher space.dropout, or more utterances"
-            yield Finding("overfitting", 0.6, told, mend)
+            yield Finding("overfitting", 0.6, told, mend, "likely", every)
     if "nonfinite_steps" in has and bool((last["nonfinite_steps"] > 0).all()):
         told = f"{last['nonfinite_steps'].sum():.0f} steps of the last {_WINDOW} epochs were NaN or infinite"
-        yield Finding("learning rate too high", 0.6, told, "space.learning_rate a tenth of what it is")
+        mend = "space.learning_rate a tenth of what it is"
+        yield Finding("learning rate too high", 0.6, told, mend, "likely", rests)
     elif "grad_norm" in has and bool((last["grad_norm"] > LARGE_GRADIENT).all()):
         told = f"gradient norm {last['grad_norm'].iloc[-1]:.0f} before clipping"
-        yield Finding(
-            "learning rate too high", 0.6, told, "a lower space.learning_rate, or a longer space.warmup_epochs"
-        )
+        mend = "a lower space.learning_rate, or a longer space.warmup_epochs"
+        yield Finding("learning rate too high", 0.6, told, mend, "likely", rests)
     if "loss_below_floor" in has and stands and last["loss_below_floor"].min() > 0.1:
         told = f"the loss has come {last['loss_below_floor'].iloc[-1]:.0%} below the floor and WER has yet to follow"
-        yield Finding("stopped too early", 0.4, told, "a higher training.epochs, or a later halving.min_epochs")
+        mend = "a higher training.epochs, or a later halving.min_epochs"
+        yield Finding("stopped too early", 0.4, told, mend, "possible", rests)

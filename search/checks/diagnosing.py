@@ -18,15 +18,13 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
 from glosstune.spaces.errors import GlosstuneError, SettingError
 from glosstune.spaces.parameters import Parameter, Scalar
-from glosstune.trainables.checks.findings import Finding
+from glosstune.trainables.checks.findings import Finding, cannot_tell, rank
 from glosstune.trainables.checks.inspection import inspect_corpus
 from glosstune.trainables.checks.probing import probe_changes
 from glosstune.trainables.corpora import open_corpus, pack_corpus
 from glosstune.trainables.corpora.store import PackedCorpus, pack
 from glosstune.trainables.settings import SETTINGS_PATHS, CorpusSettings, TrialSettings
 
-# Where data, model or freezing are surely at fault a probe would only tell the same again, and may not even run.
-_SURE = 0.8
 _PROBED = 60  # utterances to take statistics and glosses from
 
 
@@ -40,7 +38,9 @@ def diagnose(
     features: int | None = None,
     sample: int = 160,
 ) -> list[Finding]:
-    """Causes that keep the sweep, or a trial of it, from learning, likeliest first; none if nothing is found.
+    """Causes that keep the sweep, or a trial of it, from learning, likeliest first; then what cannot be told.
+
+    The recipe is probed unless something is certain that stops any recipe.
 
     Args:
         say: hears what is being looked at.
@@ -63,23 +63,33 @@ def diagnose(
     sizes = settings.model.model_dump(exclude={"kind"})
     checks = verify_foreign(model, classes, features) if model else verify_target(settings.model.kind, classes, **sizes)
     found = [*seen.findings, *judge_checks(checks), *_judge_frozen(sweep, settings)]
-    if model is None and max((finding.weight for finding in found), default=0.0) < _SURE:
-        known = {finding.cause for finding in found}
-        found += [finding for finding in _probe(sweep, settings, say) if finding.cause not in known]
+    if model is None:
+        stopped = next((finding for finding in rank(found) if finding.stops), None)
+        probed = _probe(sweep, settings, say) if stopped is None else _not_probed(f"{stopped.cause}: that comes first")
+        found = _together([*found, *probed])
     if trial is not None:
         results = load_results(trial[0])
         found += judge_curve(results.epochs[results.epochs["trial"] == trial[1]])
-    found = [replace(finding, mend=_for_space(finding.mend, sweep)) for finding in found]
-    return sorted(found, key=lambda finding: -finding.weight)
+    return rank(replace(finding, mend=_for_space(finding.mend, sweep)) for finding in found)
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a cause: where data and probe name the same, the one that ranks higher."""
+    best: dict[str, Finding] = {}
+    for finding in rank(findings):
+        best.setdefault(finding.cause, finding)
+    return list(best.values())
 
 
 def judge_checks(checks: Iterable[Check]) -> list[Finding]:
     """What failed checks of a model say."""
+    checks = list(checks)
     failed = {check.name: check.evidence for check in checks if not check.passed}
-    told = []
+    told, rests = [], f"{len(checks)} checks of the model, see glosstune verify"
     if "normalised" in failed or "log-probabilities" in failed:
         evidence = failed.get("normalised", failed.get("log-probabilities", ""))
-        told.append(Finding("no log-softmax", 1.0, evidence, "end the model with log_softmax(dim=-1) over the glosses"))
+        mend = "end the model with log_softmax(dim=-1) over the glosses"
+        told.append(Finding("no log-softmax", 1.0, evidence, mend, "certain", rests))
     for name, cause, mend in (
         ("shape", "model does not run", "see the contract in docs/why-97.md"),
         ("finite", "model gives NaN", "look for a division by zero or a logarithm of 0"),
@@ -90,7 +100,8 @@ def judge_checks(checks: Iterable[Check]) -> list[Finding]:
     ):
         if name in failed:
             # Many a network that sees padding trains all the same, only worse.
-            told.append(Finding(cause, 0.5 if name == "padding" else 0.95, failed[name], mend))
+            weight = 0.5 if name == "padding" else 0.95
+            told.append(Finding(cause, weight, failed[name], mend, "certain", rests))
     return told
 
 
@@ -102,11 +113,12 @@ def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
     cause, mend = "frozen layers are random", "pretrained=auto"
     if settings.pretrained is None:
         told = f"{strategy.name} freezes layers, and there are no pretrained weights"
-        return [Finding(cause, 0.9, told, mend)]
+        return [Finding(cause, 0.9, told, mend, "certain", "the sweep's settings")]
     taken, missing = _arrived(settings)
     if taken < missing:
         told = f"{settings.pretrained.name} fills {taken} of the {taken + missing} tensors before the head"
-        return [Finding(cause, 0.9, told, f"{mend}, or weights whose names and shapes fit")]
+        mend += ", or weights whose names and shapes fit"
+        return [Finding(cause, 0.9, told, mend, "certain", f"{taken + missing} tensors")]
     return []
 
 
@@ -124,15 +136,18 @@ def _arrived(settings: TrialSettings) -> tuple[int, int]:
 
 def _probe(sweep: Sweep, settings: TrialSettings, say: Say) -> list[Finding]:
     if sweep.pretrained == AUTO and STRATEGIES[settings.tuned.strategy].pretrained:
-        say(f"no probe: {settings.tuned.strategy} starts from weights that the sweep makes first; name a file of them")
-        return []
+        why = f"{settings.tuned.strategy} starts from weights that the sweep makes first"
+        return _not_probed(why, "name a file of such weights: pretrained=FILE")
     say("probing the recipe on 8 utterances, and again with each change that may help")
     try:
         with tempfile.TemporaryDirectory() as folder:
             return probe_changes(settings, _few(settings.corpus, Path(folder)))
     except GlosstuneError as error:  # the data is at fault, which inspection has told better
-        say(f"the probe could not run: {error}")
-        return []
+        return _not_probed(f"the probe could not run: {error}")
+
+
+def _not_probed(why: str, find_out: str = "mend what is told above, then diagnose again") -> list[Finding]:
+    return [cannot_tell("whether the recipe learns", why, find_out, "no probe")]
 
 
 def _few(source: CorpusSettings, folder: Path) -> PackedCorpus:

@@ -23,11 +23,14 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
         *((topic, text) for topic, _, text in (note.partition(": ") for note in seen.notes)),
         ("read", f"{seen.sampled} of train and dev; {len(seen.broken)} cannot be used"),
         ("layout", f"declared {' | '.join(names_of(layout['declared']))}, {_recognised(layout)}"),
-        ("values", ", ".join(f"{share:.0%} {name}" for name, share in seen.values.items())),
+        ("values", _describe_values(seen.values)),
     ]
     if seen.unseen:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in seen.unseen.items())
         lines.append(("not seen", shares + "; bridged in time" * (not layout.get("ready"))))
+    if seen.still:
+        shares = ", ".join(f"{name} in {share:.0%} of the files" for name, share in seen.still.items())
+        lines.append(("never moves", shares))
     if seen.frames:
         spread = " / ".join(f"{seen.frames[name]:.0f}" for name in list(seen.frames)[:5])
         told = f"{seen.frames['a gloss']:.1f} a gloss; correlation of frames with glosses"
@@ -57,9 +60,16 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
     if seen.blocks:
         table = [["block", *_SHARES]]
         for block in seen.blocks:
-            table.append([f"{block['part']} {block['channel']}", *(f"{block[share]:.1%}" for share in _SHARES)])
+            cells = [f"{block[share]:.1%}" if block["varies"] else "-" for share in _SHARES]
+            table.append([f"{block['part']} {block['channel']}", *cells])
         page += ["", *align(table, left=[0])]
+        page += ["- : never changes"] * any(not block["varies"] for block in seen.blocks)
     return "\n".join([*page, "", *describe_findings(seen.findings)])
+
+
+def _describe_values(values: dict[str, float]) -> str:
+    shares = [f"{share:.0%} {name}" for name, share in values.items() if name != "frames read"]
+    return f"{values['frames read']:,.0f} frames; {', '.join(shares)}"
 
 
 def _describe_raw(scoring: dict[str, Any]) -> str:
@@ -80,9 +90,15 @@ def describe_layouts() -> str:
 
 
 def describe_findings(findings: Iterable[Finding]) -> list[str]:
-    """Two lines a finding, or one that says that there is none."""
-    told = [line for one in findings for line in (f"{one.cause}: {one.evidence}", f"    mend: {one.mend}")]
-    return told or ["nothing wrong was found"]
+    """Three lines a finding with how sure it is, and one that says that there is none."""
+    told, findings = [], list(findings)
+    for one in findings:
+        heading = f"{one.cause} ({one.sure})" if one.accuses else f"{one.sure}: {one.cause}"
+        mend = "mend" if one.accuses else "to find out"
+        told += [f"{heading}: {one.evidence}", f"    rests on: {one.rests_on}", f"    {mend}: {one.mend}"]
+    if any(one.accuses for one in findings):
+        return told
+    return [*told, "nothing wrong was found" + " in what could be looked at" * bool(findings)]
 
 
 def _recognised(layout: dict[str, Any]) -> str:

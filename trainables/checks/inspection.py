@@ -14,6 +14,7 @@ import torch
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.gains import Sentence, estimate_gains, feature_floor
+from glosstune.trainables.checks.belonging import compare_transcripts, explained
 from glosstune.trainables.checks.conventions import compare_conventions
 from glosstune.trainables.checks.corpus_findings import judge_corpus
 from glosstune.trainables.checks.findings import Inspection
@@ -26,11 +27,11 @@ from glosstune.trainables.corpora.vocabulary import Vocabulary
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
 from glosstune.trainables.ctc.rules import RULES, ScoringRule
-from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS
+from glosstune.trainables.layouts.blocks import LAYOUTS, PARTS, DerivedBlock
 from glosstune.trainables.layouts.following import follow_hands, written_twice
 from glosstune.trainables.layouts.layout import FileLayout, Layout
 from glosstune.trainables.layouts.reading import seen_in, stored_values
-from glosstune.trainables.layouts.recognition import points_twice, recognise_layout
+from glosstune.trainables.layouts.recognition import never_moves, points_twice, recognise_layout
 from glosstune.trainables.settings import CorpusSettings
 
 STRIDES = (1, 2, 4, 8, 16)
@@ -38,7 +39,9 @@ _LISTED = 5
 _RECOGNISED = 40
 _TIMED = 40
 _LARGEST, _STILL = 1e30, 1e-9  # of what can be squared; of a deviation, against the mean, that rounding leaves
+_ROUNDED = 1e-5  # of a value: what becomes of a constant that is measured from another one
 _NO_HAND, _TWICE = "no hand", "one hand, written twice"  # shares beside those of blocks
+_TOLD = {_NO_HAND: "without hands", _TWICE: f"with {_TWICE}"}
 
 
 def inspect_corpus(
@@ -78,7 +81,8 @@ def inspect_corpus(
         raise CorpusError(
             f"{settings.root or settings.kind}: none of {found.sampled} sampled files can be used: {fault}"
         )
-    found.layout, found.values, found.unseen = read.layout_seen(), read.values_seen(), read.parts_unseen()
+    found.layout, found.values = read.layout_seen(), read.values_seen()
+    found.unseen, found.still = read.parts_unseen(), read.parts_still()
     found.scoring = compare_conventions(utterances, rule)
     _vocabulary(found, utterances, rule, len(corpus.unannotated))
     if any(utterance.split == "train" for utterance, _ in kept):
@@ -120,6 +124,7 @@ class _Reading:
         self.widths: Counter[int] = Counter()
         self.raw: list[npt.NDArray[np.floating]] = []
         self.unseen: dict[str, list[float]] = {}
+        self.still: dict[str, list[bool]] = {}
 
     def features(self, utterance: Utterance, raw: npt.NDArray[np.floating]) -> npt.NDArray[np.float32] | None:
         """Stored values (time, width), or None where the file cannot be used."""
@@ -154,11 +159,17 @@ class _Reading:
         seen = seen_in(positions, self.file_layout, self.not_seen)
         if layout.hands is not None and self.file_layout.hands == "followed":
             follow_hands(positions, layout.hands, seen)
-        elif layout.hands is not None and not self.file_layout.ready:
-            self.unseen.setdefault(_TWICE, []).append(float(written_twice(positions, layout.hands, seen).mean()))
+        points = np.where(seen[..., None] & (np.abs(positions) < _LARGEST), positions, 0)
+        still = {each.name: never_moves(points[:, each.span]) for each in layout.landmarks}
+        parts = [each for each in layout.landmarks if each.part == "hands"]
+        if layout.hands is not None and self.file_layout.hands != "followed" and not self.file_layout.ready:
+            # What merely stands in a hand's place is no hand that is written twice.
+            twice = written_twice(positions, layout.hands, seen) & (not any(still[each.name] for each in parts))
+            self.unseen.setdefault(_TWICE, []).append(float(twice.mean()))
         for each in layout.landmarks:
             self.unseen.setdefault(each.name, []).append(float(1 - seen[:, each.span].mean()))
-        hands = [seen[:, each.span].any(axis=1) for each in layout.landmarks if each.part == "hands"]
+            self.still.setdefault(each.name, []).append(still[each.name])
+        hands = [seen[:, each.span].any(axis=1) & (not still[each.name]) for each in parts]
         if hands:
             self.unseen.setdefault(_NO_HAND, []).append(float(1 - np.any(hands, axis=0).mean()))
 
@@ -179,6 +190,11 @@ class _Reading:
             "distance": seen.distance,
             "declared distance": seen.declared_distance,
             "disagrees": seen.disagrees,
+            "pairs": seen.pairs,
+            "pairs of": seen.of,
+            "compared": list(seen.compared),
+            "blocks": [block.name for block in self.file_layout.blocks if not isinstance(block, DerivedBlock)],
+            "files compared": len(alike),
             "behind the positions": list(seen.channels),
         }
 
@@ -190,16 +206,21 @@ class _Reading:
         alike = [np.asarray(raw[:, columns], np.float64) for raw in self.raw if raw.shape[1] == width]
         frames = np.concatenate(alike)
         # NaN stands for what was not seen: a hand that never was leaves everything else as it is.
-        found = np.abs(frames) < _LARGEST
+        # Nor does a column say anything of files in which it never changes.
+        constant = [_constant(each) for each in alike]
+        found = (np.abs(frames) < _LARGEST) & ~np.repeat(constant, [len(each) for each in alike], axis=0)
+        frames = np.where(found, frames, 0)
         count = np.maximum(found.sum(axis=0), 1)
-        mean = np.where(found, frames, 0).sum(axis=0) / count
-        deviation = np.sqrt(np.where(found, np.square(np.where(found, frames, 0) - mean), 0).sum(axis=0) / count)
+        mean = frames.sum(axis=0) / count
+        deviation = np.sqrt(np.where(found, np.square(frames - mean), 0).sum(axis=0) / count)
+        changes = ~np.all(constant, axis=0)
         standard = (np.abs(mean) < 0.2) & (deviation > 0.7) & (deviation < 1.4)
+        shares = {name: self.unseen.get(name) for name in (_NO_HAND, _TWICE)}
         return {
-            "columns already standardised": float(standard.mean()) if points else 0.0,
-            "columns that never change": float((deviation < _STILL * np.maximum(np.abs(mean), _STILL)).mean()),
-            "frames without hands": float(np.mean(self.unseen.get(_NO_HAND, [0.0]))),
-            **{f"frames with {_TWICE}": float(np.mean(shares)) for shares in [self.unseen.get(_TWICE)] if shares},
+            "columns already standardised": float(standard[changes].mean()) if points and changes.any() else 0.0,
+            "columns that never change": float(1 - changes.mean()),
+            **{f"frames {_TOLD[name]}": float(np.mean(each)) for name, each in shares.items() if each},
+            "frames read": float(len(frames)),
         }
 
     def parts_unseen(self) -> dict[str, float]:
@@ -207,6 +228,18 @@ class _Reading:
         shares = {name: float(np.mean(each)) for name, each in self.unseen.items() if name not in (_NO_HAND, _TWICE)}
         others = {block.name for block in self.file_layout.layout.values}
         return {name: share for name, share in shares.items() if share > 0 or name not in others}
+
+    def parts_still(self) -> dict[str, float]:
+        """Share of files in which the landmarks of a block are seen and never move."""
+        return {name: float(np.mean(each)) for name, each in self.still.items() if any(each)}
+
+
+def _constant(values: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Which columns (value,) of a file (time, value) never change, what was not seen apart."""
+    known = np.abs(values) < _LARGEST
+    low, high = np.where(known, values, np.inf).min(axis=0), np.where(known, values, -np.inf).max(axis=0)
+    with np.errstate(invalid="ignore"):  # of columns that were never seen
+        return np.asarray(~(high - low > _STILL * np.maximum(np.abs(high), _STILL)), np.bool_)
 
 
 def _lengths(found: Inspection, kept: Sequence[tuple[Utterance, Any]]) -> None:
@@ -257,7 +290,11 @@ def _blocks(
     """How much of each block's variance glosses explain, each utterance cut evenly, and how loud the block enters."""
     width = layout.feature_width
     means, labels, squares, total, frames = [], [], np.zeros(width), np.zeros(width), 0
-    usable = []
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    usable, shapes = [], []
+    shaped = [each for each in layout.blocks if each.channel == "shape"]
+    told = [each.features for each in shaped if each.part == "hands" or each.part not in PARTS]
+    told = told or [each.features for each in shaped]
     for utterance, values in kept:
         full = full_features(torch.from_numpy(values), layout).numpy()
         squares, total, frames = (
@@ -265,9 +302,11 @@ def _blocks(
             total + full.sum(0),
             frames + len(full),
         )
+        low, high = np.minimum(low, full.min(0)), np.maximum(high, full.max(0))
         if utterance.split != "train" or not 0 < len(utterance.glosses) <= len(full):
             continue
         usable.append((utterance, values))
+        shapes.append(np.concatenate([full[:, own] for own in told], axis=1))
         cuts = (uniform_cuts(len(utterance.glosses)) * len(full)).round().astype(int).tolist()
         for gloss, (first, last) in zip(utterance.glosses, pairwise(cuts), strict=True):
             means.append(full[first:last].mean(axis=0))
@@ -285,6 +324,7 @@ def _blocks(
     )
     energy = (conditioning.scale.numpy() * deviation) ** 2
     segments = np.array(means).reshape(-1, width)
+    found.belonging = compare_transcripts(shapes, [utterance.glosses for utterance, _ in usable], seed)
     generator = np.random.default_rng(seed)
     shuffled = [labels[place] for place in generator.permutation(len(labels))]
     for block in layout.blocks:
@@ -293,25 +333,12 @@ def _blocks(
             {
                 "channel": block.channel if block.part in PARTS or block.channel != "shape" else "values",
                 "part": block.part.removeprefix("values_"),
-                "explained": _explained(segments[:, own], labels),
-                "by chance": _explained(segments[:, own], shuffled),
+                "explained": explained(segments[:, own], labels),
+                "by chance": explained(segments[:, own], shuffled),
                 "share of input": float(energy[own].sum() / max(energy.sum(), 1e-12)),
+                "varies": bool((high - low > _ROUNDED * np.maximum(np.abs(low), np.abs(high)))[own].any()),
             }
         )
-
-
-def _explained(segments: npt.NDArray[np.floating], labels: Sequence[str]) -> float:
-    """Share of variance between glosses, mean over values that vary."""
-    if len(segments) < 2:
-        return 0.0
-    total = segments.var(axis=0)
-    _, places = np.unique(np.asarray(labels), return_inverse=True)
-    counts = np.bincount(places)
-    sums = np.zeros((len(counts), segments.shape[1]))
-    np.add.at(sums, places, segments)
-    between = (counts[:, None] * (sums / counts[:, None] - segments.mean(axis=0)) ** 2).sum(axis=0) / len(segments)
-    varies = total > 1e-12
-    return float((between[varies] / total[varies]).mean()) if varies.any() else 0.0
 
 
 def _cost(found: Inspection, kept: Sequence[tuple[Utterance, Any]], read_s: float, layout: Layout) -> None:

@@ -74,24 +74,27 @@ def probe_changes(settings: TrialSettings, corpus: PackedCorpus) -> list[Finding
         return []
     # What does learn, if slowly, is accused only where a change makes it learn in half the steps.
     most = STEPS // 2 if own[-1] >= NOTHING else STEPS
-    seen = f"{SAMPLES} utterances, {len(own)} steps: the loss came {own[-1]:.0%} of the way from the CTC floor to 0"
-    found = []
+    seen = f"the loss of {SAMPLES} utterances came {own[-1]:.0%} of the way from the CTC floor to 0 in {len(own)} steps"
+    tried, found = 0, []
     for alternatives in _changes(settings, corpus.layout):
         for change in alternatives:
             curve = probe(_changed(settings, change), corpus, rival=own)
+            tried += 1
             if curve[-1] >= LEARNED and len(curve) <= most:
                 evidence = f"{seen}; with {change.mend} {curve[-1]:.0%} after {len(curve)}"
-                found.append((len(curve), Finding(change.cause, 0.6, evidence, change.mend)))
+                found.append((len(curve), change, evidence))
                 break
     if not found and own[-1] >= NOTHING:
         return []
+    rests = f"a probe of {SAMPLES} utterances, and again with each of {tried} changes"
     if not found:
         told = f"{seen}; no other rate, warm-up, dropout or conditioning that was tried changes that"
-        return [Finding("unknown", 0.55, told, "glosstune overfit, which takes longer, tells more")]
-    found.sort(key=lambda pair: pair[0])
+        return [Finding("unknown", 0.6, told, "glosstune overfit, which takes longer, tells more", "likely", rests)]
+    found.sort(key=lambda helped: helped[0])
     # What helps most is the likeliest cause; others help because they soften the same fault.
     return [
-        Finding(one.cause, max(0.3, 0.9 - 0.15 * place), one.evidence, one.mend) for place, (_, one) in enumerate(found)
+        Finding(change.cause, max(0.3, 0.9 - 0.15 * place), told, change.mend, "possible" if place else "likely", rests)
+        for place, (_, change, told) in enumerate(found)
     ]
 
 

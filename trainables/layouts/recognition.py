@@ -6,7 +6,7 @@ recognised as their first and second difference in time. Where no point stands t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -19,8 +19,14 @@ from glosstune.trainables.layouts.layout import FileLayout, Layout
 _PARTS = ("pose", "left_hand", "right_hand", "face")
 _MOST_PERMUTED = 5
 # In shoulder widths, averaged over the pairs: real recordings have about 0.1 in the right order, with a hand that is
-# never seen up to 0.3; two blocks exchanged give 0.1 more at least.
-_CERTAIN, _MARGIN = 0.35, 0.05
+# never seen up to 0.3; two blocks exchanged give 0.1 more at least. Of half of the pairs or fewer another order has to
+# bring all that are seen closer than that.
+_CERTAIN, _MARGIN, _FEW = 0.35, 0.05, 0.2
+# A shoulder width is about so many sizes of a hand or face (the mean distance of its landmarks from their middle),
+# within a factor: in a wrong order points far apart may be taken for shoulders, beside which all others lie together.
+_SIZES, _FACTOR = {"hands": 8.0, "face": 7.0}, 3.0
+_STILL = 1e-3  # movement, of its own extent, below which a block holds what somebody has put in its place
+_FRAMES, _LANDMARKS = 48, 40  # of a file and of a block (of a face, that is), evenly over all, that are looked at
 _LARGEST = 6e4  # larger numbers, in shoulder widths or pixels, are no place of a landmark
 _SAME = 0.9  # correlation that two blocks of the same quantity have
 
@@ -37,12 +43,18 @@ class Recognition:
         declared_distance: the same in the declared order, 1 where points that should stand in two blocks were seen in
             another order alone; None where its width is another, or no point stands twice.
         channels: what the blocks behind the positions are; empty where there are none or nothing can be said.
+        pairs: points seen to stand in two blocks of the order that fits best, else of the declared one: both moved.
+        of: how many there would be if every block showed what it holds.
+        compared: blocks that such points were seen in.
     """
 
     blocks: tuple[BlockSpec, ...] | None
     distance: float
     declared_distance: float | None
     channels: tuple[str, ...]
+    pairs: int = 0
+    of: int = 0
+    compared: tuple[str, ...] = ()
 
     @property
     def disagrees(self) -> bool:
@@ -56,11 +68,13 @@ class Recognition:
 
 @dataclass(frozen=True)
 class _Fit:
-    """How far points that stand in two blocks are from each other, and how many of such pairs were seen."""
+    """How far points that stand in two blocks are from each other, how many of such pairs were seen, and together."""
 
     distance: float
     pairs: int
     known: int = 0
+    together: int = 0
+    compared: tuple[str, ...] = ()
 
     @property
     def least(self) -> float:
@@ -79,13 +93,18 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
     width = samples[0].shape[1]
     samples = [np.where(np.abs(sample) < _LARGEST, sample, 0) for sample in samples]  # of NaN too
     fits = declared.width == width
-    own = _fit(samples, declared) if fits else None
     channels = _channels(samples, declared) if fits and behind else ()
+    samples = [sample[:: -(-len(sample) // _FRAMES)] for sample in samples]
+    own = _fit(samples, declared) if fits else None
     told = own.distance if own and own.pairs else None
     best, found = None, _Fit(_CERTAIN, 0)
     for candidate in _candidates(width, declared):
-        fit = _fit(samples, candidate)
-        if fit.pairs >= (own or fit).least and fit.distance < found.distance:
+        fit = _fit(samples, candidate, candidate=True)
+        # Where some blocks show nothing, a few points of others may lie together by chance in many an order: as many as
+        # speak for the declared one are no reason to leave it.
+        believed = fit.pairs >= (own or fit).least and fit.together > (own.together if own else 0)
+        close = fit.distance < (_CERTAIN if 2 * fit.pairs > fit.known else _FEW)
+        if believed and close and fit.distance < found.distance:
             best, found = candidate, fit
     if own and own.pairs and own.distance <= found.distance:
         # The same order under another name, such as 'hands' for both, is no other order.
@@ -93,8 +112,10 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
     elif own and own.known and not own.pairs and best:
         told = 1.0
     if best is None:
-        return Recognition(None, float("nan"), told, channels)
-    return Recognition(tuple(written(best.blocks)), found.distance, told, channels)
+        seen = own or _Fit(1.0, 0)
+        return Recognition(None, float("nan"), told, channels, seen.pairs, seen.known, seen.compared)
+    blocks = tuple(written(best.blocks))
+    return Recognition(blocks, found.distance, told, channels, found.pairs, found.known, found.compared)
 
 
 def _candidates(width: int, declared: FileLayout) -> Iterator[FileLayout]:
@@ -131,8 +152,8 @@ def points_twice(layout: Layout) -> list[tuple[int, int]]:
     return [(several[0], several[1]) for several in places.values() if len(several) == 2]
 
 
-def _fit(samples: Sequence[Values], layout: FileLayout) -> _Fit:
-    """In shoulder widths, each pair at most 1, the mean over pairs."""
+def _fit(samples: Sequence[Values], layout: FileLayout, *, candidate: bool = False) -> _Fit:
+    """In shoulder widths, each pair at most 1, the mean over pairs; of a candidate only if its sizes are people's."""
     columns = layout.columns[: layout.layout.positions_width]
     pairs = points_twice(layout.layout)
     shoulders = next((each for each in layout.layout.landmarks if each.skeleton.shoulders), None)
@@ -140,25 +161,72 @@ def _fit(samples: Sequence[Values], layout: FileLayout) -> _Fit:
         return _Fit(1.0, 0)
     left, right = (shoulders.span.start + place for place in shoulders.skeleton.shoulders)
     found: list[list[float]] = [[] for _ in pairs]
+    ratios: list[list[float]] = [[] for _ in layout.layout.landmarks]
     for sample in samples:
         points = layout.layout.positions(np.asarray(sample[:, columns], np.float32))[..., :2]
+        some = {each.name: _some(each.span) for each in layout.layout.landmarks}
+        for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
+            block = points[:, some[each.name]]
+            points[(block == block[:, :1]).all(axis=(1, 2)), each.span] = 0
         known = (points[:, [left, right]] != 0).any(axis=-1).all(axis=1)  # zeros stand for what was not seen
-        if not known.any() or _still(points[:, shoulders.span]):
+        if not known.any() or never_moves(points[:, some[shoulders.name]]):
             continue
         scale = float(np.median(np.linalg.norm(points[known, left] - points[known, right], axis=-1)))
+        moving = np.ones(points.shape[1], np.bool_)
+        for ratio, each in zip(ratios, layout.layout.landmarks, strict=True):
+            block = points[:, some[each.name]]
+            moving[each.span] = not never_moves(block)
+            if each.part in _SIZES and moving[each.span].all() and scale > 0:
+                ratio.append(_size(block) * _SIZES[each.part] / scale)
         for told, (first, second) in zip(found, pairs, strict=True):
             a, b = points[:, first], points[:, second]
             both = (a != 0).any(axis=-1) & (b != 0).any(axis=-1)
-            if both.any() and not _still(a) and not _still(b):
+            if both.any() and moving[first] and moving[second] and _moves(a[both]) and _moves(b[both]):
                 apart = float(np.median(np.linalg.norm(a[both] - b[both], axis=-1)))
                 told.append(min(1.0, apart / scale) if scale > 0 else 1.0)
-    seen = [float(np.median(told)) for told in found if told]
-    return _Fit(float(np.mean(seen)) if seen else 1.0, len(seen), len(pairs))
+    sizes = [float(np.median(ratio)) for ratio in ratios if ratio]
+    if candidate and any(ratio and not 1 / _FACTOR < ratio < _FACTOR for ratio in sizes):
+        return _Fit(1.0, 0, len(pairs))
+    seen = {pair: float(np.median(told)) for pair, told in zip(pairs, found, strict=True) if told}
+    mean = float(np.mean(list(seen.values()))) if seen else 1.0
+    together = sum(apart < _CERTAIN for apart in seen.values())
+    return _Fit(mean, len(seen), len(pairs), together, _blocks_of(seen, layout.layout))
 
 
-def _still(points: Values) -> bool:
-    """Whether points (time, ...) never move: no landmarks that were found, but what somebody has put in their place."""
-    return len(points) > 1 and bool((points == points[0]).all())
+def _some(span: slice) -> list[int]:
+    places = np.linspace(span.start, span.stop - 1, min(_LANDMARKS, span.stop - span.start))
+    return [int(place) for place in places.round()]
+
+
+def _blocks_of(pairs: Collection[tuple[int, int]], layout: Layout) -> tuple[str, ...]:
+    places = {place for pair in pairs for place in pair}
+    return tuple(each.name for each in layout.landmarks if places & set(range(each.span.start, each.span.stop)))
+
+
+def _moves(point: Values) -> bool:
+    return len(point) < 2 or bool((point != point[0]).any())
+
+
+def never_moves(points: Values) -> bool:
+    """Whether landmarks (time, landmark, dims), 0 where not seen, are but what somebody has put in their place.
+
+    Constants, that is, with or without what noise adds to them; False where none was seen.
+    """
+    known = points[(points != 0).any(axis=(1, 2))]
+    if len(known) < 2:
+        return False
+    extent = float(np.abs(known[0] - known[0].mean(axis=0)).max())
+    return float(known.std(axis=0, dtype=np.float64).max()) <= max(_STILL * extent, 1e-6 * float(np.abs(known).max()))
+
+
+def _size(block: Values) -> float:
+    """Mean distance of landmarks (time, landmark, 2) from their middle, the median over time; 0 where none was seen."""
+    known = block[(block != 0).any(axis=(1, 2))]
+    return (
+        float(np.median(np.linalg.norm(known - known.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)))
+        if len(known)
+        else 0.0
+    )
 
 
 def _channels(samples: Sequence[Values], declared: FileLayout) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.models import Check
+from glosstune.search.checks import diagnosing
 from glosstune.search.checks.curve import judge_curve
 from glosstune.search.checks.diagnosing import _for_space, diagnose, judge_checks, middle
 from glosstune.search.checks.inspecting import describe_findings
@@ -18,7 +20,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces import Choice, Float, Int, Space
-from glosstune.trainables.checks.findings import Finding
+from glosstune.trainables.checks.findings import Finding, Inspection, cannot_tell, rank
 from glosstune.trainables.settings import CorpusSettings
 
 Run = Callable[..., int]
@@ -30,7 +32,8 @@ def _sweep(settings: CorpusSettings, *overrides: str) -> Sweep:
 
 
 def _causes(sweep: Sweep, **options: object) -> list[str]:
-    return [finding.cause for finding in diagnose(sweep, lambda line: None, sample=40, **options)]  # type: ignore[arg-type]  # as given
+    found = diagnose(sweep, lambda line: None, sample=40, **options)  # type: ignore[arg-type]  # as given
+    return [finding.cause for finding in found if finding.accuses]
 
 
 @pytest.mark.slow
@@ -181,9 +184,65 @@ def test_the_middle_lies_in_the_space(low: float, times: float, first: int, more
     assert found["strategy"] == options[0] and found["dropout"] == 0.1
 
 
-def test_findings_are_told_with_what_mends_them() -> None:
+def test_findings_are_told_with_how_sure_they_are_and_what_mends_them() -> None:
     assert describe_findings([]) == ["nothing wrong was found"]
-    assert describe_findings([Finding("a", 0.5, "seen", "do this")]) == ["a: seen", "    mend: do this"]
+    sure = Finding("a", 0.5, "seen", "do this", "certain", "3 files")
+    assert describe_findings([sure]) == ["a (certain): seen", "    rests on: 3 files", "    mend: do this"]
+    told = describe_findings([cannot_tell("b", "absent", "ask", "3 files")])
+    assert told[0] == "cannot tell: b: absent" and told[2] == "    to find out: ask"
+    assert told[3] == "nothing wrong was found in what could be looked at"
+
+
+def test_findings_are_ranked_by_how_bad_and_how_sure_they_are() -> None:
+    bad = Finding("bad", 0.9, "", "", "possible", "")
+    counted = Finding("counted", 0.8, "", "", "certain", "")
+    unknown = cannot_tell("unknown", "", "", "")
+    assert rank([unknown, bad, counted]) == [counted, bad, unknown]
+    assert counted.stops and not bad.stops and not unknown.accuses
+
+
+def _told(monkeypatch: pytest.MonkeyPatch, sweep: Sweep, data: Finding, probed: list[Finding]) -> list[Finding]:
+    """A diagnosis where the data shows one thing and the probe others."""
+    inspect = diagnosing.inspect_corpus
+
+    def seen(*arguments: object, **options: object) -> Inspection:
+        return replace(inspect(*arguments, **options), findings=[data])  # type: ignore[arg-type]  # as given
+
+    monkeypatch.setattr(diagnosing, "inspect_corpus", seen)
+    monkeypatch.setattr(diagnosing, "probe_changes", lambda settings, corpus: probed)
+    return diagnose(sweep, lambda line: None, sample=12)
+
+
+def test_what_is_not_certain_is_probed_and_what_is_certain_is_not(
+    small_settings: CorpusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed = [Finding("learning rate too high", 0.9, "", "", "likely", "a probe")]
+    likely = Finding("labels shuffled", 0.85, "", "", "likely", "")
+    with monkeypatch.context() as patch:
+        found = _told(patch, _sweep(small_settings), likely, probed)
+    assert [each.cause for each in found] == ["learning rate too high", "labels shuffled"]
+    with monkeypatch.context() as patch:
+        found = _told(patch, _sweep(small_settings), replace(likely, sure="certain"), probed)
+    assert [(each.cause, each.sure) for each in found] == [
+        ("labels shuffled", "certain"),
+        ("whether the recipe learns", "cannot tell"),
+    ]
+
+
+def test_a_cause_that_data_and_probe_name_is_told_once_as_the_surer_does(
+    small_settings: CorpusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Finding("noise drowns the hands", 0.5, "", "", "possible", "files")
+    probed = [replace(data, weight=0.9, sure="likely", rests_on="a probe")]
+    (found,) = _told(monkeypatch, _sweep(small_settings), data, probed)
+    assert (found.sure, found.rests_on) == ("likely", "a probe")
+
+
+def test_a_recipe_that_could_not_be_probed_is_not_called_sound(small_settings: CorpusSettings) -> None:
+    own = "space={strategy: full-finetune, learning_rate: 1e-2}"
+    found = diagnose(_sweep(small_settings, own, "pretrained=auto"), lambda line: None, sample=40)
+    (unknown,) = [each for each in found if each.cause == "whether the recipe learns"]
+    assert unknown.sure == "cannot tell" and "starts from weights that the sweep makes first" in unknown.evidence
 
 
 def test_overfit_writes_picture_curve_and_report(

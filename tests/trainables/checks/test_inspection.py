@@ -39,7 +39,13 @@ def _inspect(root: Path, stride: int = 4, **settings: object) -> Inspection:
 
 
 def _causes(found: Inspection) -> list[str]:
-    return [finding.cause for finding in found.findings if finding.cause != "too few utterances"]
+    told = [finding.cause for finding in found.findings if finding.accuses]
+    return [cause for cause in told if cause != "too few utterances"]
+
+
+def _unknown(found: Inspection) -> dict[str, str]:
+    """What cannot be told, and why."""
+    return {finding.cause: finding.evidence for finding in found.findings if not finding.accuses}
 
 
 def _same(values: Values) -> Values:
@@ -48,7 +54,8 @@ def _same(values: Values) -> Values:
 
 def test_a_sound_folder_is_only_small(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
     found = _inspect(write_folder(tmp_path / "a", corpus, change=_same))
-    assert [finding.cause for finding in found.findings] == ["too few utterances"]
+    assert [finding.cause for finding in found.findings if finding.accuses] == ["too few utterances"]
+    assert all(finding.rests_on for finding in found.findings)
     assert found.rows["train"] == 48 and not found.missing and not found.broken
     assert found.glosses["vocabulary"] == 26
     assert found.scoring["rule"] == "phoenix2014" and found.scoring["raw by"] is None
@@ -223,7 +230,7 @@ def test_noise_that_drowns_the_hands_is_seen_in_what_enters_the_model(
 def test_the_embedded_corpus_is_sound_and_is_drawn(tmp_path: Path) -> None:
     settings = CorpusSettings(signers=("ase", "gsg", "psr"), sentences=120, gains=CONDITIONED)
     found = inspect_corpus(settings, sample=40)
-    assert not found.findings
+    assert not any(finding.accuses for finding in found.findings)
     draw_inspection(found.to_mapping(), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
@@ -275,6 +282,66 @@ def test_one_hand_in_both_places_is_told_with_what_mends_it(corpus: Fingerspelli
     packed = PhoenixCorpus(root, layout="hands-2d"), PhoenixCorpus(root, layout="hands-2d", hands="followed")
     notes = [pack(each, tmp_path / "cache").notes for each in packed]
     assert notes == [tell_twice(0.34), []]
+
+
+def _held_fast(values: Values) -> Values:
+    """Hands in a picture, below shoulders that never move; no face."""
+    padded = np.zeros_like(values)
+    padded[:, 99:225] = np.where(values[:, 99:225] == 0, 0, values[:, 99:225] * 0.2 + 0.5)
+    points = padded.reshape(len(values), 543, 3)
+    points[:, 11], points[:, 12] = (0.6, 0.5, 0), (0.4, 0.5, 0)
+    return padded
+
+
+def test_of_hands_below_shoulders_that_never_move_the_order_cannot_be_told(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    for name, change, layout in (
+        ("a", _held_fast, "base"),
+        ("b", lambda values: _held_fast(values)[:, :225], "holistic-75"),
+        ("c", lambda values: with_temporal(_held_fast(values)), "default"),
+    ):
+        found = _inspect(write_folder(tmp_path / name, corpus, change=change), layout=layout)
+        assert _causes(found) == []
+        assert "pose never moves" in _unknown(found)["order of blocks"]
+        assert found.still["pose"] == 1 and not any(
+            block["varies"] for block in found.blocks if block["part"] == "face"
+        )
+
+
+def test_hands_that_never_move_are_missing(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    def still(values: Values) -> Values:
+        return np.concatenate([values[:, :99], 0 * values[:, 99:225] + 0.3, values[:, 225:]], axis=1)
+
+    (finding,) = [each for each in _inspect(write_folder(tmp_path / "a", corpus, change=still)).findings if each.stops]
+    assert (finding.cause, finding.sure) == ("hands missing", "certain")
+
+
+def test_values_that_change_from_file_to_file_alone_are_no_features(
+    corpus: FingerspellingCorpus, tmp_path: Path
+) -> None:
+    root = write_folder(tmp_path / "a", corpus, change=lambda values: np.repeat(values[:1], len(values), axis=0))
+    assert _causes(_inspect(root))[0] == "no features"
+
+
+def test_standardised_hands_are_named_though_the_rest_is_absent(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
+    def right_hand(values: Values) -> Values:
+        return np.concatenate([np.zeros((len(values), 63)), _standardised(values[:, 162:225])], axis=1)
+
+    root = write_folder(tmp_path / "a", corpus, change=right_hand)
+    assert _causes(_inspect(root, layout="hands-3d")) == ["normalised twice"]
+
+
+def _as_long(values: Values) -> Values:
+    return values[np.linspace(0, len(values) - 1, 60).round().astype(int)]
+
+
+def test_transcripts_are_not_accused_where_lengths_tell_nothing_and_glosses_explain_the_signing(tmp_path: Path) -> None:
+    corpus = FingerspellingCorpus("multi-signer", sentences=100)
+    found = _inspect(write_folder(tmp_path / "a", corpus, change=_as_long))
+    assert not np.isfinite(found.frames["correlation with glosses"]) and _unknown(found) == {}
+    found = _inspect(write_folder(tmp_path / "b", corpus, change=_as_long, relabel=_shuffled))
+    assert "all utterances are as long" in _unknown(found)["whether transcripts belong to their recordings"]
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -110,6 +110,24 @@ def test_padding_is_no_order_of_blocks(two_handed: list[Values], kept: list[slic
         assert not _recognised(temporal, "default").disagrees
 
 
+def test_a_hand_that_never_moves_is_no_order_of_blocks(two_handed: list[Values]) -> None:
+    generator = np.random.default_rng(0)
+    for hand in (LEFT, RIGHT):
+        for noise in (0.0, 1e-5):
+            files = [values[:, :225].copy() for values in two_handed]
+            for values in files:
+                values[:, hand] = CONSTANT[hand] + noise * generator.normal(size=(len(values), 63))
+            found = _recognised(files, "holistic-75")
+            assert not found.disagrees and found.pairs <= 2 < found.of
+            assert ("left_hand" if hand == LEFT else "right_hand") not in found.compared
+
+
+def test_landmarks_at_one_place_are_no_hand(positions: list[Values]) -> None:
+    """Of a picture, in which somebody has put what was not seen into the middle."""
+    files = [values[:, :225] * 0.2 + 0.5 for values in positions]
+    assert not _recognised([np.asarray(values, np.float32) for values in files], "holistic-75").disagrees
+
+
 @pytest.mark.parametrize("filled", [np.zeros(1629), CONSTANT])
 def test_padded_coco_wholebody_is_no_order_of_blocks(two_handed: list[Values], filled: Values) -> None:
     for kept in ([LEFT, RIGHT], [POSE], [FACE]):
