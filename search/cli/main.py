@@ -39,3 +39,8 @@ def main() -> None:
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
         typer.echo(f"glosstune: {error}", err=True)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        typer.echo("glosstune: torch is not installed here; run: pip install torch", err=True)
+        sys.exit(2)
