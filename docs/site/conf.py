@@ -81,7 +81,7 @@ def add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
         for caption, pages in NAVIGATION.items():
             lines += toctree(pages, f":caption: {caption}")
     elif page == "docs/api":
-        lines += toctree({path.stem: f"docs/api/{path.stem}" for path in sorted(API.glob("*.rst"))})
+        lines += toctree({name: f"docs/api/{name}" for name in sorted(path.stem for path in API.glob("*.rst"))})
     source[0] = "\n".join(lines)
 
 
