@@ -1,6 +1,7 @@
 # make sweep ARGS="search.samples=2 training.epochs=2 --out runs/try"
 # make test
 # make check
+# make docs     (the site, into site/)
 # make bench ARGS=start_up    (all benchmarks without ARGS; hours, on a machine that does nothing else)
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: sweep test check lint types doc-tests bench
+.PHONY: sweep test check lint types doc-tests docs bench
 .DELETE_ON_ERROR:
 
 sweep: $(VENV)/installed
@@ -32,6 +33,12 @@ types: $(VENV)/installed-dev
 
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
+
+# What is a warning elsewhere fails here, such as a link or an anchor that leads nowhere.
+docs: $(VENV)/installed-dev
+	rm -rf site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --conf-dir docs/site . site
+	@echo site/index.html
 
 bench: $(VENV)/installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m suite $(ARGS)

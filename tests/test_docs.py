@@ -1,7 +1,10 @@
 """The README and the guides name only what exists."""
 
+import importlib
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,10 @@ LINK = re.compile(
 )
 MACHINE = re.compile(
     r"(?<![\w.])/(?:home|root|work|opt|Users)/|\b(?:pypi|pythonhosted|pytorch|huggingface|npmjs|debian)\.\w"
+)
+LOADED = re.compile(
+    r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href|srcset)=[\"']?(?:https?:)?//[^>]*>"
+    r"|@import[^;]*//[^;]*|url\([\"']?(?:https?:)?//[^)]*\)"
 )
 
 documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -120,3 +127,35 @@ def test_wrong_targets_are_noticed():
     text = '```sh\n$ make sweep ARGS="a b" && make tset\n```\n`make check`\n'
     wrong = [wrong for line in command_lines(text) if (wrong := wrong_make(line, {"sweep", "check"}))]
     assert wrong == ["make tset: no target tset"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built by the line of `make docs` into a folder that is not the checkout's."""
+    folder = tmp_path_factory.mktemp("site")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^\t\$\(BIN\)/python (-m sphinx .*) site$", makefile, re.MULTILINE)
+    built = subprocess.run([sys.executable, *shlex.split(line), folder], cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_every_page_and_opens_with_the_readme(site):
+    written = {path.relative_to(site).with_suffix(".md") for path in site.rglob("*.html")}
+    assert {document.relative_to(ROOT) for document in DOCUMENTS} <= written
+    assert (site / "index.html").read_text(encoding="utf-8") == (site / "README.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_another_host(site):
+    files = [path for path in site.rglob("*") if path.suffix in (".html", ".css")]
+    assert [found for path in files for found in LOADED.findall(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["spaces", "models", "trainables", "search", "results"])
+def test_the_site_documents_every_public_name(site, package):
+    page = (site / "docs" / "api" / f"glosstune.{package}.html").read_text(encoding="utf-8")
+    names = importlib.import_module(f"glosstune.{package}").__all__
+    assert [name for name in names if f'id="glosstune.{package}.{name}"' not in page] == []

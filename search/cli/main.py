@@ -65,6 +65,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if find_version("glosstune") is None or str(error.name).startswith("glosstune"):
             raise
-        install = f"pip install {error.name}, or glosstune again as docs/quickstart.md says"
-        typer.echo(f"glosstune: {error.name} is not installed; {install}", err=True)
+        typer.echo(f"glosstune: {error.name} is not installed here; run: pip install {error.name}", err=True)
         sys.exit(2)

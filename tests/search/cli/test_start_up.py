@@ -82,3 +82,16 @@ except glosstune.spaces.GlosstuneError:
 def test_package_imports_nothing_slow_before_it_is_asked_for_a_name(package):
     program = f"import sys, glosstune{package}; print(*sys.modules)"
     assert slow_imports(program) == set()
+
+
+def test_torch_that_is_not_installed_is_one_line_with_what_to_do(tmp_path):
+    # As python finds it where nothing of that name is installed.
+    absent = "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"
+    (tmp_path / "torch.py").write_text(absent, encoding="utf-8")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['glosstune', 'verify', 'teacher']\n"
+        "from glosstune.search.cli.main import main\n"
+        "main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (2, "glosstune: torch is not installed here; run: pip install torch\n")
