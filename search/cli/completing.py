@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -33,25 +34,53 @@ def complete_key(incomplete: str) -> Completions:
 
 
 def complete_override(ctx: typer.Context, incomplete: str) -> Completions:
-    """Keys, each with the values that can be listed, else with its default."""
+    """Keys, each with what the sweep has and the other values that can be listed."""
     if not incomplete:
         return []  # more than a hundred
     if key := _key_before(ctx):
         # bash makes three words of key=value, and puts in what follows the =.
-        return [(value, meaning) for name, value, meaning in _values() if name == key and value.startswith(incomplete)]
-    written = [(f"{name}={value}", meaning) for name, value, meaning in _values()]
-    return [each for each in written if each[0].startswith(incomplete)]
+        found = [(value, meaning) for name, value, meaning in _values(ctx) if name == key]
+    else:
+        found = [(f"{name}={value}", meaning) for name, value, meaning in _values(ctx)]
+    return [each for each in found if each[0].startswith(incomplete)]
 
 
-def _values() -> Iterator[tuple[str, str, str]]:
+def _values(ctx: typer.Context) -> Iterator[tuple[str, str, str]]:
     from glosstune.search.config.keys import list_keys
+    from glosstune.spaces.files.yaml_data import write_flow
 
+    own = _own_values(ctx)
     for key in list_keys():
-        for value in dict.fromkeys([key.default, *key.options]):
+        first = write_flow(own[key.name]) if key.name in own else key.default
+        for value in dict.fromkeys([first, *key.options]):
             yield key.name, "" if " " in value else value, key.meaning  # a blank would have to be quoted
+
+
+def _own_values(ctx: typer.Context) -> dict[str, Any]:
+    """What the sweep that the line names sets, by dotted key; nothing where there is none."""
+    from glosstune.search.config.loading import read_sweep
+    from glosstune.spaces.errors import GlosstuneError
+
+    words = " ".join(_words(ctx)).replace(" = ", "=").split(" ")
+    named = next((word for word in words if word and "=" not in word), ctx.params.get("kind"))
+    if folder := ctx.params.get("folder"):
+        named = f"{folder}/sweep.yaml"
+    try:
+        tree = read_sweep(named, [word for word in words if "=" in word])[1]
+    except GlosstuneError:
+        return {}
+    return {
+        f"{section}.{name}" if name else section: value
+        for section, values in tree.items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def _words(ctx: typer.Context) -> list[str]:
+    return [str(word) for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
 
 
 def _key_before(ctx: typer.Context) -> str:
     """The key whose value is completed, where the shell has taken it for a word of its own."""
-    words = [str(word) for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
+    words = _words(ctx)
     return words[-2] if len(words) > 1 and words[-1] == "=" else ""

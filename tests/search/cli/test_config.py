@@ -93,16 +93,21 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("glosstune init stu", ["student", "student-own"]),
         ("glosstune sweep my", ["my.yaml"]),
         ("glosstune sweep conf/", ["conf/other.yml"]),
-        ("glosstune sweep student training.epo", ["training.epochs=24"]),
+        ("glosstune sweep student training.epo", ["training.epochs=18"]),  # as the sweep has it
+        ("glosstune sweep training.epo", ["training.epochs=20"]),
+        ("glosstune sweep corpus.root = /x training.epo", ["training.epochs=40"]),  # teacher-own
+        ("glosstune sweep nowhere.yaml training.epo", ["training.epochs=24"]),
+        ("glosstune resume runs/a training.epo", ["training.epochs=7"]),
         ("glosstune plan training.opt", ["training.optimizer=adamw", "training.optimizer=adam"]),
         ("glosstune pack training.optimizer = adamw", ["adamw"]),
         ("glosstune sweep student training.optimizer = a", ["adamw", "adam"]),
         ("glosstune sweep corpus.root = /no", []),  # files are the shell's
-        ("glosstune resume runs/a search.sampl", ["search.samples=8", "search.sampler=tpe", "search.sampler=random"]),
+        ("glosstune resume runs/b search.sampl", ["search.samples=8", "search.sampler=tpe", "search.sampler=random"]),
         ("glosstune submit my.yaml halving.lea", ["halving.lead=0.85"]),
-        ("glosstune overfit teacher model.nor", ["model.norm=group", "model.norm=batch"]),
+        ("glosstune overfit teacher model.nor", ["model.norm=batch", "model.norm=group"]),
         ("glosstune keys halving.re", ["halving.resource", "halving.reduction"]),
-        ("glosstune sweep space.dro", ["space.dropout=0.1"]),
+        ("glosstune resume runs/b space.dro", ["space.dropout=0.1"]),
+        ("glosstune sweep space.dro", ["space.dropout="]),
     ],
 )
 def test_a_shell_completes_sweeps_files_keys_and_values(
@@ -111,6 +116,8 @@ def test_a_shell_completes_sweeps_files_keys_and_values(
     for file in ("my.yaml", ".hidden.yaml", "conf/other.yml"):
         Path(file).parent.mkdir(exist_ok=True)
         Path(file).touch()
+    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/sweep.yaml").write_text("training: {epochs: 7}")
     assert completed(line) == offered
 
 
