@@ -1,11 +1,12 @@
 """The site that `make docs` builds: Markdown where it lies, and an API reference made from docstrings."""
 
-import configparser
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
+from setuptools import find_packages
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
@@ -15,11 +16,8 @@ sys.path.insert(0, str(HERE))
 
 from reference import write_reference  # noqa: E402
 
-setup_cfg = configparser.ConfigParser()
-setup_cfg.read(ROOT / "setup.cfg", encoding="utf-8")
-
 project = html_title = "glosstune"
-release = setup_cfg["metadata"]["version"]
+release = metadata.version("glosstune")
 
 # The repository itself is the source, so that links between pages and to files of the code are those that GitHub
 # follows. A page that NAVIGATION does not name fails the build; a page that is not there is left out.
@@ -42,6 +40,7 @@ NAVIGATION = {
         "From the plateau to a student": "docs/from-plateau-to-student",
         "Continuous signing": "docs/continuous",
         "Results": "docs/results",
+        "Trade-offs": "docs/trade-offs",
         "Clusters": "docs/cluster",
         "GPUs": "docs/gpus",
         "Ten thousand trials": "docs/scaling",
@@ -93,6 +92,6 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    write_reference(API, setup_cfg["options"]["packages"].split())
+    write_reference(API, [name for name in find_packages(str(ROOT / "src")) if "." in name])
     app.connect("source-read", add_navigation)
     app.connect("build-finished", finish)
