@@ -20,8 +20,7 @@ from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.loading import Results
 from glosstune.results.reading.names import HYPOTHESES, TRIALS
 from glosstune.results.report.confusions import count_confusions, read_hypotheses
-from glosstune.results.report.figures import draw_importance
-from glosstune.results.report.front import draw_front
+from glosstune.results.report.figures import draw_front, draw_importance
 from glosstune.results.report.page_data import build_data
 from glosstune.results.report.provenance import tell_provenance
 from glosstune.spaces.files.atomic import write_whole

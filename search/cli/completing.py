@@ -58,13 +58,14 @@ def _values(ctx: typer.Context) -> Iterator[tuple[str, str, str]]:
 
 def _own_values(ctx: typer.Context) -> dict[str, Any]:
     """What the sweep that the line names sets, by dotted key; nothing where there is none."""
+    from glosstune.results.reading.names import SWEEP
     from glosstune.search.config.loading import read_sweep
     from glosstune.spaces.errors import GlosstuneError
 
     words = " ".join(_words(ctx)).replace(" = ", "=").split(" ")
     named = next((word for word in words if word and "=" not in word), ctx.params.get("kind"))
     if folder := ctx.params.get("folder"):
-        named = f"{folder}/sweep.yaml"
+        named = f"{folder}/{SWEEP}"
     try:
         tree = read_sweep(named, [word for word in words if "=" in word])[1]
     except GlosstuneError:

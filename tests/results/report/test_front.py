@@ -3,7 +3,7 @@
 from sweep_folder import SweepFolder
 
 from glosstune.results import load_results, write_report
-from glosstune.results.report.front import draw_front
+from glosstune.results.report.figures import draw_front
 
 
 def test_every_trial_is_a_point_and_the_front_is_joined(weighed: SweepFolder) -> None:

