@@ -51,7 +51,7 @@ def test_a_sweep_without_a_wer_shows_that(sweep: SweepFolder) -> None:
     results = load_results(sweep.path)
     assert repr(results).splitlines()[:2] == ["demo: 0 trials, 0 epochs", "no trial has reported a WER yet"]
     assert results._repr_html_() == "<p>demo: 0 trials, 0 epochs<br>\nno trial has reported a WER yet</p>"
-    assert "no trial has reported a WER yet" in results.report().read_text(encoding="utf-8")
+    assert "No trial has reported a WER yet." in results.report().read_text(encoding="utf-8")
 
 
 def test_several_sweeps_say_which_trial_is_the_best(four_trials: SweepFolder) -> None:
