@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pyte
@@ -31,12 +32,12 @@ class Terminal:
 
 
 class _Written(io.StringIO):
-    def __init__(self, stream: pyte.Stream) -> None:
+    def __init__(self, feed: Callable[[str], None]) -> None:
         super().__init__()
-        self._stream = stream
+        self._feed = feed
 
     def write(self, text: str) -> int:
-        self._stream.feed(text)
+        self._feed(text)
         return len(text)
 
 
