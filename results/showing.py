@@ -12,7 +12,7 @@ from glosstune.results.analysis.explaining import describe_parameters, short
 from glosstune.results.reading import loading
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
-from glosstune.results.reading.names import CONFIRM, REPORT, SUMMARY
+from glosstune.results.reading.names import CONFIRM, CURVES, REPORT, SUMMARY
 from glosstune.results.reading.remote import origin
 from glosstune.results.text import printable
 from glosstune.spaces.files.addresses import is_uri
@@ -99,8 +99,8 @@ class Results(loading.Results):
         from glosstune.results.report.curves import draw_curves
 
         with TemporaryDirectory() as folder:
-            draw_curves(self, Path(folder) / "curves.png")
-            picture = base64.b64encode((Path(folder) / "curves.png").read_bytes()).decode()
+            draw_curves(self, Path(folder) / CURVES)
+            picture = base64.b64encode((Path(folder) / CURVES).read_bytes()).decode()
         source, words = f"data:image/png;base64,{picture}", "Learning curves of all trials"
         return f'<img src="{source}" alt="{words}" style="width: 100%; max-width: 800px">'
 
