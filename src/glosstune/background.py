@@ -126,7 +126,7 @@ class BackgroundSweep:
         Raises:
             TimeoutError: it has not ended in that time; it still will.
         """
-        self._stopped = True
+        self._stopped = self._stopped or self._process.poll() is None
         # SIGINT would be ignored below a shell script's background job.
         self._process.terminate()
         try:

@@ -101,6 +101,7 @@ def test_what_failed_says_its_last_word_and_leaves_the_place_free(driver: Driver
     driver.end(2, "glosstune: corpus.root: no such folder")
     with pytest.raises(FolderError, match=r"a: failed; glosstune: corpus\.root: no such folder; see .*driver\.log"):
         running.wait()
+    assert running.stop().state == "failed"
     again = glosstune.sweep("student", out=out, background=True)
     with pytest.raises(FolderError, match="failed"):
         again.wait()

@@ -68,3 +68,10 @@ def test_overrides_are_strings_after_the_file() -> None:
         glosstune.sweep("student", ["search.samples=3"])  # type: ignore[call-overload]
     with pytest.raises(SettingError, match="a sweep that is loaded takes no overrides; give them to load_sweep"):
         glosstune.sweep(glosstune.load_sweep("student"), "search.samples=3")
+
+
+def test_one_override_need_not_be_in_a_list(drawn: SweepFolder) -> None:
+    assert glosstune.load_sweep("student", "search.samples=5").search.samples == 5
+    drawn.settle((Path(glosstune.search.__file__).parent / "config/sweeps/student.yaml").read_text())
+    _, changes = resuming.read_changes(drawn.path, "search.samples=9", None)
+    assert changes == {"search.samples": 9}
