@@ -31,7 +31,7 @@ _FIGURES: Mapping[str, tuple[str, str, Callable[[Results], go.Figure | None]]] =
     "incumbent": ("The best so far", "", figures.draw_incumbent),
     "learning": ("Learning curves", "A cross marks a trial that was stopped early or failed.", figures.draw_learning),
     "best": ("The best trial", "", figures.draw_best),
-    "front": ("Trade-offs", "The line joins the trials that no other one beats in everything.", draw_front),
+    "front": ("Trade-offs", "Large points are the trials that no other one beats in everything.", draw_front),
     "strategies": (
         "Strategies",
         "The search visits them unequally; glosstune confirm --per strategy does not.",
