@@ -47,7 +47,7 @@ _FIGURES: Mapping[str, _Shown] = {
         "A curve ends in a dot where its trial finished, a cross where it was stopped or failed, else a ring.",
     ),
     "best": _Shown("The best trial"),
-    "front": _Shown("Trade-offs", "The line joins the trials that no other one beats in everything.", draw_front),
+    "front": _Shown("Trade-offs", "Large points are the trials that no other one beats in everything.", draw_front),
     "strategies": _Shown("Strategies", "The search visits them unequally; glosstune confirm --per strategy does not."),
     "parallel": _Shown("Parameters together", "Drag along an axis to keep a range."),
     "slices": _Shown("Parameters one by one", "All else differs between these trials too."),
