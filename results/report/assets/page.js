@@ -124,7 +124,6 @@ function fillMetrics() {
 
 function begin() {
   order ??= { column: data.sort, down: false };
-  columns ??= new Set(data.shown);
   if (!data.metrics.some((each) => each.name === metric)) metric = data.metrics[0]?.name ?? null;
   fillMetrics();
   fillChooser(refresh);

@@ -155,7 +155,7 @@ def test_a_click_on_a_curve_or_a_row_tells_the_trial(page, searched):
     )
     page.mouse.move(*at)
     page.wait_for_selector("#learning .hovertext")
-    hover = page.locator("#learning .hovertext").inner_text()
+    hover = str(page.locator("#learning .hovertext").text_content())
     assert "trial 3" in hover and "epoch 2, WER" in hover and "learning_rate=0.0001" in hover
     page.mouse.click(*at)
     page.wait_for_function("!document.getElementById('told').hidden")
