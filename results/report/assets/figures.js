@@ -246,18 +246,26 @@ const drawers = {
   timeline(view) {
     const kept = new Set(view.places), segments = data.segments.filter(([place]) => kept.has(place));
     if (!segments.length) return data.segments.length ? "None of these trials has trained." : null;
+    // Sweeps of different days would be specks on one calendar: each then has a clock of its own.
+    const several = data.group.by === "sweep", first = {};
+    for (const [place, , begun] of data.segments) {
+      const sweep = data.group.of[place];
+      first[sweep] = Math.min(first[sweep] ?? Infinity, Date.parse(begun));
+    }
+    const start = ([place, , begun]) => (several ? (Date.parse(begun) - first[data.group.of[place]]) / 60000 : begun);
     const traces = groups(view).map((group) => {
       const own = segments.filter(([place]) => group.places.includes(place));
       const told = own.map(([place, , , , epochs]) => hover(place, epochs + " epochs without a pause"));
-      return {
-        type: "bar", orientation: "h", base: own.map(([, , begun]) => begun), x: own.map(([, , , length]) => length), y: own.map(([, lane]) => escaped(lane)),
-        text: told, textposition: "none", customdata: own.map(([place]) => place), name: group.name, ...HOVER,
-        marker: { color: group.colour, line: { color: view.paper, width: 1 } },
-      };
+      const bar = { type: "bar", orientation: "h", base: own.map(start), y: own.map(([, lane]) => escaped(lane)) };
+      const x = own.map(([, , , length]) => (several ? length / 60000 : length));
+      const marker = { color: group.colour, line: { color: view.paper, width: segments.length < 100 ? 1 : 0 } };
+      const customdata = own.map(([place]) => place);
+      return { ...bar, x, text: told, textposition: "none", customdata, name: group.name, marker, ...HOVER };
     });
+    const xaxis = several ? { title: { text: "minutes since the sweep began" } } : { type: "date", title: { text: "UTC" } };
     const lanes = new Set(segments.map(([, lane]) => lane)).size;
     const yaxis = { automargin: true, categoryorder: "category descending" };
-    return { data: traces, layout: { barmode: "overlay", xaxis: { type: "date", title: { text: "UTC" } }, yaxis, height: Math.max(240, 60 * lanes + 130) } };
+    return { data: traces, layout: { barmode: "overlay", xaxis, yaxis, height: Math.max(240, 60 * lanes + 130) } };
   },
 };
 
