@@ -60,7 +60,7 @@ function groups(view) {
 function targetOf(view, axes = {}) {
   if (data.target === null || view.metric.name !== "wer") return {};
   const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.target, y1: data.target };
-  const words = { text: "target " + Math.round(100 * data.target) + "%", showarrow: false, font: { color: view.target } };
+  const words = { text: "target " + Math.round(100 * data.target) + "%", showarrow: false, font: { color: view.target }, bgcolor: view.paper };
   return {
     shapes: [{ ...line, line: { color: view.target, dash: "dash", width: 1.5 }, ...axes }],
     annotations: [{ ...words, xref: "paper", x: 1, y: data.target, xanchor: "right", yanchor: "bottom" }],
@@ -184,8 +184,9 @@ const drawers = {
     const scale = view.metric.best === "max" ? [[0, bad], [1, good]] : [[0, good], [1, bad]];
     const line = { color: values, colorscale: scale, showscale: false };
     const font = { color: view.ink, size: 12 };
+    const longest = Math.max(...dimensions.flatMap((each) => [each.label, ...(each.ticktext ?? [])]).map((words) => words.length));
     const trace = { type: "parcoords", dimensions, line, labelfont: font, tickfont: font, rangefont: { ...font, color: "rgba(0,0,0,0)" } };
-    return { data: [trace], layout: { margin: { t: 60, l: 130, r: 60 }, height: 400, minWidth: 110 * dimensions.length + 60 } };
+    return { data: [trace], layout: { margin: { t: 60, l: 130, r: 60 }, height: 400, minWidth: (6.5 * longest + 24) * dimensions.length + 60 } };
   },
 
   slices(view) {
