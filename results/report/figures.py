@@ -6,6 +6,7 @@ and a click on a point shows its trial. ``layout.meta["note"]`` is what the page
 """
 
 import warnings
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -33,7 +34,7 @@ def draw_importance(results: Results) -> go.Figure | None:
             frames[evaluator] = frame = rank_importance(results, evaluator)
         frame = frame[frame["importance"].notna()]
         names = [
-            n if among == "all trials" else f"{n} ({among})"
+            escape(n) if among == "all trials" else f"{escape(n)}<br>({escape(among)})"
             for n, among in zip(frame["parameter"], frame["among"], strict=True)
         ]
         told = [
@@ -49,7 +50,7 @@ def draw_importance(results: Results) -> go.Figure | None:
     note = f"For the WER, of all {len(results.trials)} trials whatever the filter keeps. {why}"
     bars = max(len(trace.x) for trace in figure.data)
     figure.update_layout(barmode="group", showlegend=True, meta={"note": note}, height=max(240, 46 * bars + 110))
-    figure.update_xaxes(title="share of what is explained", tickformat=".0%", range=[0, 1])
+    figure.update_xaxes(title="share explained", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure
 

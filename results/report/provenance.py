@@ -30,7 +30,10 @@ def _tell(results: Results, sweep: Mapping[Any, Any]) -> Iterator[tuple[str, str
     yield "corpus", _joined(*parts)
     layout, fold = corpus.get("layout"), corpus.get("fold")
     yield "layout", layout if isinstance(layout, str) else ""
-    yield "split", _joined(corpus.get("split"), f"fold {fold}" if corpus.get("split") == "unseen-signers" else None)
+    yield (
+        "split",
+        _joined(corpus.get("split"), f"fold {fold}" if fold and corpus.get("split") == "unseen-signers" else None),
+    )
     yield "scoring", "" if pd.isna(sweep["scoring"]) else sweep["scoring"]
     seeds = ((part, as_mapping(settings.get(part)).get("seed")) for part in ("training", "search"))
     yield "seed", _joined(*(f"{part} {seed}" for part, seed in seeds if seed is not None))

@@ -60,7 +60,7 @@ function groups(view) {
 function targetOf(view, axes = {}) {
   if (data.target === null || view.metric.name !== "wer") return {};
   const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.target, y1: data.target };
-  const words = { text: "target " + Math.round(100 * data.target) + "%", showarrow: false, font: { color: view.target } };
+  const words = { text: "target " + Math.round(100 * data.target) + "%", showarrow: false, font: { color: view.target }, bgcolor: view.paper };
   return {
     shapes: [{ ...line, line: { color: view.target, dash: "dash", width: 1.5 }, ...axes }],
     annotations: [{ ...words, xref: "paper", x: 1, y: data.target, xanchor: "right", yanchor: "bottom" }],
@@ -184,8 +184,9 @@ const drawers = {
     const scale = view.metric.best === "max" ? [[0, bad], [1, good]] : [[0, good], [1, bad]];
     const line = { color: values, colorscale: scale, showscale: false };
     const font = { color: view.ink, size: 12 };
+    const longest = Math.max(...dimensions.flatMap((each) => [each.label, ...(each.ticktext ?? [])]).map((words) => words.length));
     const trace = { type: "parcoords", dimensions, line, labelfont: font, tickfont: font, rangefont: { ...font, color: "rgba(0,0,0,0)" } };
-    return { data: [trace], layout: { margin: { t: 60, l: 130, r: 60 }, height: 400, minWidth: 110 * dimensions.length + 60 } };
+    return { data: [trace], layout: { margin: { t: 60, l: 130, r: 60 }, height: 400, minWidth: (6.5 * longest + 24) * dimensions.length + 60 } };
   },
 
   slices(view) {
@@ -246,18 +247,26 @@ const drawers = {
   timeline(view) {
     const kept = new Set(view.places), segments = data.segments.filter(([place]) => kept.has(place));
     if (!segments.length) return data.segments.length ? "None of these trials has trained." : null;
+    // Sweeps of different days would be specks on one calendar: each then has a clock of its own.
+    const several = data.group.by === "sweep", first = {};
+    for (const [place, , begun] of data.segments) {
+      const sweep = data.group.of[place];
+      first[sweep] = Math.min(first[sweep] ?? Infinity, Date.parse(begun));
+    }
+    const start = ([place, , begun]) => (several ? (Date.parse(begun) - first[data.group.of[place]]) / 60000 : begun);
     const traces = groups(view).map((group) => {
       const own = segments.filter(([place]) => group.places.includes(place));
       const told = own.map(([place, , , , epochs]) => hover(place, epochs + " epochs without a pause"));
-      return {
-        type: "bar", orientation: "h", base: own.map(([, , begun]) => begun), x: own.map(([, , , length]) => length), y: own.map(([, lane]) => escaped(lane)),
-        text: told, textposition: "none", customdata: own.map(([place]) => place), name: group.name, ...HOVER,
-        marker: { color: group.colour, line: { color: view.paper, width: 1 } },
-      };
+      const bar = { type: "bar", orientation: "h", base: own.map(start), y: own.map(([, lane]) => escaped(lane)) };
+      const x = own.map(([, , , length]) => (several ? length / 60000 : length));
+      const marker = { color: group.colour, line: { color: view.paper, width: segments.length < 100 ? 1 : 0 } };
+      const customdata = own.map(([place]) => place);
+      return { ...bar, x, text: told, textposition: "none", customdata, name: group.name, marker, ...HOVER };
     });
+    const xaxis = several ? { title: { text: "minutes since the sweep began" } } : { type: "date", title: { text: "UTC" } };
     const lanes = new Set(segments.map(([, lane]) => lane)).size;
     const yaxis = { automargin: true, categoryorder: "category descending" };
-    return { data: traces, layout: { barmode: "overlay", xaxis: { type: "date", title: { text: "UTC" } }, yaxis, height: Math.max(240, 60 * lanes + 130) } };
+    return { data: traces, layout: { barmode: "overlay", xaxis, yaxis, height: Math.max(240, 60 * lanes + 130) } };
   },
 };
 

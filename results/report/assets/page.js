@@ -47,7 +47,7 @@ function paint(box, figure, view) {
   box.style.height = (layout.height ?? 380) + "px";
   const cartesian = Object.keys(layout).some((key) => /^xaxis/.test(key));
   const options = {
-    responsive: true, displaylogo: false, displayModeBar: "hover", plotlyServerURL: "",
+    responsive: true, displaylogo: false, displayModeBar: view.narrow ? false : "hover", plotlyServerURL: "",
     modeBarButtons: [cartesian ? ["toImage", "zoom2d", "pan2d", "resetScale2d"] : ["toImage"]],  // none that uploads
   };
   Plotly.react(box, figure.data, themed(layout, view), options);
@@ -124,7 +124,6 @@ function fillMetrics() {
 
 function begin() {
   order ??= { column: data.sort, down: false };
-  columns ??= new Set(data.shown);
   if (!data.metrics.some((each) => each.name === metric)) metric = data.metrics[0]?.name ?? null;
   fillMetrics();
   fillChooser(refresh);

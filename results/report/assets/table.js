@@ -1,7 +1,7 @@
 // The table of trials: sorted at a click on a heading, with the columns that are ticked, and as CSV.
 
 let order = null;
-let columns = null;  // names of those that are shown
+const ticked = {};  // columns that the reader has asked for, or not to see; the others are as data.shown says
 
 function sortedRows(places) {
   const at = data.columns.indexOf(order.column), sign = order.down ? -1 : 1;
@@ -26,7 +26,7 @@ function onPress(made, act) {
 }
 
 function listedColumns() {
-  return data.columns.filter((name) => columns.has(name));
+  return data.columns.filter((name) => ticked[name] ?? data.shown.includes(name));
 }
 
 function fillTable(places) {
@@ -61,10 +61,10 @@ function fillChooser(redraw) {
   const boxes = data.columns.map((name) => {
     const box = document.createElement("input"), label = element("label", name);
     box.type = "checkbox";
-    box.checked = columns.has(name);
+    box.checked = ticked[name] ?? data.shown.includes(name);
     box.disabled = data.fixed.includes(name);
     box.addEventListener("change", () => {
-      if (box.checked) columns.add(name); else columns.delete(name);
+      ticked[name] = box.checked;
       redraw();
     });
     label.prepend(box);

@@ -101,11 +101,11 @@ def test_what_two_methods_disagree_about_is_said():
         rows = {"importance": importance.values(), "trials": 40, "among": "all trials"}
         return pd.DataFrame({"parameter": list(importance), **rows})
 
-    fanova, ped_anova = shares(rate=0.9, dropout=0.1), shares(rate=0.3, dropout=0.7)
+    fanova, ped_anova = shares(rate=0.9, dropout=0.1), shares(rate=0.3, dropout=0.4)
     told = tell_disagreement(fanova, ped_anova)
     assert "the best tenth (4 of 40 trials)" in told
     assert "They differ most about rate, 90% against 30%: over its whole range it moves the metric much" in told
-    told = tell_disagreement(shares(rate=0.1, dropout=0.9), shares(rate=0.7, dropout=0.3))
+    told = tell_disagreement(shares(rate=0.1, dropout=0.5), shares(rate=0.7, dropout=0.3))
     assert "10% against 70%: over its whole range it moves the metric little" in told and "chance" not in told
     assert "Here they agree." in tell_disagreement(fanova, fanova)
     assert tell_disagreement(fanova, ped_anova.head(0)) == ""

@@ -155,7 +155,7 @@ def test_a_click_on_a_curve_or_a_row_tells_the_trial(page, searched):
     )
     page.mouse.move(*at)
     page.wait_for_selector("#learning .hovertext")
-    hover = page.locator("#learning .hovertext").inner_text()
+    hover = str(page.locator("#learning .hovertext").text_content())
     assert "trial 3" in hover and "epoch 2, WER" in hover and "learning_rate=0.0001" in hover
     page.mouse.click(*at)
     page.wait_for_function("!document.getElementById('told').hidden")
@@ -282,6 +282,8 @@ def test_several_sweeps_are_coloured_by_sweep_and_lose_no_trial(tmp_path, open_p
     coloured = "(all) => all.filter((each) => each.mode === 'lines').map((each) => [each.name, each.line.color])"
     colours = page.evaluate(f"({coloured})(document.getElementById('learning').data)")
     assert [name for name, _ in colours] == ["one", "two"] and colours[0][1] != colours[1][1]
+    clock = page.evaluate("() => document.getElementById('timeline').layout.xaxis.title.text")
+    assert clock == "minutes since the sweep began"  # which may have been on different days
     names = page.evaluate("() => document.getElementById('strategies').data.flatMap((each) => each.y)")
     assert set(names) == {"baseline", "no strategy"}
     keep(page, "sweep=two trial=1")
