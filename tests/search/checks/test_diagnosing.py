@@ -271,7 +271,7 @@ def test_inspect_prints_a_page_or_json(
     own = [f"corpus.signers={list(small_settings.signers or ())}", "corpus.sentences=24"]
     assert run("inspect", *own, "--sample", "12", "--picture", str(tmp_path / "a.pdf")) == 0
     page = capsys.readouterr().out
-    assert "too few utterances: 24 training utterances" in page
+    assert "too few utterances (certain): 24 training utterances" in page
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert run("inspect", *own, "--sample", "12", "--json") == 0
     assert '"sampled": 12' in capsys.readouterr().out
