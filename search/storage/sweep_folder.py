@@ -89,11 +89,13 @@ class SweepFolder:
         """
         if self.begun:
             check_idle(self.folder)
-            place = shlex.quote(self.place)
-            rule = f"holds a sweep already; go on with it: glosstune resume {place}"
-            raise FolderError(f"{self.place}: {rule}; or give another folder with --out")
+            raise self._taken()
         if not self._is_prepared():
             check_free(self.folder)
+
+    def _taken(self) -> FolderError:
+        rule = f"holds a sweep already; go on with it: glosstune resume {shlex.quote(self.place)}"
+        return FolderError(f"{self.place}: {rule}; or give another place with --out")
 
     def _is_prepared(self) -> bool:
         """Whether nothing lies there but what a start in the background leaves before its driver begins."""
@@ -153,6 +155,8 @@ class StoredSweepFolder(SweepFolder):
 
     def check_free(self) -> None:
         self.files.check_usable()
+        if self.begun:
+            raise self._taken()
         self._check_unused()
 
     @contextmanager

@@ -218,13 +218,16 @@ def test_commands_take_the_address_of_a_sweep(
     assert run("sweep", *tiny, "search.samples=1", "--out", uri) == 0
     assert f"sweep folder: {uri}" in capsys.readouterr().err
     assert run("sweep", *tiny, "search.samples=1", "--out", uri) == 2
-    assert "holds objects already; give another place with --out" in capsys.readouterr().err
+    assert f"holds a sweep already; go on with it: glosstune resume '{uri}'" in capsys.readouterr().err
     for folder in ("sweeps", "copies", "files"):
         shutil.rmtree(remote.local_folder(uri, folder).parent, ignore_errors=True)
     assert run("resume", uri, "--samples", "+1") == 0
     out = capsys.readouterr()
     assert "1 finished, 1 stopped" in out.out
     assert f"look      glosstune report '{uri}'" in out.out
+    for command in ("status", "watch"):
+        assert run(command, uri) == 0
+        assert capsys.readouterr().out.startswith(f"{uri}: ended; ")
     assert run("results", uri, "--columns", "trial,status", "--format", "csv") == 0
     assert capsys.readouterr().out == "trial,status\n0,finished\n1,stopped\n"
     assert run("report", uri, "--out", str(tmp_path / "report.html")) == 0
