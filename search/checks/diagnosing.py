@@ -26,6 +26,7 @@ from glosstune.trainables.corpora.store import PackedCorpus, pack
 from glosstune.trainables.settings import SETTINGS_PATHS, CorpusSettings, TrialSettings
 
 _PROBED = 60  # utterances to take statistics and glosses from
+_FROM_SCRATCH = {"strategy": "baseline", "freeze_until": None, "unfreeze_stages": None}
 
 
 def diagnose(
@@ -135,15 +136,21 @@ def _arrived(settings: TrialSettings) -> tuple[int, int]:
 
 
 def _probe(sweep: Sweep, settings: TrialSettings, say: Say) -> list[Finding]:
-    if sweep.pretrained == AUTO and STRATEGIES[settings.tuned.strategy].pretrained:
-        why = f"{settings.tuned.strategy} starts from weights that the sweep makes first"
-        return _not_probed(why, "name a file of such weights: pretrained=FILE")
-    say("probing the recipe on 8 utterances, and again with each change that may help")
+    scratch = sweep.pretrained == AUTO and STRATEGIES[settings.tuned.strategy].pretrained
+    if scratch:
+        tuned = settings.tuned.model_copy(update=_FROM_SCRATCH)
+        settings = settings.model_copy(update={"tuned": tuned})
+    which = "the recipe from scratch, for its weights are yet to be made," if scratch else "the recipe"
+    say(f"probing {which} on 8 utterances, and again with each change that may help")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return probe_changes(settings, _few(settings.corpus, Path(folder)))
+            found = probe_changes(settings, _few(settings.corpus, Path(folder)))
     except GlosstuneError as error:  # the data is at fault, which inspection has told better
         return _not_probed(f"the probe could not run: {error}")
+    if not scratch:
+        return found
+    # From good weights it may learn all the same.
+    return [replace(each, sure="possible", rests_on=f"{each.rests_on}, from scratch") for each in found]
 
 
 def _not_probed(why: str, find_out: str = "mend what is told above, then diagnose again") -> list[Finding]:

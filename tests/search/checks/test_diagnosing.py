@@ -21,7 +21,8 @@ from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces import Choice, Float, Int, Space
 from glosstune.trainables.checks.findings import Finding, Inspection, cannot_tell, rank
-from glosstune.trainables.settings import CorpusSettings
+from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.settings import CorpusSettings, TrialSettings
 
 Run = Callable[..., int]
 
@@ -238,11 +239,22 @@ def test_a_cause_that_data_and_probe_name_is_told_once_as_the_surer_does(
     assert (found.sure, found.rests_on) == ("likely", "a probe")
 
 
-def test_a_recipe_that_could_not_be_probed_is_not_called_sound(small_settings: CorpusSettings) -> None:
-    own = "space={strategy: full-finetune, learning_rate: 1e-2}"
-    found = diagnose(_sweep(small_settings, own, "pretrained=auto"), lambda line: None, sample=40)
-    (unknown,) = [each for each in found if each.cause == "whether the recipe learns"]
-    assert unknown.sure == "cannot tell" and "starts from weights that the sweep makes first" in unknown.evidence
+def test_a_recipe_whose_weights_are_yet_to_be_made_is_probed_from_scratch(
+    small_settings: CorpusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finding("rate too low", 0.9, "", "", "likely", "a probe")
+    probed: list[TrialSettings] = []
+
+    def probe(settings: TrialSettings, corpus: PackedCorpus) -> list[Finding]:
+        probed.append(settings)
+        return [found]
+
+    monkeypatch.setattr(diagnosing, "probe_changes", probe)
+    own = "space={strategy: fine-tune, freeze_until: block_8, learning_rate: 1e-2}"
+    told = diagnose(_sweep(small_settings, own, "pretrained=auto"), lambda line: None, sample=40)
+    assert (probed[0].tuned.strategy, probed[0].tuned.freeze_until) == ("baseline", None)
+    (doubt,) = [each for each in told if each.cause == found.cause]
+    assert (doubt.sure, doubt.rests_on) == ("possible", "a probe, from scratch")
 
 
 def test_overfit_writes_picture_curve_and_report(
