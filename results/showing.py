@@ -52,7 +52,7 @@ class Results(loading.Results):
                 object storage.
 
         Raises:
-            FolderError: no trial has reported a WER yet, or the file cannot be written.
+            FolderError: the file cannot be written.
         """
         from glosstune.results.report import write_report  # with plotly, which takes its time to import
 

@@ -26,7 +26,8 @@ FILE_FORMATS = (*TEXT_FORMATS, "parquet")
 
 MISSING = "-"
 _INDICATORS = "indi-\ncators"
-_WER = re.compile(r"(^|_)wer(_|$)")
+# Differences too small for a percentage are what ``reproduce`` is about.
+_WER = re.compile(r"(^|_)wer(_(?!difference)|$)")
 
 # Reached, missed, not decided; the second set is for terminals that know no more than ASCII.
 Marks = tuple[str, str, str]
@@ -88,8 +89,7 @@ def format_results(trials: pd.DataFrame, format: str) -> str:
 
 def format_table(frame: pd.DataFrame) -> str:
     """Any frame as a table for the terminal, with all its columns."""
-    console = Console()
-    return _print([build_table(_plain_columns(frame))], console)
+    return _print([build_table(_plain_columns(frame))], Console(), whole=True)
 
 
 def write_results(trials: pd.DataFrame, format: str, path: Path | str) -> None:
@@ -134,7 +134,7 @@ def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:
 def _format_table(trials: pd.DataFrame, console: Console) -> str:
     """Of a whole frame what fits into the terminal, the most telling first; elsewhere, and of chosen columns, all."""
     if not set(TRIAL_COLUMNS) <= set(trials.columns):
-        return _print([build_table(_plain_columns(trials))], console)
+        return _print([build_table(_plain_columns(trials))], console, whole=True)
     marks = ASCII_MARKS if console.options.ascii_only else MARKS
     several = trials["sweep"].nunique() > 1
     columns = _trial_columns(trials, marks, several)
@@ -151,14 +151,15 @@ def _format_table(trials: pd.DataFrame, console: Console) -> str:
     return _print([table, *told], console)
 
 
-def _print(parts: Sequence[Table | str], console: Console) -> str:
-    if not console.is_terminal:
-        # Whatever reads it cuts nothing, and wraps nothing.
+def _print(parts: Sequence[Table | str], console: Console, *, whole: bool = False) -> str:
+    """The parts as text; what no terminal shows, or is to be whole, is cut and wrapped nowhere."""
+    whole = whole or not console.is_terminal
+    if whole:
         options = console.options.update(width=10_000)
         console.width = max(console.measure(part, options=options).maximum for part in parts if isinstance(part, Table))
     with console.capture() as capture:
         for part in parts:
-            console.print(part, soft_wrap=not console.is_terminal, highlight=False, markup=False)
+            console.print(part, soft_wrap=whole, highlight=False, markup=False)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 

@@ -87,7 +87,8 @@ class CTCTrainable(tune.Trainable):
         if self._session.epoch > self._reported:
             return self._report()
         try:
-            return self._train_in_memory()
+            self._train_in_memory()
+            return self._report()
         except FolderError:
             raise
         except Exception as error:
@@ -113,10 +114,11 @@ class CTCTrainable(tune.Trainable):
     def cleanup(self) -> None:
         self._end()
 
-    def _train_in_memory(self) -> dict[str, Any]:
+    def _train_in_memory(self) -> None:
         """An epoch; out of memory it is trained again, once, with every batch in two parts."""
         try:
-            return self._train_epoch()
+            self._train_epoch()
+            return
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -129,9 +131,9 @@ class CTCTrainable(tune.Trainable):
         free_memory()
         self._session = self._open(settings)
         self._session.micro_batches = 2
-        return self._train_epoch()
+        self._train_epoch()
 
-    def _train_epoch(self) -> dict[str, Any]:
+    def _train_epoch(self) -> None:
         metrics = self._session.run_epoch()
         best, last = self._folder / BEST, self._folder / LAST
         if self._session.improved and self._session.hypotheses is not None:
@@ -144,7 +146,6 @@ class CTCTrainable(tune.Trainable):
             self._session.save(last)
         self._log.info("%s", json.dumps(metrics))
         self._send(LAST, TRIAL_LOG)
-        return self._report()
 
     def _report(self) -> dict[str, Any]:
         first, self._reported = self._reported == 0, self._session.epoch

@@ -37,9 +37,12 @@ PRIOR: Final = "prior"
 HALVING: Final = "halving"
 INTERRUPT: Final = "interrupt"
 PATIENCE: Final = "patience"
-RESERVE: Final = "reserve"
+# What is left of a budget is the best trial's.
+TIME_RESERVE: Final = "time reserve"
+EPOCH_RESERVE: Final = "epoch reserve"
+RESERVES: Final = (TIME_RESERVE, EPOCH_RESERVE)
 # After which the best trial is still trained to its end.
-CARRIES_ON: Final = (PATIENCE, RESERVE)
+CARRIES_ON: Final = (PATIENCE, *RESERVES)
 
 # Writes an event, given as name and fields, and returns its line as a reader will see it.
 Append = Callable[..., dict[str, Any]]

@@ -68,6 +68,12 @@ class Results:
         agreed = len(several) == 1 and self.sweeps["objectives"].notna().all()
         return tuple(str(several.pop()).split(", ")) if agreed else ("wer", "parameters")
 
+    def lowest(self, metric: str) -> pd.Series:
+        """The lowest of a metric in any epoch of each trial, by the index of ``trials``; NaN where there is none."""
+        lowest = self.epochs.groupby(["sweep", "trial"])[metric].min()
+        found: pd.Series = lowest.reindex(pd.MultiIndex.from_frame(self.trials[["sweep", "trial"]]))
+        return found.set_axis(self.trials.index)
+
     @property
     def front(self) -> pd.DataFrame:
         """The rows of the trials that no other one beats in all ``objectives``, from the lowest metric on.
@@ -76,8 +82,7 @@ class Results:
         that of a recogniser which writes nothing, and none whose costs were not recorded.
         """
         metric, *costs = self.objectives
-        lowest = self.epochs.groupby(["sweep", "trial"])[metric].min()
-        values = lowest.reindex(pd.MultiIndex.from_frame(self.trials[["sweep", "trial"]])).to_numpy("float64")
+        values = self.lowest(metric).to_numpy("float64")
         rows = self.trials[costs].astype("float64").to_numpy()
         weights = [weigh(dict(zip(costs, row, strict=True)), costs) for row in rows]
         points = np.array([(value, *weight) for value, weight in zip(values, weights, strict=True)])

@@ -8,9 +8,10 @@ and a click on a point shows its trial. ``layout.meta["note"]`` is what the page
 import warnings
 from html import escape
 
+import pandas as pd
 import plotly.graph_objects as go
 
-from glosstune.results.analysis.explaining import describe_parameters
+from glosstune.results.analysis.explaining import short
 from glosstune.results.analysis.importance import EVALUATORS, rank_importance, tell_disagreement
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
@@ -56,34 +57,38 @@ def draw_importance(results: Results) -> go.Figure | None:
 
 
 def draw_front(results: Results) -> go.Figure | None:
-    """The lowest WER of every trial over what its recogniser costs; None where all cost the same."""
-    cost = results.objectives[1]
-    trials = results.trials[results.trials["wer_best"].notna() & results.trials[cost].notna()]
+    """The lowest metric of every trial over what its recogniser costs; None where all cost the same."""
+    metric, cost = results.objectives[:2]
+    lowest = results.lowest(metric)
+    trials = results.trials[lowest.notna() & results.trials[cost].notna()]
     if trials[cost].nunique() < 2:
         return None
+    title, form = ("WER", ".1%") if metric == "wer" else (metric.replace("_", " "), ".3f")
     names, figure = name_parameters(results.trials), go.Figure()
     front = results.front
     for rows, marker in (
         (trials.drop(front.index, errors="ignore"), {"color": OTHERS, "size": 6, "opacity": 0.7}),
         (front, {"color": PALETTE[0], "size": 10}),
     ):
-        told = [
-            f"trial {row['trial']}<br>{describe_parameters(row, names).replace(' ', '<br>')}"
-            for _, row in rows.iterrows()
-        ]
+        told = []
+        for _, row in rows.iterrows():
+            given = [escape(f"{name}={short(row[name])}") for name in names if not pd.isna(row[name])]
+            told.append("<br>".join([f"trial {row['trial']}", *given]))
         on_front = rows is front
         figure.add_scatter(
             x=rows[cost].astype("float64"),
-            y=rows["wer_best"],
+            y=lowest[rows.index],
             text=told,
             customdata=[results.trials.index.get_loc(index) for index in rows.index],
             mode="lines+markers" if on_front and len(results.objectives) == 2 else "markers",
             line={"shape": "hv", "color": PALETTE[0], "width": 1.5},
             marker=marker,
             name="beaten by none" if on_front else "other trials",
-            hovertemplate="%{text}<br>%{x:,.4~g} " + cost + ", WER %{y:.1%}<extra></extra>",
+            hovertemplate="%{text}<br>%{x:,.4~g} " + cost + f", {title} %{{y:{form}}}<extra></extra>",
         )
     figure.update_xaxes(title=cost.replace("_", " "), type="log")
-    scored = by_scoring(results.scoring)
-    figure.update_yaxes(title=f"lowest WER{scored}", tickformat=".0%", rangemode="tozero")
+    scored = by_scoring(results.scoring) if metric == "wer" else ""
+    figure.update_yaxes(
+        title=f"lowest {title}{scored}", tickformat=".0%" if metric == "wer" else "", rangemode="tozero"
+    )
     return figure

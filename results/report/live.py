@@ -76,8 +76,8 @@ class LiveReport:
         results = load_frames(list(self._folders))
         # What takes the longest only tells the trials that have ended a little better with each epoch of another.
         ended = results.trials["status"].tolist()
-        if ended != self._ended:
-            self._figures, self._ended = draw_figures(results), ended
+        kept = {name: figure for name, figure in self._figures.items() if name == "importance" and ended == self._ended}
+        self._figures, self._ended = draw_figures(results, kept), ended
         text = render_report(results, self._figures, results.confirmation)
         write_whole(self.path, lambda partial: partial.write_text(text, encoding="utf-8"))
         self._versions += 1
@@ -133,7 +133,7 @@ def _handler(report: LiveReport) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             page = report.page
             # A page of elsewhere could have its own name lead here, to read what this machine serves.
-            if self.headers.get("Host", "").rpartition(":")[0] not in (_HOST, "localhost"):
+            if self.headers.get("Host", "").partition(":")[0] not in (_HOST, "localhost"):
                 self.send_error(403)
             elif self.path.partition("?")[0] != "/":
                 self.send_error(404)

@@ -73,10 +73,17 @@ def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | N
     write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
 
 
-def draw_figures(results: Results) -> dict[str, go.Figure]:
-    """The figures that the page does not draw itself, which take the longest."""
-    drawn = {name: shown.draw(results) for name, shown in _FIGURES.items() if shown.draw is not None}
-    return {name: _styled(figure) for name, figure in drawn.items() if figure is not None}
+def draw_figures(results: Results, kept: Mapping[str, go.Figure] | None = None) -> dict[str, go.Figure]:
+    """The figures that the page does not draw itself.
+
+    Args:
+        kept: some that were drawn before and are to stay.
+    """
+    wanted = {
+        name: shown.draw for name, shown in _FIGURES.items() if shown.draw is not None and name not in (kept or {})
+    }
+    drawn = {name: draw(results) for name, draw in wanted.items()}
+    return {**(kept or {}), **{name: _styled(figure) for name, figure in drawn.items() if figure is not None}}
 
 
 def render_report(results: Results, figures: Mapping[str, go.Figure], confirmed: pd.DataFrame | None = None) -> str:

@@ -67,11 +67,11 @@ def diagnose(
     if model is None:
         stopped = next((finding for finding in rank(found) if finding.stops), None)
         probed = _probe(sweep, settings, say) if stopped is None else _not_probed(f"{stopped.cause}: that comes first")
-        found = _together([*found, *probed])
+        found += probed
     if trial is not None:
         results = load_results(trial[0])
         found += judge_curve(results.epochs[results.epochs["trial"] == trial[1]])
-    return rank(replace(finding, mend=_for_space(finding.mend, sweep)) for finding in found)
+    return rank(replace(finding, mend=_for_space(finding.mend, sweep)) for finding in _together(found))
 
 
 def _together(findings: Iterable[Finding]) -> list[Finding]:

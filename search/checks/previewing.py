@@ -139,7 +139,7 @@ def describe_preview(seen: Preview, sweep: Sweep) -> list[str]:
     lines = [("sweep", f"{sweep.name}: all keys are in order"), ("corpus", f"{seen.corpus}: {_counts(seen, sweep)}")]
     lines.append(("trials", f"{seen.trials}, {_origins(seen, sweep)}"))
     lines.append(("searched", ", ".join(seen.searched) or "nothing"))
-    lines.append(("ranked by", sweep.search.metric))
+    lines.append(("ranked by", ", ".join(sweep.search.objectives)))
     lines.append(("strategies", ", ".join(seen.strategies)))
     lines.append(("weights", seen.weights))
     told = f"{seen.epochs} each, {seen.epochs_at_most:,} in all at most"

@@ -1,6 +1,7 @@
 """The commands about the keys of a sweep file: init, keys."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def init(
     text = source.read_text(encoding="utf-8")
     written = write_template(tree, text, str(path), schema=SCHEMA if schema else None, everything=everything)
     write_whole(path, lambda partial: partial.write_text(written, encoding="utf-8"))
-    typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {path} --check")
+    typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {shlex.quote(str(path))} --check")
     if schema:
         beside = path.with_name(SCHEMA)
         beside.write_text(json.dumps(sweep_schema(), indent=1), encoding="utf-8")

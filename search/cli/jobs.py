@@ -160,7 +160,7 @@ def logs(
         return
     job = slurm_job(name, address)
     if job is not None:
-        raise SettingError(f"is not for jobs of SLURM; use: tail -f {job.log}", key="--follow")
+        raise SettingError(f"is not for jobs of SLURM; use: tail -f {shlex.quote(str(job.log))}", key="--follow")
     _follow(name, ray_job(name, address).address)
 
 

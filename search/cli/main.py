@@ -63,7 +63,8 @@ def main() -> None:
         typer.echo(f"glosstune: {error}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if find_version("glosstune") is None or str(error.name).startswith("glosstune"):
+        name = str(error.name).partition(".")[0]
+        if find_version("glosstune") is None or name in ("None", "glosstune"):
             raise
-        typer.echo(f"glosstune: {error.name} is not installed here; run: pip install {error.name}", err=True)
+        typer.echo(f"glosstune: {name} is not installed here; run: pip install {name}", err=True)
         sys.exit(2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -33,6 +33,10 @@ def _objectives(names: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(str(error).partition(": ")[2]) from None
 
 
+def _or_a_path(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"type": "string", "format": "path"})
+
+
 class SearchSettings(Section):
     """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised."""
 
@@ -52,6 +56,7 @@ class SearchSettings(Section):
     )
     prior: PriorName | tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = Field(
         default="packaged",
+        json_schema_extra=_or_a_path,  # which is read as a list of one
         description="Other sweeps, whose best trials half of the first ones are drawn near; or their folders.",
     )
     metric: Metric = Field(default="wer", description="What trials are ranked by; lowest first.")

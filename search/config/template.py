@@ -6,11 +6,12 @@ from textwrap import wrap
 from typing import Any
 
 from glosstune.search.config.keys import Key, list_keys, section_meanings
+from glosstune.spaces.errors import SettingError, unknown_key
 from glosstune.spaces.files.yaml_data import write_flow
 
 # What is shown with its default where a file does not set it.
 USEFUL = (
-    *("tracking", "storage", "model.norm", "corpus.root", "corpus.layout", "corpus.scoring", "corpus.gains"),
+    *("tracking", "model.norm", "corpus.root", "corpus.layout", "corpus.scoring", "corpus.gains"),
     *("training.schedule", "training.final_decay", "training.average_epochs", "training.augment", "training.precision"),
     *("freezing.discriminative", "pretrained", "teacher", "pretraining.labels", "pretraining.align_with"),
     *("search.start_points", "search.prior", "search.warm_start", "search.metric", "search.target"),
@@ -19,6 +20,7 @@ USEFUL = (
     *("stopping.stuck_wer", "stopping.blank_ratio", "stopping.window_epochs", "stopping.divergence"),
     *("resources.cpu", "resources.gpu", "resources.concurrent"),
 )
+_HINT = "# A line such as #key: value shows a default: take the # away to set it. glosstune keys lists all keys."
 _WIDTH = 100
 _LONGEST_RANGE = 120  # of characters; a longer one is for ``glosstune keys``
 _KEY = re.compile(r"^( *)(?:- )?([\w.]+):")
@@ -36,6 +38,8 @@ def write_template(tree: Mapping[str, Any], source: str, name: str, *, schema: s
         everything: show the defaults of all other keys, not of the most useful ones alone.
     """
     head, comments = _read_comments(source)
+    while head and head[-1] == "#":
+        head.pop()
     lines = [f"# yaml-language-server: $schema={schema}"] * (schema is not None)
     lines += [
         *head,
@@ -44,9 +48,12 @@ def write_template(tree: Mapping[str, Any], source: str, name: str, *, schema: s
         f"# glosstune sweep {name}",
         "#",
     ]
-    lines += ["# A line such as #key: value shows a default: take the # away to set it. glosstune keys lists all keys."]
-    shown = {key.name: key for key in list_keys() if everything or key.name in USEFUL}
+    lines += [_HINT]
     known = {key.name: key for key in list_keys()}
+    # Where a sweep goes by default depends on the folder it is started in, and objectives begin with the metric.
+    apart = {"storage", *(["search.objectives"] if "metric" in (tree.get("search") or {}) else [])}
+    shown = {name: key for name, key in known.items() if (everything or name in USEFUL) and name not in apart}
+    _check_names(tree, known)
     alone = [key for key in known.values() if not key.section and (key.name in tree or key.name in shown)]
     lines.append("")
     for key in alone:
@@ -59,11 +66,24 @@ def write_template(tree: Mapping[str, Any], source: str, name: str, *, schema: s
             continue
         lines += ["", *_prose(meaning, "")]
         comment = comments.get((section,))
-        off = there is None
-        lines.append(f"{'#' * off}{section}:{f'  # {comment}' * bool(comment)}" + " {}" * (there == {}))
+        off = not there
+        lines.append(f"{'#' * off}{section}:{f'  # {comment}' * bool(comment)}")
         for key in [*set_here, *others]:
             lines += _entry(key, there or {}, comments, "  ", off=key not in set_here, section_off=off)
     return "\n".join(lines) + "\n"
+
+
+def _check_names(tree: Mapping[str, Any], known: Mapping[str, Key]) -> None:
+    """Refuse what no sweep has: a file is read without its rules, so that it may lack a corpus."""
+    sections = [*section_meanings(), "space"]
+    for name, there in tree.items():
+        alone = [key.name for key in known.values() if not key.section]
+        if name not in sections and name not in alone:
+            raise SettingError(unknown_key(name, [*sections, *alone]), key=name)
+        for each in there if name in sections and isinstance(there, dict) else ():
+            if f"{name}.{each}" not in known:
+                own = [key.last for key in known.values() if key.section == name]
+                raise SettingError(unknown_key(each, own), key=f"{name}.{each}")
 
 
 def _may_follow(key: Key, set_here: Sequence[Key]) -> bool:
@@ -83,8 +103,7 @@ def _entry(
     takes = key.takes if len(key.takes) <= _LONGEST_RANGE else f"glosstune keys {key.name} lists what it takes"
     yield from _prose(f"{key.meaning} ({takes})", indent)
     if off:
-        default = key.default or "sweeps"
-        yield f"#{indent}{key.last}: {default}" if section_off else f"{indent}#{key.last}: {default}"
+        yield f"#{indent}{key.last}: {key.default}" if section_off else f"{indent}#{key.last}: {key.default}"
         return
     comment = comments.get((key.section, key.last) if key.section else (key.last,))
     value, end = section[key.last], f"  # {comment}" if comment else ""
@@ -105,9 +124,13 @@ def _read_comments(text: str) -> tuple[list[str], dict[tuple[str, ...], str]]:
     head: list[str] = []
     comments: dict[tuple[str, ...], str] = {}
     path: list[tuple[int, str]] = []
+    begins = True
     for line in text.splitlines():
-        if line.startswith("#") and not path:
-            head += [line] * (not line.startswith(("# glosstune ", "# yaml-language-server")))
+        begins = begins and line.startswith("#")
+        if begins:
+            head += [line] * (not line.startswith(("# glosstune ", "# yaml-language-server", _HINT[:30])))
+            continue
+        if line.lstrip().startswith("#"):  # what this has written of a key, or somebody of what follows
             continue
         if found := _KEY.match(line):
             depth = len(found[1])

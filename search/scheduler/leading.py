@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from glosstune.results.reading.events import FINISHED, RESERVE, RUNNING
+from glosstune.results.reading.events import FINISHED, RESERVES, RUNNING
 from glosstune.results.reading.objectives import FrontOrder
 from glosstune.search.scheduler.ranking import AT_THE_FLOOR, PLATEAU_WER
 from glosstune.search.scheduler.state import SweepState
+from glosstune.search.scheduler.stopping import Stop
 from glosstune.search.scheduler.trial import TrialState
 
 
@@ -46,18 +47,29 @@ def left_to_train(state: SweepState) -> dict[str, Any]:
     best = None if state.sweep.search.costs else _best(state)
     if best is None or best.status == FINISHED or not _learned(state, best) or _broke(state):
         return {}
-    left = state.sweep.training.epochs - best.epoch
-    recent = best.epoch_seconds[-3:]  # layers may have thawed since the first
-    return {"best": best.number, "needs_s": left * sum(recent) / len(recent), "needs_epochs": left}
+    # What runs beside it does the epoch that it is in, too.
+    others = sum(trial.status == RUNNING and trial is not best for trial in state.trials.values())
+    left, recent = state.sweep.training.epochs - best.epoch, best.epoch_seconds[-3:]  # layers may have thawed since
+    return {"best": best.number, "needs_s": (left + 1) * sum(recent) / len(recent), "needs_epochs": left + others}
+
+
+def yields(state: SweepState, trial: TrialState) -> Stop | None:
+    """Why a trial has to make room for the best one, for which the last of a budget is kept; None where it has not."""
+    over = state.over
+    return (
+        over if over is not None and over.rule in RESERVES and not trial.pinned and trial is not _best(state) else None
+    )
 
 
 def why_it_waits(state: SweepState, trial: TrialState) -> str | None:
     """Why a trial that led goes on no more; None while it leads."""
     best = _best(state)
-    if state.over is not None:
-        return None if state.over.rule == RESERVE and best is trial else state.over.reason
+    if state.over is not None and state.over.rule not in RESERVES:
+        return state.over.reason
     if best is not None and best is not trial:
         return f"trial {best.number} is better now"
+    if state.over is not None:
+        return None
     if leader(state) is None:
         share = f"{state.lead_epochs} of {state.epochs} epochs went to the best trial"
         return f"{share}, {state.sweep.halving.lead:.0%} may"

@@ -20,7 +20,7 @@ from glosstune.results.reading.events import (
     INTERRUPTED,
     PAUSED,
     QUEUE,
-    RESERVE,
+    RESERVES,
     RUNNING,
     STOPPED,
     Append,
@@ -42,7 +42,7 @@ from glosstune.results.reading.events import (
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.experience.known import KnownSweep
 from glosstune.search.scheduler.halving import Standing
-from glosstune.search.scheduler.leading import incumbent, leader, left_to_train, why_it_waits
+from glosstune.search.scheduler.leading import incumbent, leader, left_to_train, why_it_waits, yields
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.stopping import Stop, judge_sweep, judge_trial
 from glosstune.search.scheduler.suggesting import Suggestions
@@ -118,7 +118,7 @@ class Scheduler:
                     self._give_up(error)
                     return None
         # Where there is more than one to carry on, or time is short, nobody waits for the others.
-        at_once = self.state.sweep.search.costs or (self.state.over is not None and self.state.over.rule == RESERVE)
+        at_once = self.state.sweep.search.costs or (self.state.over is not None and self.state.over.rule in RESERVES)
         if number is None and (not self.live or at_once):
             number = self._to_carry_on()
         if number is not None:
@@ -289,6 +289,10 @@ class Scheduler:
             self._emit(TrialEnded(trial=trial.number, status=STOPPED, **asdict(broken)))
             return False
         rung = self.state.rung_reached(trial)
+        stop = yields(self.state, trial)
+        if stop is not None and (rung is None or sweep.halving.kind != "promote"):
+            self._emit(TrialEnded(trial=trial.number, status=INTERRUPTED, rule=stop.rule, reason=stop.reason))
+            return False
         if rung is None:
             return trial.pinned or not trial.leads or self._keeps_the_lead(trial)
         if trial.pinned:
@@ -329,7 +333,7 @@ class Scheduler:
         return None
 
     def _continues(self, trial: TrialState) -> bool:
-        if trial.number in self.live:
+        if trial.number in self.live or yields(self.state, trial) is not None:
             return False
         return trial.status in (RUNNING, INTERRUPTED) or (trial.pinned and trial.waits)
 

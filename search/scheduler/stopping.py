@@ -4,14 +4,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
-from glosstune.results.reading.events import FINISHED, HALVING, INTERRUPT, PATIENCE, RESERVE
+from glosstune.results.reading.events import (
+    EPOCH_RESERVE,
+    FINISHED,
+    HALVING,
+    INTERRUPT,
+    PATIENCE,
+    RESERVES,
+    TIME_RESERVE,
+)
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
 from glosstune.spaces.errors import SettingError, shown, told
 from glosstune.spaces.parts import load_part
 
 # What a trial can end or wait by besides its own rules.
-_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, RESERVE, "error", "process died", "user"}
+_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, *RESERVES, "error", "process died", "user"}
 # One-sided 95 %.
 _CONFIDENCE = 1.645
 # The share of a budget that is kept for the best trial, at most: to explore with the rest is worth more than its end.
@@ -133,12 +141,13 @@ def judge_sweep(
         return Stop(PATIENCE, f"no better {sought} from {since_best} trials in a row")
     if best is None:
         return None
+    kept = f"is kept for trial {best}, the best"
     budget_s = (settings.time_budget_min or math.inf) * 60
     if used_s >= budget_s - min(needs_s, _MOST_KEPT * budget_s):
-        return Stop(RESERVE, f"what is left of {settings.time_budget_min:g} min is kept for trial {best}, the best")
+        return Stop(TIME_RESERVE, f"what is left of {settings.time_budget_min:g} min {kept}")
     budget = settings.epoch_budget or math.inf
     if epochs >= budget - min(needs_epochs, _MOST_KEPT * budget):
-        return Stop(RESERVE, f"what is left of {settings.epoch_budget} epochs is kept for trial {best}, the best")
+        return Stop(EPOCH_RESERVE, f"what is left of {settings.epoch_budget} epochs {kept}")
     return None
 
 

@@ -57,11 +57,12 @@ class TrialState:
         """The lowest so far, a fraction."""
         # Displays ask for that of every trial several times a second: each epoch is looked at once.
         seen, best = self._lowest
-        for metrics in self.curve[seen:]:
+        new = self.curve[seen:]  # once: the driver adds to it while a display looks
+        for metrics in new:
             wer = metrics.get("wer")
             if wer is not None and (best is None or wer < best):
                 best = wer
-        self._lowest = len(self.curve), best
+        self._lowest = seen + len(new), best
         return best
 
     @property

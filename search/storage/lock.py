@@ -30,15 +30,18 @@ class Driven(FolderError):
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path, place: str | None = None) -> Iterator[None]:
     """Keep other drivers off a folder; the system lets go of it when this process ends, however it does.
+
+    Args:
+        place: what users call it, if not the folder.
 
     Raises:
         Driven: another driver lives.
         FolderError: it holds a link that leads out of it.
     """
     refuse_links(folder)
-    lock = _locked(folder)
+    lock = _locked(folder, place or str(folder))
     try:
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
         write_whole(folder / OWNER, lambda partial: partial.write_text(owner, encoding="utf-8"))
@@ -50,16 +53,16 @@ def owned(folder: Path) -> Iterator[None]:
 def check_idle(folder: Path) -> None:
     """Raise Driven where another driver lives; nothing is written."""
     if (folder / LOCK).is_file():
-        _locked(folder).release()
+        _locked(folder, str(folder)).release()
 
 
-def _locked(folder: Path) -> BaseFileLock:
+def _locked(folder: Path, place: str) -> BaseFileLock:
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         known = read_owner(folder)
-        raise _driven(folder, "another process" if known is None else f"process {known[0]} on {known[1]}") from None
+        raise _driven(place, "another process" if known is None else f"process {known[0]} on {known[1]}") from None
     except OSError as error:
         raise FolderError(f"{folder}: cannot be locked: {error}") from error
     return lock
@@ -88,13 +91,13 @@ def read_owner(place: Path | str) -> tuple[int, str] | None:
     Raises:
         FolderError: the object storage cannot be read.
     """
-    if is_uri(place):
-        known = _read(ObjectFolder(str(place), local_folder(str(place), "copies")))
-    else:
-        known = _parse((Path(place) / OWNER).read_bytes()) if (Path(place) / OWNER).is_file() else None
     try:
+        if is_uri(place):
+            known = _read(ObjectFolder(str(place), local_folder(str(place), "copies")))
+        else:
+            known = _parse((Path(place) / OWNER).read_bytes())
         return None if known is None else (int(known["pid"]), str(known["host"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OSError, TypeError, ValueError):
         return None
 
 

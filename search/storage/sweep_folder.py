@@ -117,7 +117,7 @@ class SweepFolder:
             self.folder.mkdir(parents=True, exist_ok=not new or self._is_prepared())
         except OSError as error:
             raise FolderError(f"{self.folder}: cannot be made: {error}; choose another folder with --out") from error
-        with owned(self.folder):
+        with owned(self.folder, self.place):
             yield
 
     def write(self, name: str, text: str) -> None:

@@ -46,11 +46,11 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._next = self.progress.next
         self.close()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._next = self.progress.next
         if self._live is not None:
             self._live.stop()
             self._live = None

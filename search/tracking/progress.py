@@ -65,7 +65,7 @@ class SweepProgress:
     def counts(self) -> dict[str, int]:
         """Trials by state; those ``to come`` do not exist yet."""
         known: Counter[str] = Counter(trial.status for trial in self.trials)
-        return {**known, "to come": 0 if self.ended else max(0, self._state.samples - len(self.trials))}
+        return {**known, "to come": self._work - len(self.trials)}
 
     @property
     def best_wer(self) -> float:
@@ -96,7 +96,14 @@ class SweepProgress:
         over = self._state.over
         if over is not None:
             return over.rule != INTERRUPT and not states & {RUNNING, PAUSED}
-        return len(self.trials) >= self._state.samples and not states & {RUNNING, PAUSED, INTERRUPTED}
+        return len(self.trials) >= self._work and not states & {RUNNING, PAUSED, INTERRUPTED}
+
+    @property
+    def _work(self) -> int:
+        """Trials there are and will be: where something has ended the search, none begins any more."""
+        over = self._state.over
+        begun = len(self.trials)
+        return max(begun, self._state.samples) if over is None or over.rule == INTERRUPT else begun
 
     @property
     def done(self) -> float:
@@ -109,7 +116,7 @@ class SweepProgress:
             return 1.0
         search, epochs = self._state.sweep.search, self.epochs
         shares = [1.0 if trial.scores or not _trains(trial) else trial.epoch / epochs for trial in self.trials]
-        work = self._state.samples
+        work = max(1, self._work)
         if self._state.sweep.halving.kind == "promote":
             shares.append(max((trial.epoch for trial in self.trials), default=0) / epochs)
             work += 1

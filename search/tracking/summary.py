@@ -8,7 +8,17 @@ from rich.console import Console
 
 from glosstune.results import INDICATORS, Results, compare_strategies, draw_curves
 from glosstune.results.reading.epoch_metrics import by_scoring
-from glosstune.results.reading.events import CARRIES_ON, FAILED, FINISHED, INTERRUPT, SweepOver, SweepResumed
+from glosstune.results.reading.events import (
+    EPOCH_RESERVE,
+    FAILED,
+    FINISHED,
+    INTERRUPT,
+    PATIENCE,
+    TIME_RESERVE,
+    SettingsChanged,
+    SweepOver,
+    SweepResumed,
+)
 from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.results.reading.record import read_record
@@ -20,6 +30,13 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import join
 
 _MOST_FAULTS = 5
+# The key of a budget by the rules that end a sweep for it.
+_BUDGETS = {
+    "time budget": "time_budget_min",
+    TIME_RESERVE: "time_budget_min",
+    "epoch budget": "epoch_budget",
+    EPOCH_RESERVE: "epoch_budget",
+}
 _MOST_OF_FRONT = 8
 _HEADINGS = ("", "trials", "best WER", "at epoch", "learning rate", "epochs spent")
 
@@ -79,7 +96,7 @@ def _end(results: Results) -> Iterator[str]:
     yield f"look      glosstune report {place}"
     sweep = results.sweeps.iloc[0]
     limits = results.section("search", sweep["sweep"])
-    budget = {"time budget": "time_budget_min", "epoch budget": "epoch_budget"}.get("" if over is None else over.rule)
+    budget = _BUDGETS.get("" if over is None else over.rule)
     if budget is not None:
         told = f"resume {place} search.{budget}={2 * limits.get(budget, 0):g}"
     elif over is not None and over.rule == INTERRUPT:
@@ -97,9 +114,9 @@ def _over(results: Results) -> SweepOver | None:
     for event in read_record(results.folder).events:
         if isinstance(event, SweepOver):
             over = event
-        elif isinstance(event, SweepResumed):
+        elif isinstance(event, SweepResumed | SettingsChanged):
             over = None
-    return None if over is None or over.rule in CARRIES_ON else over
+    return None if over is None or over.rule == PATIENCE else over
 
 
 def _list_front(results: Results) -> Iterator[str]:
@@ -116,7 +133,7 @@ def _list_front(results: Results) -> Iterator[str]:
     for place, line in enumerate(align(rows)):
         yield f"{'' if place else 'front':10}{line}"
     if len(front) > _MOST_OF_FRONT:
-        yield f"{'':10}and {len(front) - _MOST_OF_FRONT} more: glosstune results {results.place} --front"
+        yield f"{'':10}and {len(front) - _MOST_OF_FRONT} more: glosstune results {shlex.quote(results.place)} --front"
 
 
 def _figure(amount: float) -> str:
@@ -140,7 +157,7 @@ def _list_faults(results: Results) -> Iterator[str]:
     for place, line in enumerate(told[:_MOST_FAULTS]):
         yield f"{'' if place else 'faults':10}{line}"
     if len(told) > _MOST_FAULTS:
-        yield f"{'':10}and {len(told) - _MOST_FAULTS} more: glosstune results {results.place}"
+        yield f"{'':10}and {len(told) - _MOST_FAULTS} more: glosstune results {shlex.quote(results.place)}"
 
 
 def _numbers(trials: pd.Series) -> str:

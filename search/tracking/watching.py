@@ -10,13 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from glosstune.results.reading.events import ARRIVALS, Event
+from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
 from glosstune.results.reading.names import RECORD, SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import read_owner
+from glosstune.search.storage.lock import Driven, check_idle, read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.spaces.errors import FolderError
@@ -66,9 +66,17 @@ class Watched:
     @property
     def runs(self) -> bool:
         """Whether somebody drives it, as far as can be told from here: only on its machine for sure."""
-        if self.progress.ended or self.owner is None:
+        if self.progress.ended or self._interrupted or self.owner is None:
             return False
         pid, host = self.owner
+        if not is_uri(self.place) and host == platform.node():
+            try:
+                check_idle(Path(self.place).expanduser())
+                return False
+            except Driven:
+                return True
+            except FolderError:  # not a folder that may be written to
+                pass
         if host != platform.node() or os.name != "posix":
             return self.silent_s < SILENT_S
         try:
@@ -98,6 +106,8 @@ class Watched:
         started = datetime.fromisoformat(events[begun].time).timestamp()
         self.progress = SweepProgress(state, lambda: state.used_s, self._clock, started)
         state.replay(events[begun + 1 :], folder / RECORD)
+        running = any(trial.status == RUNNING for trial in state.trials.values())
+        self._interrupted = state.over is not None and state.over.rule == INTERRUPT and not running
 
     def _clock(self) -> float:
         """Now, or when a sweep that nobody runs was last heard of."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from glosstune.results import Results, load_results
-from glosstune.results.reading.names import DRIVER_LOG, SWEEP
+from glosstune.results.reading.names import DRIVER_LOG, RECORD, SWEEP
 from glosstune.results.reading.record import SweepRecord, read_record
+from glosstune.results.reading.remote import as_local
 from glosstune.results.text import printable
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
@@ -48,13 +49,13 @@ class BackgroundSweep:
         log: the file that its process writes to.
     """
 
-    def __init__(self, work: SweepFolder, arguments: Sequence[str]) -> None:
-        """Start the process; its folder is there."""
+    def __init__(self, work: SweepFolder, arguments: Sequence[str], earlier_runs: int = 0) -> None:
+        """Start the process; its folder is there, where so many drivers have run before."""
         self.place = work.place
         self.log = work.folder / DRIVER_LOG
         self._folder = work.folder
         self._stopped = False
-        self._earlier_runs = len(self._record().runs)
+        self._earlier_runs = earlier_runs
         # Parts of one's own are found there as here. With a session of its own it hears no Ctrl-C that is for others.
         path = os.pathsep.join(filter(None, sys.path))
         with self.log.open("ab") as log:
@@ -161,6 +162,7 @@ def start_in_background(sweep: Sweep, out: Path | str | None, address: str | Non
     work = SweepFolder.at(out or dated_place(sweep))
     work.check_free()
     work.folder.mkdir(parents=True, exist_ok=True)
+    (work.folder / RECORD).unlink(missing_ok=True)  # of an earlier sweep at this address, which is gone there
     (work.folder / DRIVER_LOG).write_bytes(b"")
     write_sweep(sweep, SweepFolder(work.folder))
     return BackgroundSweep(work, ["sweep", str(work.folder / SWEEP), "--out", work.place, *_attached(address)])
@@ -180,7 +182,8 @@ def resume_in_background(
     work = SweepFolder.at(place)
     work.folder.mkdir(parents=True, exist_ok=True)
     more = [] if samples is None else ["--samples", samples]
-    return BackgroundSweep(work, ["resume", work.place, *overrides, *more, *_attached(address)])
+    runs = len(read_record(as_local(place)).runs)
+    return BackgroundSweep(work, ["resume", work.place, *overrides, *more, *_attached(address)], runs)
 
 
 def _attached(address: str | None) -> list[str]:

@@ -127,7 +127,8 @@ def resume(
     from glosstune.results import load_results
     from glosstune.search.driver.resuming import resume as go_on
 
-    return _run(lambda: go_on(folder, overrides, samples=wanted, address=address) or load_results(folder))
+    # None where another driver runs it, whose folder is its own.
+    return _run(lambda: go_on(folder, overrides, samples=wanted, address=address)) or load_results(folder)
 
 
 def _load(file: Sweep | Path | str, overrides: tuple[str, ...]) -> Sweep:
@@ -148,7 +149,7 @@ def _check_overrides(overrides: tuple[object, ...]) -> None:
             raise SettingError(rule, key="overrides")
 
 
-def _run(run: Callable[[], "Results"]) -> "Results":
+def _run(run: Callable[[], "Results | None"]) -> "Results | None":
     """Run a sweep, and draw what it has come to, however it ended."""
     from glosstune.results import load_results
     from glosstune.search.tracking.summary import keep_picture
@@ -158,5 +159,6 @@ def _run(run: Callable[[], "Results"]) -> "Results":
     except Interrupted as error:
         keep_picture(load_results(error.place))
         raise
-    keep_picture(results)
+    if results is not None:
+        keep_picture(results)
     return results

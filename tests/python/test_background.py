@@ -140,7 +140,7 @@ def test_a_mistake_is_told_before_a_process_starts(
     drawn.settle((Path(glosstune.search.__file__).parent / "config/sweeps/student.yaml").read_text())
     with pytest.raises(SettingError, match=r"search\.sample: unknown key; did you mean 'samples'\?"):
         glosstune.sweep("student", "search.sample=2", out=tmp_path / "a", background=True)
-    with pytest.raises(FolderError, match="exists already"):
+    with pytest.raises(FolderError, match="holds a sweep already"):
         glosstune.sweep("student", out=drawn.path, background=True)
     with pytest.raises(SettingError, match="cannot change while a sweep goes on"):
         glosstune.resume(drawn.path, "model.width=2", background=True)

@@ -15,8 +15,8 @@ def _columns(draw: st.DrawFn) -> list[Column]:
     rows = draw(st.integers(1, 4))
     cells = st.lists(TEXTS, min_size=rows, max_size=rows)
     return [
-        Column(draw(TEXTS), draw(cells), right=draw(st.booleans()), cut=draw(st.booleans()))
-        for _ in range(draw(st.integers(1, 6)))
+        Column(f"{place} {draw(TEXTS)}", draw(cells), right=draw(st.booleans()), cut=draw(st.booleans()))
+        for place in range(draw(st.integers(1, 6)))
     ]
 
 
@@ -39,7 +39,7 @@ def test_what_fits_is_never_wider_than_the_terminal_and_loses_nothing_else(
     for column in shown:
         whole = next(each for each in columns if each.heading == column.heading)
         for cell, full in zip(column.cells, whole.cells, strict=True):
-            assert cell == full or (whole.cut and cell.endswith("…")) or whole is not column
+            assert cell == full or (whole.cut and cell.endswith("…") and full.startswith(cell[:-1]))
     assert fit_columns(columns, None, kept) == columns
 
 

@@ -150,7 +150,7 @@ def _judge_lengths(found: Inspection, time_stride: int) -> Iterator[Finding]:
         mend = f"model.time_stride={max(better)}" if better else "cut long sentences, or raise the frame rate"
         yield Finding("time stride too large", min(1.0, 0.5 + infeasible), told, mend, "certain", rests)
     correlation = found.frames["correlation with glosses"]
-    if found.sampled >= 40 and correlation < _FEW_RELATED and not transcripts_belong(found):
+    if found.sampled >= 40 and correlation < _FEW_RELATED and found.belonging and not transcripts_belong(found):
         own, others = found.belonging["explained"], found.belonging["by others"]
         told = f"longer utterances do not have more glosses (correlation {correlation:.2f}, usually above 0.6), and "
         told += f"glosses explain {own:.1%} of what hands show, those of other utterances {others:.1%}"

@@ -57,12 +57,12 @@ function groups(view) {
   return found.filter((group) => group.places.length);
 }
 
-function targetOf(view, axes = {}) {
+function targetOf(view) {
   if (data.target === null || view.metric.name !== "wer") return {};
   const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: data.target, y1: data.target };
   const words = { text: "target " + Math.round(100 * data.target) + "%", showarrow: false, font: { color: view.target }, bgcolor: view.paper };
   return {
-    shapes: [{ ...line, line: { color: view.target, dash: "dash", width: 1.5 }, ...axes }],
+    shapes: [{ ...line, line: { color: view.target, dash: "dash", width: 1.5 } }],
     annotations: [{ ...words, xref: "paper", x: 1, y: data.target, xanchor: "right", yanchor: "bottom" }],
   };
 }
@@ -138,15 +138,17 @@ const drawers = {
         name: escaped(data.names[view.chosen]),
       });
     }
-    const highest = Math.max(...traces.flatMap((trace) => trace.y).filter((value) => value !== null));
     const yaxis = yAxis(view.metric);
-    if (name === "wer") yaxis.range = [0, Math.min(1.6, Math.max(1.05, highest))];  // beyond it there is nothing to see
+    if (name === "wer") {  // beyond 160 % there is nothing to see
+      const highest = traces.reduce((most, trace) => trace.y.reduce((above, value) => Math.max(above, value ?? 0), most), 1.05);
+      yaxis.range = [0, Math.min(1.6, highest)];
+    }
     return { data: traces, layout: { xaxis: { title: { text: "epoch" } }, yaxis, ...targetOf(view) } };
   },
 
   best(view) {
     if (data.best === null) return "No trial has reported a WER yet.";
-    return { ...curvesOf(data.best, view), filtered: false };
+    return curvesOf(data.best, view);
   },
 
   strategies(view) {

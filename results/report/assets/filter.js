@@ -47,7 +47,7 @@ function term(name, operator, value) {
 
 // Numbers are the same in as many digits as were written; text that no cell is stands for what begins so.
 function sameAs(sought, cells) {
-  if (/^(none|-)$/.test(sought)) return (cell) => cell === null;
+  if (/^(none|-)$/.test(sought)) return (cell) => cell === null || text(cell).toLowerCase() === sought;
   const wanted = number(sought), digits = sought.replace(/e.*|%/, "").replace(/^[-+0.]+|\./g, "").length;
   const lower = (cell) => text(cell).toLowerCase();
   const start = sought.replace(/(…|\.\.\.|\*)$/, "");

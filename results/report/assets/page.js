@@ -107,6 +107,7 @@ function refresh() {
   fillTable(view.places);
   draw(view);
   tellChosen(view);
+  document.documentElement.dataset.filter = filter.value;  // whose rows and figures stand there now
 }
 
 function fillMetrics() {

@@ -68,10 +68,14 @@ def listed(page: Page, column: str = "trial") -> list[str]:
     return page.locator(f"#trials tbody td:nth-child({at + 1})").all_inner_texts()
 
 
+def _wait_for_filter(page: Page, words: str) -> None:
+    page.wait_for_function("words => document.documentElement.dataset.filter === words", arg=words)
+
+
 def keep(page: Page, words: str) -> str:
     """Filter; what the page says of it."""
     page.locator("#filter").fill(words)
-    page.wait_for_timeout(250)
+    _wait_for_filter(page, words)
     return page.locator("#wrong").inner_text()
 
 
@@ -174,8 +178,7 @@ def test_a_click_on_a_curve_or_a_row_tells_the_trial(page, searched):
 def test_a_click_on_a_bar_of_a_rule_keeps_its_trials(page):
     page.locator("#stops").scroll_into_view_if_needed()
     page.locator("#stops .point path").last.click(force=True)
-    page.wait_for_timeout(250)
-    assert page.locator("#filter").input_value() == 'stop_rule="all epochs"'
+    _wait_for_filter(page, 'stop_rule="all epochs"')
     assert listed(page) == ["4"]
 
 

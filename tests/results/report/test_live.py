@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -73,7 +74,7 @@ def address(live: LiveReport, said: list[str], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(live, "update", stop)
     thread = threading.Thread(target=serve_report, args=(live, 0), kwargs={"pause_s": 0.05})
     thread.start()
-    begun.wait()
+    assert begun.wait(60)
     yield said[0].split(" ")[0]
     over.set()
     thread.join()
@@ -138,11 +139,13 @@ def test_an_open_page_follows_and_keeps_filter_and_trial(address, sweep):
 
 @pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(sweep, tmp_path):
-    command = [sys.executable, "-m", "glosstune.search", "report", str(sweep.path), "--live", "--port", "18090"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "glosstune.search", "report", str(sweep.path), "--live", "--port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("http://127.0.0.1:18090/")
-        assert fetch("http://127.0.0.1:18090/")[0] == 200
+        assert process.stderr.readline().startswith(f"http://127.0.0.1:{port}/")
+        assert fetch(f"http://127.0.0.1:{port}/")[0] == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr.read() == f"{sweep.path / 'report.html'}: as it was last\n"

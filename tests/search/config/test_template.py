@@ -7,6 +7,7 @@ import pytest
 from glosstune.search.config.keys import list_keys
 from glosstune.search.config.loading import load_sweep, packaged_sweeps, read_sweep
 from glosstune.search.config.template import USEFUL, write_template
+from glosstune.spaces.errors import SettingError
 from glosstune.spaces.files.yaml_data import parse_yaml
 
 KEYS = {key.name: key for key in list_keys()}
@@ -100,3 +101,19 @@ def test_a_sweep_that_was_run_becomes_a_commented_file(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text(write_yaml(sweep.resolved()))
     (tmp_path / "my.yaml").write_text(_template("sweep.yaml"))
     assert load_sweep("my.yaml") == sweep
+
+
+def test_a_file_that_was_written_so_is_written_again_as_it_is(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(_template("student"), encoding="utf-8")
+    assert _template(str(file)) == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("model: {widht: 1}", "did you mean 'width'"), ("trainig: {}", "did you mean 'training'")]
+)
+def test_a_key_that_no_sweep_has_is_refused(tmp_path, text, told):
+    file = tmp_path / "my.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingError, match=told):
+        _template(str(file))

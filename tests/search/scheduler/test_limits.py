@@ -61,24 +61,24 @@ def test_a_sweep_ends_early_at_its_limit(limit: str, rule: str) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_last_epochs_of_a_budget_are_the_best_trials(workers: int) -> None:
     kept = 0
-    for budget in range(32, 72):
+    for budget in range(20, 72):
         limits = ("training.epochs=8", "halving.min_epochs=2", f"search.epoch_budget={budget}")
         scheduler, tape = run_through(sweep("search.samples=60", *limits), workers=workers)
         assert scheduler.state.epochs < budget + workers
-        best = min(scheduler.state.trials.values(), key=lambda trial: (trial.score, trial.number))
-        reserved = [event for event in tape.named("over") if event["rule"] == "reserve"]
-        assert best.status == "finished" or workers > 1
-        assert all(f"is kept for trial {best.number}, the best" in event["reason"] for event in reserved) or workers > 1
-        kept += len(reserved)
-    assert kept
+        reserved = [event for event in tape.named("over") if event["rule"] == "epoch reserve"]
+        if reserved:
+            number = int(reserved[-1]["reason"].partition("trial ")[2].partition(",")[0])
+            assert scheduler.state.trials[number].status == "finished"
+            kept += 1
+    assert kept > 3
 
 
 def test_no_more_than_a_quarter_of_a_budget_is_kept_for_the_best_trial() -> None:
     limits = {"epochs": 40, "best": 3, "needs_epochs": 90}
     assert _rule(epoch_budget=80, **limits) is None
-    assert _rule(epoch_budget=80, **{**limits, "epochs": 60}) == "reserve"
+    assert _rule(epoch_budget=80, **{**limits, "epochs": 60}) == "epoch reserve"
     assert _rule(time_budget_min=1, used_s=44.0, best=3, needs_s=90.0) is None
-    assert _rule(time_budget_min=1, used_s=45.0, best=3, needs_s=90.0) == "reserve"
+    assert _rule(time_budget_min=1, used_s=45.0, best=3, needs_s=90.0) == "time reserve"
     assert _rule(time_budget_min=1, used_s=55.0, best=3, needs_s=4.0) is None
     assert _rule(time_budget_min=1, used_s=55.0, needs_s=90.0) is None
 
