@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
@@ -12,6 +12,9 @@ from glosstune.spaces.errors import Interrupted, SettingError
 if TYPE_CHECKING:
     from glosstune.background import BackgroundSweep
     from glosstune.results import Results
+
+# None where another driver runs the sweep.
+ResultsOrNone = TypeVar("ResultsOrNone", bound="Results | None")
 
 
 @overload
@@ -149,7 +152,7 @@ def _check_overrides(overrides: tuple[object, ...]) -> None:
             raise SettingError(rule, key="overrides")
 
 
-def _run(run: Callable[[], "Results | None"]) -> "Results | None":
+def _run(run: Callable[[], ResultsOrNone]) -> ResultsOrNone:
     """Run a sweep, and draw what it has come to, however it ended."""
     from glosstune.results import load_results
     from glosstune.search.tracking.summary import keep_picture
