@@ -124,7 +124,7 @@ def run_plain(sweep: Sweep, folder: Path) -> Epochs:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="only shows that it runs")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=4)
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
