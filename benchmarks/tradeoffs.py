@@ -33,12 +33,12 @@ from glosstune.trainables.corpora import pack_corpus
 
 WORKERS = 2
 NARROWEST, WIDEST = 0.1, 1.0
-EPOCHS, SHORT_EPOCHS = 240, 12
+EPOCHS, SHORT_EPOCHS = 220, 12
 CONTESTANTS = {"WER and parameters": "[wer,parameters]", "WER alone": "[wer]"}
-# Letters of three signers in words, so that an epoch of a network of middle width takes about a second.
+# Words of three signers, so that an epoch of a network of middle width takes about two seconds of a processor.
 PLAN = (
     "corpus.signers=[ase,gsg,bzs]",
-    "corpus.sentences=300",
+    "corpus.sentences=240",
     "training.batch_size=8",
     "training.epochs=14",
     "space.width={float: [0.1, 1], log: true}",
