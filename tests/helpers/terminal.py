@@ -15,10 +15,8 @@ class Terminal:
     def __init__(self, width: int, height: int = 40) -> None:
         self._screen = pyte.Screen(width, height)
         self._screen.set_mode(pyte.modes.LNM)
-        stream = pyte.Stream(self._screen)
-        self.console = Console(
-            file=_Written(stream), force_terminal=True, width=width, height=height, legacy_windows=False
-        )
+        self.feed = pyte.Stream(self._screen).feed
+        self.console = Console(file=_Written(self.feed), force_terminal=True, width=width, height=height)
 
     @property
     def text(self) -> str:

@@ -13,13 +13,15 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from replay import Tape, learning, sweep
 from terminal import Terminal, check_screen
 
-from glosstune.results.reading.names import OWNER, RECORD, SWEEP
+from glosstune.results.reading.names import LOCK, OWNER, RECORD, SWEEP
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.files.yaml_data import write_yaml
 
@@ -81,7 +83,7 @@ class Window:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Path:
+def running(tmp_path: Path) -> Iterator[Path]:
     """The folder of a sweep that this process seems to drive: one trial has ended, one waits, one trains."""
     folder, plan, tape = tmp_path / "runs", sweep("search.samples=5", "training.epochs=8"), Tape()
     known = {"samples": 5, "epochs": 8, "metric": "wer", "target": 0.3}
@@ -97,7 +99,8 @@ def running(tmp_path: Path) -> Path:
     (folder / SWEEP).write_text(write_yaml(plan.resolved()))
     (folder / OWNER).write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
     (folder / RECORD).write_text("".join(f"{json.dumps(line)}\n" for line in tape.events))
-    return folder
+    with FileLock(folder / LOCK):
+        yield folder
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -118,8 +121,9 @@ def test_a_window_that_becomes_narrower_and_wider_holds_one_picture(running: Pat
     assert window.interrupt() == 0
 
 
-def test_help_and_results_stay_within_a_terminal(running: Path) -> None:
-    for command in (["-h"], ["results", str(running), "--top", "2"], ["results", "-h"]):
-        window = Window(80, *command)
-        text = window.wait_for("this text is never there")
-        assert text.strip() and "…" not in text.replace("[TEXT]…", "")
+def test_results_stay_within_a_terminal_and_chosen_columns_are_wrapped_whole(running: Path) -> None:
+    text = Window(80, "results", str(running), "--top", "2").wait_for("no room for: ")
+    assert "stop reason" in text.partition("no room for: ")[2]
+    wanted = ["trial", "status", "stop_reason", "wer_best", "wer_last", "train_seconds", "best_checkpoint"]
+    text = Window(80, "results", str(running), "--columns", ",".join(wanted)).wait_for("to its end")
+    assert "best_checkpoint" in text.replace("\n", "")

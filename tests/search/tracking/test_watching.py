@@ -5,11 +5,12 @@ import platform
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from replay import learning, sweep
 from rich.console import Console
 
 from glosstune.results.reading.events import FORMAT, SweepBegun, write_event
-from glosstune.results.reading.names import OWNER, RECORD, SWEEP
+from glosstune.results.reading.names import LOCK, OWNER, RECORD, SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Record
@@ -21,11 +22,14 @@ from glosstune.spaces.files.yaml_data import write_yaml
 class Driver:
     """Runs a sweep of made-up curves into a folder, a few epochs at a time."""
 
-    def __init__(self, folder: Path, pid: int) -> None:
+    def __init__(self, folder: Path, *, lives: bool = True) -> None:
         self.folder, self.plan = folder, sweep("search.samples=3", "training.epochs=4", "halving.min_epochs=1")
         folder.mkdir()
         (folder / SWEEP).write_text(write_yaml(self.plan.resolved()))
-        (folder / OWNER).write_text(json.dumps({"pid": pid, "host": platform.node()}))
+        (folder / OWNER).write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
+        self.lock = FileLock(folder / LOCK)
+        if lives:
+            self.lock.acquire()
         record = Record(folder / RECORD)
         begun = SweepBegun(format=FORMAT, id="1", samples=3, epochs=4, metric="wer", target=0.3, gpu=0, scoring="plain")
         events = [write_event(record.append, begun)]
@@ -41,19 +45,11 @@ class Driver:
                 pass
         if self.scheduler.done:
             self.scheduler.close()
-
-
-def _dead() -> int:
-    """A process that is no more."""
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return pid
+            self.lock.release()
 
 
 def test_a_sweep_that_runs_elsewhere_is_shown_until_it_ends(tmp_path: Path) -> None:
-    driver = Driver(tmp_path / "a", os.getpid())
+    driver = Driver(tmp_path / "a")
     driver.train(1)
     text, looks = io.StringIO(), []
 
@@ -69,15 +65,15 @@ def test_a_sweep_that_runs_elsewhere_is_shown_until_it_ends(tmp_path: Path) -> N
 
 
 def test_a_line_says_who_runs_it_or_what_goes_on_with_it(tmp_path: Path) -> None:
-    driver = Driver(tmp_path / "a b", os.getpid())
+    driver = Driver(tmp_path / "a b")
     driver.train(1)
     assert f"runs as process {os.getpid()} on {platform.node()}" in Watched(str(driver.folder)).line()
-    (driver.folder / OWNER).write_text(json.dumps({"pid": _dead(), "host": platform.node()}))
+    driver.lock.release()
     assert Watched(str(driver.folder)).line().endswith(f"go on with: glosstune resume '{driver.folder}'")
 
 
 def test_what_nobody_runs_is_told_at_once(tmp_path: Path) -> None:
-    driver = Driver(tmp_path / "a", _dead())
+    driver = Driver(tmp_path / "a", lives=False)
     driver.train(1)
     text = io.StringIO()
     watch(str(driver.folder), Console(file=text, width=100), lambda seconds: pytest.fail("it waited"))
@@ -85,7 +81,7 @@ def test_what_nobody_runs_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_folder_changes(tmp_path: Path) -> None:
-    driver = Driver(tmp_path / "a", os.getpid())
+    driver = Driver(tmp_path / "a")
     driver.train(2)
     before = {path.name: path.read_bytes() for path in driver.folder.iterdir()}
     Watched(str(driver.folder)).line()
@@ -94,7 +90,17 @@ def test_nothing_of_the_folder_changes(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_empty_says_so(tmp_path: Path) -> None:
-    driver = Driver(tmp_path / "a", os.getpid())
+    driver = Driver(tmp_path / "a")
     (driver.folder / RECORD).write_bytes(b"")
     with pytest.raises(FolderError, match="its record is empty"):
         Watched(str(driver.folder))
+
+
+def test_a_driver_elsewhere_lives_as_long_as_it_writes(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "a", lives=False)
+    (driver.folder / OWNER).write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    driver.train(1)
+    assert Watched(str(driver.folder)).runs
+    driver.scheduler.interrupt("interrupted by SIGINT")
+    driver.scheduler.close()
+    assert not Watched(str(driver.folder)).runs
