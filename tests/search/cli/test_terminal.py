@@ -68,9 +68,16 @@ class Window:
     def interrupt(self) -> int:
         """Ctrl-C, and the exit status."""
         self._process.send_signal(signal.SIGINT)
+        self.end()
+        return self._process.wait(PATIENCE_S)
+
+    def end(self) -> str:
+        """The screen when the command has ended."""
         while self._read(0.5):
             pass
-        return self._process.wait(PATIENCE_S)
+        self._process.wait(PATIENCE_S)
+        os.close(self._master)
+        return self.terminal.text
 
     def _read(self, within_s: float) -> bool:
         if not select.select([self._master], [], [], within_s)[0]:
@@ -122,8 +129,8 @@ def test_a_window_that_becomes_narrower_and_wider_holds_one_picture(running: Pat
 
 
 def test_results_stay_within_a_terminal_and_chosen_columns_are_wrapped_whole(running: Path) -> None:
-    text = Window(80, "results", str(running), "--top", "2").wait_for("no room for: ")
+    text = Window(80, "results", str(running), "--top", "2").end()
     assert "stop reason" in text.partition("no room for: ")[2]
     wanted = ["trial", "status", "stop_reason", "wer_best", "wer_last", "train_seconds", "best_checkpoint"]
-    text = Window(80, "results", str(running), "--columns", ",".join(wanted)).wait_for("to its end")
+    text = Window(80, "results", str(running), "--columns", ",".join(wanted)).end()
     assert "best_checkpoint" in text.replace("\n", "")
