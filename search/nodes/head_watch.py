@@ -13,7 +13,6 @@ NODE_GONE_S = 4.0
 LOOK_S = 2.0
 # That of an error which the user can mend.
 STATUS = 2
-_WHY = "somebody stopped it, or the system did, maybe for want of memory"
 
 
 @contextmanager
@@ -28,9 +27,9 @@ def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Ite
         lose: hears it before.
     """
     over = threading.Event()
-    watched = {head: ("the head of the Ray cluster", GONE_S)}
+    watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
     if node is not None:
-        watched[node] = ("Ray's process on this machine (raylet)", NODE_GONE_S)
+        watched[node] = (f"Ray's process on this machine (raylet) at {node}", NODE_GONE_S)
     thread = threading.Thread(target=_watch, args=(watched, lose, over), daemon=True)
     thread.start()
     try:
@@ -61,6 +60,6 @@ def _watch(watched: Mapping[str, tuple[str, float]], lose: Callable[[str], objec
             silent[address] = 0 if listens(address) else silent[address] + 1
             if silent[address] * LOOK_S >= patience_s:
                 try:
-                    lose(f"{what} at {address} is gone: {_WHY}")
+                    lose(f"{what} is gone: somebody stopped it, or the system did, maybe for want of memory")
                 finally:
                     os._exit(STATUS)

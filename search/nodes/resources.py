@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 
 import ray
 import torch
@@ -13,6 +14,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 
 _LOOK_S = 60.0
+_REGISTERS_S = 5.0
 
 
 def start_ray() -> None:
@@ -43,6 +45,10 @@ def check_resources(sweep: Sweep, say: Say | None = None) -> None:
         say(f"{key}: {rule}; trials begin when a node joins that has it")
 
     machines = _machines()
+    ends = time.monotonic() + _REGISTERS_S
+    while not any(machine.get("CPU") for machine in machines) and time.monotonic() < ends:
+        time.sleep(0.2)  # a node that has just started on a busy machine is there before what it has
+        machines = _machines()
     together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
     enough = True
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():

@@ -32,7 +32,7 @@ def newer(tmp_path: Path) -> Path:
         "results FOLDER",
         "report FOLDER",
         "explain FOLDER 0",
-        "trial FOLDER 0",
+        "explain FOLDER 0",
         "trial FOLDER 0 --stop",
         "trial FOLDER 0 --pin",
         "resume FOLDER",

@@ -35,7 +35,7 @@ class Window:
     def __init__(self, width: int, *command: str) -> None:
         self.terminal = Terminal(width, height=30)
         self._master, slave = pty.openpty()
-        self.resize(width)
+        self._set(width)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "glosstune.search", *command],
             stdin=slave,
@@ -46,8 +46,13 @@ class Window:
         os.close(slave)
 
     def resize(self, width: int) -> None:
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
+        while self._read(0.0, alive=False):  # what was drawn for the window as it was
+            pass
+        self._set(width)
         self.terminal.resize(width)
+
+    def _set(self, width: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
 
     def wait_for(self, part: str) -> str:
         """The screen once it holds a text; at the end of the command as it is then."""
@@ -59,11 +64,15 @@ class Window:
         return self.terminal.text
 
     def settle(self) -> str:
-        """The screen after it has been drawn anew twice, at least."""
-        ends = time.monotonic() + 1.0
-        while time.monotonic() < ends:
-            self._read(0.1)
-        return self.terminal.text
+        """The screen once it stays the same, while it is drawn anew four times a second."""
+        ends, before, same = time.monotonic() + PATIENCE_S, "", 0
+        while same < 8 and time.monotonic() < ends:
+            drawn = time.monotonic() + 0.3
+            while time.monotonic() < drawn:
+                self._read(0.1)
+            same = same + 1 if self.terminal.text == before else 0
+            before = self.terminal.text
+        return before
 
     def interrupt(self) -> int:
         """Ctrl-C, and the exit status."""
@@ -79,9 +88,9 @@ class Window:
         os.close(self._master)
         return self.terminal.text
 
-    def _read(self, within_s: float) -> bool:
+    def _read(self, within_s: float, *, alive: bool = True) -> bool:
         if not select.select([self._master], [], [], within_s)[0]:
-            return self._process.poll() is None
+            return alive and self._process.poll() is None
         try:
             self.terminal.feed(os.read(self._master, 65536).decode())
         except OSError:  # nobody writes to it any more

@@ -43,8 +43,8 @@ def test_the_front_is_listed_with_what_was_searched(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["trial", "wer_best", "parameters", "epochs", "recipe"]
     assert [line.split() for line in lines[2:]] == [
-        ["0", "0.2", "100000", "1", "width=1"],
-        ["1", "0.3", "50000", "1", "width=0.5"],
+        ["0", "20.0%", "100000", "1", "width=1"],
+        ["1", "30.0%", "50000", "1", "width=0.5"],
     ]
     assert run("results", str(weighed_folder), "--front", "--columns", "trial,size_mb", "--format", "csv") == 0
     assert pd.read_csv(io.StringIO(capsys.readouterr().out))["size_mb"].to_list() == [0.4, 0.2]

@@ -74,7 +74,9 @@ def test_a_trial_can_be_shown_ended_and_pinned(run: Run, ended: Path, capsys: py
     finished = int(trials["trial"][trials["status"] == "finished"].iloc[0])
     other = 1 - finished
     capsys.readouterr()
-    assert run("trial", str(ended), str(other)) == 0
+    assert run("trial", str(ended), str(other)) == 2
+    assert f"glosstune explain {ended} {other}" in capsys.readouterr().err
+    assert run("explain", str(ended), str(other)) == 0
     shown = capsys.readouterr().out
     assert f"trial {other} of sweep: stopped after 1 epochs" in shown and "halving: stopped" in shown
     assert run("trial", str(ended), str(finished), "--pin") == 2

@@ -26,7 +26,9 @@ def test_the_process_ends_after_so_many_looks_in_a_row_in_vain(monkeypatch: pyte
     monkeypatch.setattr(head_watch, "listens", lambda address: next(answers[address]))
     monkeypatch.setattr(os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as ended:
-        _watch({"head:6379": ("the head", 0.03), "node:1": ("the node", 9.0)}, told.append, threading.Event())
+        _watch(
+            {"head:6379": ("the head at head:6379", 0.03), "node:1": ("the node", 9.0)}, told.append, threading.Event()
+        )
     assert ended.value.code == STATUS
     (line,) = told
     assert line.startswith("the head at head:6379 is gone: ")

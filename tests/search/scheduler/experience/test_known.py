@@ -36,7 +36,7 @@ def test_the_best_are_a_tenth_and_none_of_the_others_is_better(scores: list[floa
 
 
 def test_of_the_packaged_ones_those_of_the_same_kind_of_model_are_known() -> None:
-    student, teacher = (known_to(load_sweep(name)) for name in ("student", "teacher"))
+    student, teacher = (known_to(load_sweep(name, "search.prior=packaged")) for name in ("student", "teacher"))
     assert {each.model for each in student} == {"student"} and {each.model for each in teacher} == {"teacher"}
     assert len(student) + len(teacher) == len(packaged())
     assert known_to(load_sweep("student", ["search.prior=none"])) == ()
