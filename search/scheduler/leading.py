@@ -56,9 +56,9 @@ def left_to_train(state: SweepState) -> dict[str, Any]:
 def yields(state: SweepState, trial: TrialState) -> Stop | None:
     """Why a trial has to make room for the best one, for which the last of a budget is kept; None where it has not."""
     over = state.over
-    return (
-        over if over is not None and over.rule in RESERVES and not trial.pinned and trial is not _best(state) else None
-    )
+    if over is None or over.rule not in RESERVES or trial.pinned or trial is _best(state):
+        return None
+    return over
 
 
 def why_it_waits(state: SweepState, trial: TrialState) -> str | None:

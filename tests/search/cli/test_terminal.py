@@ -66,7 +66,7 @@ class Window:
     def settle(self) -> str:
         """The screen once it stays the same, while it is drawn anew four times a second."""
         ends, before, same = time.monotonic() + PATIENCE_S, "", 0
-        while same < 8 and time.monotonic() < ends:
+        while same < 4 and time.monotonic() < ends:
             drawn = time.monotonic() + 0.3
             while time.monotonic() < drawn:
                 self._read(0.1)
