@@ -27,6 +27,8 @@ from glosstune.spaces.files.yaml_data import write_yaml
 
 SCREENS = Path(__file__).parent / "screens"
 PATIENCE_S = 60.0
+# Which rich takes before the size of the terminal; pytest's workers are given them.
+_SIZES = {"COLUMNS", "LINES"}
 
 
 class Window:
@@ -41,7 +43,7 @@ class Window:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**{name: value for name, value in os.environ.items() if name not in _SIZES}, "TERM": "xterm-256color"},
         )
         os.close(slave)
 
