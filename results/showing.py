@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
@@ -121,7 +122,7 @@ def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
     return Results(**vars(loading.load_frames(folders)))
 
 
-def _cell(name: str, value: object) -> str:
-    if pd.isna(value):  # type: ignore[call-overload]
+def _cell(name: str, value: Any) -> str:
+    if pd.isna(value):
         return "-"
     return f"{value:.1%}" if name == "wer_best" else short(value)

@@ -1,7 +1,6 @@
 """The site that `make docs` builds: Markdown where it lies, and an API reference made from docstrings."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -9,12 +8,10 @@ from pathlib import Path
 from setuptools import find_packages
 from sphinx.application import Sphinx
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-API = ROOT / "docs" / "api"
-sys.path.insert(0, str(HERE))
+from docs.site.reference import write_reference  # the root is on the path, from which Sphinx is called
 
-from reference import write_reference  # noqa: E402
+ROOT = Path(__file__).parents[2]
+API = ROOT / "docs" / "api"
 
 project = html_title = "glosstune"
 release = metadata.version("glosstune")

@@ -11,7 +11,6 @@ from glosstune.search.cli.help import Command, Commands
 from glosstune.search.cli.jobs import logs, status, stop, submit
 from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results, watch
 from glosstune.search.cli.sweep import pack, plan, pretrain, resume, sweep, trial
-from glosstune.search.nodes.probe import find_version
 from glosstune.spaces.errors import GlosstuneError
 
 app = typer.Typer(
@@ -63,6 +62,8 @@ def main() -> None:
         typer.echo(f"glosstune: {error}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
+        from glosstune.search.nodes.probe import find_version
+
         name = str(error.name).partition(".")[0]
         if find_version("glosstune") is None or name in ("None", "glosstune"):
             raise

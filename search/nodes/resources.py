@@ -30,6 +30,9 @@ def start_ray() -> None:
                 f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
             ) from error
         raise SettingError(f"Ray cannot start here ({why})") from error
+    ends = time.monotonic() + _REGISTERS_S
+    while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
+        time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
 
 
 def check_resources(sweep: Sweep, say: Say | None = None) -> None:
@@ -45,10 +48,6 @@ def check_resources(sweep: Sweep, say: Say | None = None) -> None:
         say(f"{key}: {rule}; trials begin when a node joins that has it")
 
     machines = _machines()
-    ends = time.monotonic() + _REGISTERS_S
-    while not any(machine.get("CPU") for machine in machines) and time.monotonic() < ends:
-        time.sleep(0.2)  # a node that has just started on a busy machine is there before what it has
-        machines = _machines()
     together = count_slots(sweep.resources.model_copy(update={"concurrent": None}))
     enough = True
     for key, resource in {"cpu": "CPU", "gpu": "GPU"}.items():

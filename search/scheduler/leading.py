@@ -47,10 +47,12 @@ def left_to_train(state: SweepState) -> dict[str, Any]:
     best = None if state.sweep.search.costs else _best(state)
     if best is None or best.status == FINISHED or not _learned(state, best) or _broke(state):
         return {}
-    # What runs beside it does the epoch that it is in, too, and whoever begins before this is asked again one more.
+    # What runs beside the best does one more epoch, and so does a trial that begins before this is asked again.
     others = sum(trial.status == RUNNING and trial is not best for trial in state.trials.values())
     left, recent = state.sweep.training.epochs - best.epoch, best.epoch_seconds[-3:]  # layers may have thawed since
-    return {"best": best.number, "needs_s": (left + 1) * sum(recent) / len(recent), "needs_epochs": left + others + 1}
+    # Time besides: an epoch for others to end theirs, and one because a process starts and epochs differ.
+    needs_s = (left + 2) * sum(recent) / len(recent)
+    return {"best": best.number, "needs_s": needs_s, "needs_epochs": left + others + 1}
 
 
 def yields(state: SweepState, trial: TrialState) -> Stop | None:

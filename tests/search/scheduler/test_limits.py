@@ -1,12 +1,14 @@
 """A sweep ends at its budgets, out of patience or at its target, and counts the time of its drivers alone."""
 
+import heapq
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from replay import Tape, drive, metrics, run_through, sweep
+from replay import Tape, drive, learning, metrics, run_through, sweep
 
 from glosstune.results.reading.events import parse_event
+from glosstune.search import Sweep
 from glosstune.search.config.settings import SearchSettings
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.stopping import judge_sweep
@@ -71,6 +73,46 @@ def test_the_last_epochs_of_a_budget_are_the_best_trials(workers: int) -> None:
             assert best.status == "finished"
             kept += 1
     assert kept > 10
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_last_minutes_of_a_budget_are_the_best_trials(workers: int) -> None:
+    kept = 0
+    for budget_s in range(29, 140, 3):
+        limits = ("training.epochs=8", "halving.min_epochs=2", f"search.time_budget_min={budget_s / 60}")
+        scheduler, tape = _drive_by_the_clock(sweep("search.samples=60", *limits), workers)
+        if any(event["rule"] == "time reserve" for event in tape.named("over")):
+            best = min(scheduler.state.trials.values(), key=lambda trial: (trial.score, trial.number))
+            assert best.status == "finished"
+            kept += 1
+    assert kept > 5
+
+
+def _drive_by_the_clock(plan: Sweep, workers: int) -> tuple[Scheduler, Tape]:
+    """Run a sweep whose epochs take seconds, and a process 0.3 s to start; its limits are looked at all the time."""
+    now, tape, running = 0.0, Tape(), list[tuple[float, int]]()
+    scheduler = Scheduler(plan, tape.append, slots=lambda: workers, clock=lambda: now)
+
+    def begin_epoch(number: int, start_s: float) -> None:
+        trial = scheduler.state.trials[number]
+        heapq.heappush(running, (now + start_s + learning(trial.configuration, trial.epoch + 1)["epoch_s"], number))
+
+    while not scheduler.must_end:
+        while (number := scheduler.next_trial()) is not None:
+            begin_epoch(number, 0.3)
+        if not running:
+            break
+        ends, number = heapq.heappop(running)
+        while not scheduler.must_end and now < ends:
+            now = min(ends, now + 0.2)
+            scheduler.judge_sweep()
+        trial = scheduler.state.trials[number]
+        if not scheduler.must_end and scheduler.report(
+            number, trial.epoch + 1, learning(trial.configuration, trial.epoch + 1)
+        ):
+            begin_epoch(number, 0.0)
+    scheduler.close()
+    return scheduler, tape
 
 
 def test_what_made_room_for_the_best_trial_goes_on_once_there_is_more() -> None:

@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Callable
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,6 @@ from glosstune.trainables.corpora import FingerspellingCorpus, PhoenixCorpus
 from glosstune.trainables.corpora.store import pack
 from glosstune.trainables.layouts.blocks import names_of
 from glosstune.trainables.layouts.following import tell_twice
-from glosstune.trainables.layouts.layout import FileLayout
-from glosstune.trainables.layouts.recognition import recognise_layout
 from glosstune.trainables.settings import CorpusSettings, Gains
 
 CONDITIONED = Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)
@@ -235,11 +232,6 @@ def test_the_embedded_corpus_is_sound_and_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.fixture(scope="module")
-def positions(corpus: FingerspellingCorpus) -> list[Values]:
-    return [values for values, _ in zip(corpus.read(), range(12), strict=False)]
-
-
 def test_hands_that_are_nan_are_counted_as_not_seen(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
     def without_left(values: Values) -> Values:
         values = values.copy()
@@ -396,22 +388,3 @@ def test_values_alone_are_inspected(corpus: FingerspellingCorpus, tmp_path: Path
     found = _inspect(root, layout=[{"block": "video", "values": 32, "velocity": True}])
     assert _causes(found) == [] and not found.unseen
     assert [(block["channel"], block["part"]) for block in found.blocks] == [("values", "video"), ("velocity", "video")]
-
-
-@pytest.mark.parametrize("order", list(permutations(PARTS)))
-def test_every_order_of_blocks_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
-    found = recognise_layout([in_order(values, order) for values in positions], FileLayout.of("base"))
-    assert found.blocks is not None
-    declared = ("pose", "left_hand", "right_hand", "face")
-    assert found.disagrees == (order != declared)
-    if order != declared:
-        assert found.blocks == order
-
-
-@pytest.mark.parametrize("order", list(permutations(("velocity", "acceleration", "position"))))
-def test_what_stands_behind_the_positions_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
-    blocks = ("pose", "hands", "face", *order)
-    found = recognise_layout(
-        [in_order(with_temporal(values), blocks) for values in positions], FileLayout.of("default")
-    )
-    assert found.channels == order

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from feature_folder import Values, in_order
+from feature_folder import Values, in_order, with_temporal
 from other_extractors import coco_wholebody, hands
 
 from glosstune.trainables.corpora import FingerspellingCorpus
@@ -172,3 +172,22 @@ def test_shoulders_that_never_move_hide_no_wrong_order(two_handed: list[Values])
         files.append(in_order(points.reshape(len(values), -1), ("face", "left_hand", "pose", "right_hand")))
     found = _recognised(files, "base")
     assert found.disagrees and names_of(found.blocks or ()) == ["face", "left_hand", "pose", "right_hand"]
+
+
+@pytest.mark.parametrize("order", list(permutations(PARTS)))
+def test_every_order_of_blocks_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
+    found = recognise_layout([in_order(values, order) for values in positions], FileLayout.of("base"))
+    assert found.blocks is not None
+    declared = ("pose", "left_hand", "right_hand", "face")
+    assert found.disagrees == (order != declared)
+    if order != declared:
+        assert found.blocks == order
+
+
+@pytest.mark.parametrize("order", list(permutations(("velocity", "acceleration", "position"))))
+def test_what_stands_behind_the_positions_is_recognised(positions: list[Values], order: tuple[str, ...]) -> None:
+    blocks = ("pose", "hands", "face", *order)
+    found = recognise_layout(
+        [in_order(with_temporal(values), blocks) for values in positions], FileLayout.of("default")
+    )
+    assert found.channels == order
