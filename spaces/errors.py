@@ -75,7 +75,7 @@ def shown(value: object) -> str:
     """A value as a message shows it: spelled as in YAML where that is short, and never longer than a line."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    text = repr(value)
+    text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -126,10 +126,11 @@ def status(
     from glosstune.search.jobs.known_jobs import list_jobs
     from glosstune.spaces.files.addresses import is_uri
 
-    if name is not None and (is_uri(name) or (Path(name).expanduser() / RECORD).is_file()):
+    # No job has a name with a slash.
+    if name is not None and (is_uri(name) or Path(name).name != name or (Path(name) / RECORD).is_file()):
         from glosstune.search.tracking.watching import Watched
 
-        typer.echo(Watched(name).line())
+        typer.echo(Watched(str(Path(name).expanduser()) if not is_uri(name) else name).line())
         return
     from glosstune.search.jobs.states import describe_job, describe_jobs
 

@@ -74,7 +74,7 @@ def test_int_that_makes_no_sense_is_refused(low, high, arguments, message):
         (["adam", "adam"], "options must differ from each other; got 'adam' twice"),
         ([1, True], "options must differ from each other; got true twice"),
         ([math.nan], "options: a value must be text, a finite number, true, false or null; got nan"),
-        ([("a",)], "options: a value must be text, a finite number, true, false or null; got ('a',)"),
+        ([("a",)], "options: a value must be text, a finite number, true, false or null; got ['a']"),
         (["1e-5"], "options: a value must be written as a number, not as the text '1e-5'"),
     ],
 )

@@ -70,7 +70,7 @@ def test_everything_that_the_sections_get_wrong_is_said_at_once(refusal):
         ("name: demo\nsearch:\n  seed: 1\n  seed: 2", "line 4: not valid YAML: duplicate key 'seed'"),
         ("name: a\n'name': b", "line 2: not valid YAML: duplicate key 'name'"),
         ("name: a\nmodel: {? {a: 1} : 1}", "line 2: not valid YAML: found unhashable key"),
-        ("model: {? [a] : 1}", "model: a key must be printable text; got ('a',); put it in quotes"),
+        ("model: {? [a] : 1}", "model: a key must be printable text; got ['a']; put it in quotes"),
         ("name: *nowhere", "line 1: not valid YAML: found undefined alias 'nowhere'"),
         ("name: !!python/name:os.system x", "line 1: not valid YAML: could not determine a constructor for the tag"),
         ("name: a\n---\nname: b", "line 2: not valid YAML: but found another document"),
