@@ -58,7 +58,13 @@ def results(
         several = ["sweep"] if len(loaded.sweeps) > 1 else []
         searched = [name for name in name_parameters(trials) if loaded.trials[name].nunique() > 1]
         trials = trials.assign(recipe=[describe_parameters(row, searched) for _, row in trials.iterrows()])
-        chosen = [*several, "trial", "wer_best", *loaded.objectives[1:], "epochs", "recipe"]
+        metric, *costs = loaded.objectives
+        weighed = ["wer_best"]
+        if metric != "wer":
+            weighed = [f"{metric}_lowest", "wer_best"]
+            trials = trials.assign(**{weighed[0]: loaded.lowest(metric)})
+        chosen = [*several, "trial", *weighed, *costs, "epochs", "recipe"]
+        sort = sort or weighed[0]
     if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
     trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))

@@ -123,13 +123,14 @@ def _list_front(results: Results) -> Iterator[str]:
     """What the search weighed against each other, and a line for each trial of the front; none for WER alone."""
     if results.sweeps["objectives"].isna().all():
         return
-    front, costs = results.front, results.objectives[1:]
+    front, (metric, *costs) = results.front, results.objectives
     if front.empty:
         yield "front     no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
         return
-    rows = [["trial", "WER", *costs]]
-    for row in front.head(_MOST_OF_FRONT).to_dict("records"):
-        rows.append([str(row["trial"]), f"{row['wer_best']:.1%}", *(_figure(row[name]) for name in costs)])
+    figures = costs if metric == "wer" else [metric, *costs]
+    rows = [["trial", "WER", *figures]]
+    for row in front.assign(**{metric: results.lowest(metric)}).head(_MOST_OF_FRONT).to_dict("records"):
+        rows.append([str(row["trial"]), f"{row['wer_best']:.1%}", *(_figure(row[name]) for name in figures)])
     for place, line in enumerate(align(rows)):
         yield f"{'' if place else 'front':10}{line}"
     if len(front) > _MOST_OF_FRONT:

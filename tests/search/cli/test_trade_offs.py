@@ -50,6 +50,19 @@ def test_the_front_is_listed_with_what_was_searched(
     assert pd.read_csv(io.StringIO(capsys.readouterr().out))["size_mb"].to_list() == [0.4, 0.2]
 
 
+def test_the_front_of_a_loss_is_listed_by_that_loss(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = SweepFolder(tmp_path / "weighed", objectives=["dev_loss", "parameters"])
+    for trial, (loss, parameters) in enumerate([(2.0, 5e4), (1.0, 1e5), (3.0, 7e4)]):
+        sweep.start(trial, width=parameters / 1e5, strategy="baseline")
+        sweep.report(trial, 1, dev_loss=loss, wer=1.0 - trial / 10, costs={"parameters": parameters})
+    assert run("results", str(sweep.path), "--front") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["trial", "dev_loss_lowest", "wer_best", "parameters", "epochs", "recipe"]
+    assert [line.split()[:3] for line in lines[2:]] == [["1", "1", "90.0%"], ["0", "2", "100.0%"]]
+
+
 @pytest.fixture
 def weighed_folder(tmp_path: Path) -> Path:
     sweep = SweepFolder(tmp_path / "weighed", objectives=["wer", "parameters"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
 from glosstune.search.storage.record import Record
@@ -180,6 +181,18 @@ def test_with_several_objectives_each_trial_of_the_front_is_a_line(tmp_path: Pat
         ["1", "21.0%", "98,764", "1.4"],
     ]
     assert lines[place + 9] == f"{'':10}and 3 more: glosstune results {tmp_path} --front"
+
+
+def test_a_front_of_a_loss_shows_that_loss_beside_wer(tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path / "a", objectives=["dev_loss", "parameters"])
+    sweep.start(0, width=0.5, strategy="baseline")
+    sweep.report(0, 1, wer=0.25, dev_loss=1.5, costs={"parameters": 5e4})
+    console = Console(file=io.StringIO(), width=80)
+    summarise(load_results(sweep.path), console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    place = next(place for place, line in enumerate(lines) if line.startswith("front "))
+    assert lines[place].split() == ["front", "trial", "WER", "dev_loss", "parameters"]
+    assert lines[place + 1].split() == ["0", "25.0%", "1.5", "50,000"]
 
 
 def test_with_one_objective_there_is_no_front(sweep: Sweep) -> None:
