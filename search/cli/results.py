@@ -1,5 +1,6 @@
 """The commands that show what sweeps came to, and hand it on."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -191,9 +192,13 @@ def explain(
     Example: glosstune explain runs/a 17 --picture trial-17.png
     """
     from glosstune.results import draw_trial, explain_trial, load_results
+    from glosstune.results.text import fold
 
     results = load_results(folder)
-    typer.echo(explain_trial(results, number))
+    told = explain_trial(results, number)
+    if sys.stdout.isatty():
+        told = fold(told, shutil.get_terminal_size().columns, indent=10)
+    typer.echo(told)
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
 
