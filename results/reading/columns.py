@@ -49,7 +49,8 @@ TRIAL_COLUMNS = {
     "status": Column(
         "string",
         "",
-        "`running` (also where nobody runs it any more, which `glosstune status` says), `paused` (at a rung), `interrupted`, `finished`, `stopped` or `failed`",
+        "`running` (or killed: see `glosstune status`), `paused` (at a rung), `interrupted`, `finished`, `stopped` "
+        "or `failed`",
     ),
     "stop_rule": Column("string", "", "what ended or paused it, in a word"),
     "stop_reason": Column("string", "", "the same in full"),
