@@ -62,13 +62,16 @@ def results(
         chosen = [*several, "trial", "wer_best", *loaded.objectives[1:], "epochs", "recipe"]
     if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
+    if trials.empty and front:
+        told = "no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
+        typer.echo(f"front: {told}", err=True)
     trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))
     if out is not None:
         write_results(trials, format, out.expanduser())
     elif format == "parquet":
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
-        sys.stdout.write(format_results(trials, format))
+        sys.stdout.write(format_results(trials, format, len(loaded.sweeps) > 1))
         if format == "table" and (scored := by_scoring(loaded.scoring)):
             typer.echo(f"WER is counted{scored}")
 
