@@ -1,5 +1,7 @@
 """Text for a terminal: rows as columns that none may break, short numbers, and nothing that it takes for a command."""
 
+import shutil
+import sys
 from collections.abc import Container, Sequence
 from textwrap import wrap
 
@@ -35,3 +37,8 @@ def fold(text: str, width: int, indent: int) -> str:
             else wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
         )
     return "\n".join(lines)
+
+
+def fold_for_terminal(text: str, indent: int) -> str:
+    """The text, folded where a terminal shows it; a pipe or a file gets whole lines."""
+    return fold(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text

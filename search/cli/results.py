@@ -1,6 +1,5 @@
 """The commands that show what sweeps came to, and hand it on."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -195,13 +194,10 @@ def explain(
     Example: glosstune explain runs/a 17 --picture trial-17.png
     """
     from glosstune.results import draw_trial, explain_trial, load_results
-    from glosstune.results.text import fold
+    from glosstune.results.text import fold_for_terminal
 
     results = load_results(folder)
-    told = explain_trial(results, number)
-    if sys.stdout.isatty():
-        told = fold(told, shutil.get_terminal_size().columns, indent=10)
-    typer.echo(told)
+    typer.echo(fold_for_terminal(explain_trial(results, number), indent=10))
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
 

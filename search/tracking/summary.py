@@ -20,7 +20,7 @@ from glosstune.results.reading.events import (
     SweepResumed,
 )
 from glosstune.results.reading.frames import STARTS_AGAIN
-from glosstune.results.reading.names import CURVES, SWEEP, TRIAL_LOG, TRIALS
+from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.results.reading.record import read_record
 from glosstune.results.text import align
 from glosstune.search.scheduler.ranking import PLATEAU_WER
@@ -106,7 +106,7 @@ def _end(results: Results) -> Iterator[str]:
     elif best["wer_best"] < sweep["target"]:
         told = f"confirm {place}"
     elif best["wer_best"] >= PLATEAU_WER and not is_uri(results.place):
-        told = f"diagnose {shlex.quote(join(results.place, SWEEP))} --trial {place} {best['trial']}"
+        told = f"diagnose --trial {place} {best['trial']}"
     else:
         told = f"resume {place} --samples +{sweep['samples']}"
     yield f"next      glosstune {told}"
