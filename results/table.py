@@ -60,9 +60,10 @@ def select_trials(
         try:
             trials = trials.query(where, engine="python", local_dict={}, global_dict={})
         except Exception as error:  # whatever the expression raises
-            raise SettingError(
-                f"{where!r} is no condition on {', '.join(trials.columns)}: {error}", key="where"
-            ) from None
+            # What pandas says of a single = names neither it nor what was meant.
+            why = "compare by ==" if "cannot assign" in str(error) else str(error)
+            columns_are = f"columns are {', '.join(trials.columns)}"
+            raise SettingError(f"{where!r} is no condition: {why}; {columns_are}", key="where") from None
     if sort:
         trials = trials.sort_values(sort, ascending=not reverse, kind="stable", na_position="last")
     return trials[list(columns)] if columns else trials
@@ -72,19 +73,23 @@ def _check_column(trials: pd.DataFrame, name: str, key: str) -> None:
     if name not in trials.columns:
         parts = sorted(name.split("_"))
         close = [column for column in trials.columns if sorted(column.split("_")) == parts]  # best_wer for wer_best
+        close = close or [column for column in trials.columns if "".join(part[0] for part in column.split("_")) == name]
         close = close or get_close_matches(name, trials.columns, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise SettingError(f"no column {name!r}; {hint}There are {', '.join(trials.columns)}", key=key)
+        way_out = f"did you mean {close[0]!r}?" if close else f"columns are {', '.join(trials.columns)}"
+        raise SettingError(f"no column {name!r}; {way_out}", key=key)
 
 
-def format_results(trials: pd.DataFrame, format: str) -> str:
+def format_results(trials: pd.DataFrame, format: str, several: bool | None = None) -> str:
     """Return the trials as text.
 
     ``table`` is for the terminal: of the whole frame it shows what matters most, of chosen columns just them.
     ``csv``, ``json``, ``markdown`` and ``latex`` have all columns.
+
+    Args:
+        several: whether a table names the sweep of each trial; default where these are of several.
     """
     _check_format(format, TEXT_FORMATS)
-    return _format_text(trials, format, Console())
+    return _format_text(trials, format, Console(), several)
 
 
 def format_table(frame: pd.DataFrame) -> str:
@@ -107,7 +112,7 @@ def _check_format(format: str, known: tuple[str, ...]) -> None:
         raise SettingError(f"must be one of {', '.join(known)}; got {format!r}", key="format")
 
 
-def _format_text(trials: pd.DataFrame, format: str, console: Console) -> str:
+def _format_text(trials: pd.DataFrame, format: str, console: Console, several: bool | None = None) -> str:
     if format == "csv":
         return trials.to_csv(index=False)
     if format == "json":
@@ -119,7 +124,7 @@ def _format_text(trials: pd.DataFrame, format: str, console: Console) -> str:
     if format == "latex":
         styled = _as_texts(trials).style.hide(axis="index").format(escape="latex")
         return styled.format_index(escape="latex", axis=1).to_latex(hrules=True)
-    return _format_table(trials, console)
+    return _format_table(trials, console, several)
 
 
 def _as_markdown(trials: pd.DataFrame) -> str:
@@ -131,12 +136,13 @@ def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: _cells(trials[name]) for name in trials.columns}, index=trials.index)
 
 
-def _format_table(trials: pd.DataFrame, console: Console) -> str:
+def _format_table(trials: pd.DataFrame, console: Console, several: bool | None) -> str:
     """Of a whole frame what fits into the terminal, the most telling first; elsewhere, and of chosen columns, all."""
     if not set(TRIAL_COLUMNS) <= set(trials.columns):
         return _print([build_table(_plain_columns(trials))], console, whole=True)
     marks = ASCII_MARKS if console.options.ascii_only else MARKS
-    several = trials["sweep"].nunique() > 1
+    if several is None:
+        several = trials["sweep"].nunique() > 1
     columns = _trial_columns(trials, marks, several)
     shown = fit_columns(columns, console.width if console.is_terminal else None, kept=5 + several)
     lowest = trials["wer_best"].min()

@@ -1,6 +1,9 @@
 """Text for a terminal: rows as columns that none may break, short numbers, and nothing that it takes for a command."""
 
+import shutil
+import sys
 from collections.abc import Container, Sequence
+from textwrap import wrap
 
 
 def align(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
@@ -21,3 +24,21 @@ def rounded(value: float) -> str:
 def printable(text: str) -> str:
     """Text of a record, which may come from elsewhere, without any control sequence."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def fold(text: str, width: int, indent: int) -> str:
+    """The text in lines no longer than the width where blanks allow it, so that paths stay whole; the rest indented."""
+    lines = []
+    for line in text.splitlines():
+        fits = len(line) <= width
+        lines += (
+            [line]
+            if fits
+            else wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        )
+    return "\n".join(lines)
+
+
+def fold_for_terminal(text: str, indent: int) -> str:
+    """The text, folded where a terminal shows it; a pipe or a file gets whole lines."""
+    return fold(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text

@@ -19,9 +19,9 @@ _CURVE = (
     ("below floor", "loss_below_floor", "{:.1%}"),
     ("dev loss", "dev_loss", "{:.3f}"),
     ("blank", "blank_ratio", "{:.1%}"),
-    ("grad norm", "grad_norm", "{:.3g}"),
+    ("grad", "grad_norm", "{:.3g}"),
     ("rate", "learning_rate", "{:.2g}"),
-    ("seconds", "epoch_s", "{:.1f}"),
+    ("s", "epoch_s", "{:.1f}"),
 )
 # Column and unit.
 _COSTS = (
@@ -39,6 +39,7 @@ def explain_trial(results: Results, trial: int, sweep: str | None = None) -> str
     Losses are nats a gloss; ``below floor`` is how far the training loss has come down from the CTC floor, the lowest
     that a model reaches which ignores its input: at or below 0 % nothing has been learned from it. Rivals are those
     that had come to the rung by then, the lowest score first.
+    ``grad`` is the norm of the gradient, ``s`` seconds an epoch.
 
     Args:
         sweep: its name; needed where there are several.

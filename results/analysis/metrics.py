@@ -13,8 +13,8 @@ def check_metric(epochs: pd.DataFrame, metric: str) -> str:
     known = [name for name in epochs.columns if name not in EPOCH_KEYS]
     if metric not in known:
         close = get_close_matches(metric, known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise SettingError(f"no metric {metric!r}; {hint}There are {', '.join(known)}", key="metric")
+        hint = f"did you mean {close[0]!r}; " if close else ""
+        raise SettingError(f"no metric {metric!r}; {hint}metrics are {', '.join(known)}", key="metric")
     return metric
 
 

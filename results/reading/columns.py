@@ -46,7 +46,12 @@ TRIAL_COLUMNS = {
     "trial": _TRIAL,
     "trial_id": Column("string", "", "name of its folder below `trials/`, or Ray's own"),
     "source": Column("string", "", "what suggested it: `start point`, `queue`, `prior`, or the sampler"),
-    "status": Column("string", "", "`running`, `paused` (at a rung), `interrupted`, `finished`, `stopped` or `failed`"),
+    "status": Column(
+        "string",
+        "",
+        "`running` (or killed: see `glosstune status`), `paused` (at a rung), `interrupted`, `finished`, `stopped` "
+        "or `failed`",
+    ),
     "stop_rule": Column("string", "", "what ended or paused it, in a word"),
     "stop_reason": Column("string", "", "the same in full"),
     "error": Column("string", "", "of a failed trial"),

@@ -52,8 +52,7 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
         shares = ", ".join(f"{each['infeasible']:.1%} at stride {stride}" for stride, each in seen.ctc.items())
         floor = seen.ctc[sweep.model.time_stride]["floor"]
         lines.append(("CTC", f"cannot be aligned: {shares}; floor {floor:.2f} nats a gloss"))
-        cost = ", ".join(f"{name} {amount:.3g}" for name, amount in seen.cost.items())
-        lines.append(("cost", f"{cost}; memory: what the system can spare for its page cache"))
+        lines.append(("cost", _describe_cost(seen.cost)))
     if seen.gains:
         lines.append(("gains", f"auto, estimated from what was read: {describe_gains(seen.gains)}"))
     page = align(lines, left=[0, 1])
@@ -68,8 +67,15 @@ def describe_inspection(sweep: Sweep, seen: Inspection) -> str:
 
 
 def _describe_values(values: dict[str, float]) -> str:
-    shares = [f"{share:.0%} {name}" for name, share in values.items() if name != "frames read"]
+    shares = [f"{share:.0%} of {name}" for name, share in values.items() if name != "frames read"]
     return f"{values['frames read']:,.0f} frames; {', '.join(shares)}"
+
+
+def _describe_cost(cost: dict[str, float]) -> str:
+    hours = f"{cost['hours of signing at 25 frames a second']:.2g} hours of signing at 25 frames a second"
+    packed = f"packed {cost['packed, GB']:.2g} GB, in {cost['packing, minutes']:.2g} minutes"
+    memory = "memory: what the system can spare for its page cache"
+    return f"{cost['utterances']:,.0f} utterances, {hours}; {packed}; {memory}"
 
 
 def _describe_raw(scoring: dict[str, Any]) -> str:

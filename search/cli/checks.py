@@ -137,6 +137,7 @@ def inspect(
     """
     from glosstune.results.report.curves import picture_format
     from glosstune.results.report.inspection_picture import draw_inspection
+    from glosstune.results.text import fold_for_terminal
     from glosstune.search.checks.diagnosing import middle_settings
     from glosstune.search.checks.inspecting import describe_inspection, describe_layouts
     from glosstune.search.config.loading import load_sweep
@@ -149,9 +150,10 @@ def inspect(
         picture_format(picture)  # which refuses a wrong ending at once
     sweep = load_sweep(*split_arguments(overrides))
     seen = inspect_corpus(middle_settings(sweep).corpus, sweep.model.time_stride, sample=sample)
-    typer.echo(
-        json.dumps(seen.to_mapping(), indent=1, allow_nan=False) if as_json else describe_inspection(sweep, seen)
-    )
+    if as_json:
+        typer.echo(json.dumps(seen.to_mapping(), indent=1, allow_nan=False))
+    else:
+        typer.echo(fold_for_terminal(describe_inspection(sweep, seen), indent=13))
     if picture is not None:
         draw_inspection(seen.to_mapping(), picture.expanduser())
 
@@ -183,6 +185,7 @@ def diagnose(
     Example: glosstune diagnose my.yaml corpus.root=/data/phoenix --trial runs/a 17
     """
     from glosstune.results.reading.names import SWEEP
+    from glosstune.results.text import fold_for_terminal
     from glosstune.search.checks.diagnosing import diagnose as look
     from glosstune.search.checks.inspecting import describe_findings
     from glosstune.search.config.loading import load_sweep
@@ -195,7 +198,7 @@ def diagnose(
     sweep, say = load_sweep(path, changes), lambda line: typer.echo(line, err=True)
     found = look(sweep, say, trial=where, model=model, classes=vocabulary, features=features)
     told = json.dumps([asdict(finding) for finding in found], indent=1) if as_json else None
-    typer.echo(told or "\n".join(describe_findings(found)))
+    typer.echo(told or fold_for_terminal("\n".join(describe_findings(found)), indent=8))
 
 
 def compare_models(

@@ -1,5 +1,6 @@
 """What a shell completes: packaged sweeps, sweep files, and keys with the values that they take."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ def complete_key(incomplete: str) -> Completions:
 
 def complete_override(ctx: typer.Context, incomplete: str) -> Completions:
     """Keys, each with what the sweep has and the other values that can be listed."""
-    if not incomplete:
+    key = _key_before(ctx)
+    if not incomplete and not key:
         return []  # more than a hundred
-    if key := _key_before(ctx):
+    if key:
         # bash makes three words of key=value, and puts in what follows the =.
         found = [(value, meaning) for name, value, meaning in _values(ctx) if name == key]
     else:
@@ -62,7 +64,7 @@ def _own_values(ctx: typer.Context) -> dict[str, Any]:
     from glosstune.search.config.loading import read_sweep
     from glosstune.spaces.errors import GlosstuneError
 
-    words = " ".join(_words(ctx)).replace(" = ", "=").split(" ")
+    words = "\n".join(_words(ctx)).replace("\n=\n", "=").split("\n")  # as bash has them, of which some hold blanks
     named = next((word for word in words if word and "=" not in word), ctx.params.get("kind"))
     if folder := ctx.params.get("folder"):
         named = f"{folder}/{SWEEP}"
@@ -84,4 +86,7 @@ def _words(ctx: typer.Context) -> list[str]:
 def _key_before(ctx: typer.Context) -> str:
     """The key whose value is completed, where the shell has taken it for a word of its own."""
     words = _words(ctx)
+    # Click leaves out an = at the cursor.
+    if os.environ.get("COMP_WORDS", "").split()[-1:] == ["="]:
+        words.append("=")
     return words[-2] if len(words) > 1 and words[-1] == "=" else ""

@@ -67,13 +67,16 @@ def results(
         sort = sort or weighed[0]
     if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
+    if trials.empty and front:
+        told = "no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
+        typer.echo(f"front: {told}", err=True)
     trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))
     if out is not None:
         write_results(trials, format, out.expanduser())
     elif format == "parquet":
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
-        sys.stdout.write(format_results(trials, format))
+        sys.stdout.write(format_results(trials, format, len(loaded.sweeps) > 1))
         if format == "table" and (scored := by_scoring(loaded.scoring)):
             typer.echo(f"WER is counted{scored}")
 
@@ -197,9 +200,10 @@ def explain(
     Example: glosstune explain runs/a 17 --picture trial-17.png
     """
     from glosstune.results import draw_trial, explain_trial, load_results
+    from glosstune.results.text import fold_for_terminal
 
     results = load_results(folder)
-    typer.echo(explain_trial(results, number))
+    typer.echo(fold_for_terminal(explain_trial(results, number), indent=10))
     if picture is not None:
         draw_trial(results, number, picture.expanduser())
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -186,6 +187,9 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
         results = run()
     except Interrupted as error:
         interrupted, results = error, load_results(error.place)
+    except KeyboardInterrupt:  # a driver takes signals itself, so nobody drives yet
+        typer.echo("glosstune: interrupted before the search began; the same command starts again", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
     if results is None:
         return
     keep_picture(results)

@@ -146,7 +146,7 @@ def tell_rungs(sweep: Sections) -> str:
     if halving.kind == "none" or halving.resource != "epochs" or halving.min_epochs < epochs:
         return ""
     told = f"halving.min_epochs: {halving.min_epochs} is not below training.epochs, {epochs}, so there is no rung"
-    return f"{told}: no trial is compared with others before its end; lower it for some"
+    return f"{told}: no trial is compared with others before its end; lower it to have some"
 
 
 def check_depths(sweep: Sections) -> None:

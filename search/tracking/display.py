@@ -111,7 +111,7 @@ class Display:
         best = self.progress.best
         if best is None or best.best_wer is None:
             return ""
-        verdict = "reached" if best.best_wer < self.progress.target else "ahead"
+        verdict = "reached" if best.best_wer < self.progress.target else "not reached"
         wer = f"WER {_percent(best.best_wer)}{by_scoring(self.progress.scoring)}"
         return f"{wer} (trial {best.number}, epoch {best.epoch_of_best}), target {self.progress.target:.0%} {verdict}"
 

@@ -23,11 +23,12 @@ from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.results.reading.record import read_record
 from glosstune.results.text import align
+from glosstune.search.scheduler.ranking import PLATEAU_WER
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import describe
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.addresses import join
+from glosstune.spaces.files.addresses import is_uri, join
 
 _MOST_FAULTS = 5
 # The key of a budget by the rules that end a sweep for it.
@@ -60,7 +61,8 @@ def summarise(results: Results, console: Console) -> None:
     best = results.best
     target = results.target
     scored = by_scoring(results.scoring)
-    verdict = "reached" if best["wer_best"] < target else f"not reached, {best['wer_best'] - target:.1%} above"
+    above = best["wer_best"] - target
+    verdict = "reached" if above < 0 else f"not reached, {100 * above:.1f} points above"
     lines = [
         f"trials    {counts}",
         f"best      trial {best['trial']}: WER {best['wer_best']:.1%}{scored} on dev at epoch {best['epoch_of_best']}",
@@ -103,6 +105,8 @@ def _end(results: Results) -> Iterator[str]:
         told = f"resume {place}"
     elif best["wer_best"] < sweep["target"]:
         told = f"confirm {place}"
+    elif best["wer_best"] >= PLATEAU_WER and not is_uri(results.place):
+        told = f"diagnose --trial {place} {best['trial']}"
     else:
         told = f"resume {place} --samples +{sweep['samples']}"
     yield f"next      glosstune {told}"

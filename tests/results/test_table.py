@@ -142,8 +142,11 @@ def test_trials_are_selected_sorted_and_cut_to_columns(trials):
     ("selection", "told"),
     [
         ({"sort": "best_wer"}, r"sort: no column 'best_wer'; did you mean 'wer_best'\?"),
+        ({"sort": "gh"}, r"sort: no column 'gh'; did you mean 'gpu_hours'\?$"),
+        ({"sort": "xyz"}, r"sort: no column 'xyz'; columns are sweep, trial"),
         ({"columns": ["trial", "wer"]}, r"columns: no column 'wer'"),
-        ({"where": "wer_best <"}, r"where: 'wer_best <' is no condition on sweep, trial, strategy"),
+        ({"where": "wer_best <"}, r"where: 'wer_best <' is no condition: .*; columns are sweep, trial, strategy"),
+        ({"where": "strategy = 'baseline'"}, r"is no condition: compare by ==; columns are"),
         ({"where": "nothing > 1"}, r"where: 'nothing > 1' is no condition"),
         ({"where": "__import__('os').getcwd()"}, r"where: "),
     ],
@@ -151,6 +154,11 @@ def test_trials_are_selected_sorted_and_cut_to_columns(trials):
 def test_a_selection_that_cannot_be_is_refused(trials, selection, told):
     with pytest.raises(SettingError, match=told):
         select_trials(trials, **selection)
+
+
+def test_the_sweep_is_told_of_trials_that_are_left_of_several(trials):
+    assert "sweep" not in format_results(trials.head(1), "table")
+    assert "sweep" in format_results(trials.head(1), "table", several=True)
 
 
 def test_chosen_columns_are_a_plain_table(trials):

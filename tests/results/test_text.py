@@ -1,6 +1,6 @@
 """Text for a terminal stands in columns and commands nothing."""
 
-from glosstune.results.text import align, printable
+from glosstune.results.text import align, fold, printable
 
 
 def test_cells_stand_below_each_other_and_no_line_ends_in_spaces():
@@ -14,3 +14,14 @@ def test_no_rows_are_no_lines():
 
 def test_no_control_sequence_reaches_a_terminal():
     assert printable("a\x1b[2Jb\nc é🎉") == "a [2Jb c é🎉"
+
+
+def test_text_is_folded_at_blanks_and_no_path_is_broken():
+    text = "why       stopped, 3rd of 4\n weights\nweights   /a/folder/of-a/name/that/is/long"
+    assert fold(text, 18, indent=10).split("\n") == [
+        "why       stopped,",
+        "          3rd of 4",
+        " weights",
+        "weights",
+        "          /a/folder/of-a/name/that/is/long",
+    ]

@@ -31,6 +31,7 @@ _HEADERS = {
     "name|video|start|end|speaker|orth|translation": (("name", "speaker", "orth"), "phoenix2014t"),
 }
 _CSL_SPLITS = "split_1.txt"
+_TABLE = "of recordings of your own name the table, corpus.root=TABLE.csv"
 _FOLDERS = ("", "annotations", "annotations/manual", "sentence_label")
 # Of folders of features; what lies in an earlier one is taken.
 _FEATURE_FOLDERS = ("", "features")
@@ -248,7 +249,7 @@ class PhoenixCorpus(Corpus):
             places = f"{', '.join(filter(None, _FOLDERS))}, nor in a folder {split} there"
             others = "" if self.speaker_split else f", nor CSL-Daily's {_CSL_SPLITS} and video_map.txt,"
             named = " or ".join(self._names(split))
-            raise CorpusError(f"{self.root}: no annotation file {named}{others} in it or in {places}")
+            raise CorpusError(f"{self.root}: no annotation file {named}{others} in it or in {places}; {_TABLE}")
         return path
 
     def _annotation(self, name: str, split: str = "") -> Path | None:

@@ -33,7 +33,7 @@ def test_the_page_tells_what_was_given_and_reached(met):
 
 def test_the_curve_has_a_line_an_epoch_and_says_what_is_missing(met):
     lines = explain_trial(met, 1).split("\n\n")[1].splitlines()
-    assert lines[0].split() == ["epoch", "WER", "train", "loss", "below", "floor", "blank", "grad", "norm", "seconds"]
+    assert lines[0].split() == ["epoch", "WER", "train", "loss", "below", "floor", "blank", "grad", "s"]
     assert lines[1].split() == ["1", "70.0%", "3.500", "25.0%", "50.0%", "2", "3.0"]
     assert lines[2].split() == ["2", "-", "-", "-", "-", "-", "-"]
 

@@ -1,6 +1,7 @@
 """The commands about keys: init and keys, and what a shell completes."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     def complete(line: str) -> list[str]:
         monkeypatch.setenv("_GLOSSTUNE_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", line)
-        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        monkeypatch.setenv("COMP_CWORD", str(len(shlex.split(line)) - 1 + line.endswith(" ")))
         with pytest.raises(SystemExit):
             app(prog_name="glosstune")
         return [line for line in capsys.readouterr().out.splitlines() if line]
@@ -101,7 +102,10 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("glosstune plan training.opt", ["training.optimizer=adamw", "training.optimizer=adam"]),
         ("glosstune pack training.optimizer = adamw", ["adamw"]),
         ("glosstune sweep student training.optimizer = a", ["adamw", "adam"]),
+        ("glosstune sweep student training.optimizer =", ["adamw", "adam"]),
+        ("glosstune sweep corpus.root =", ["null"]),
         ("glosstune sweep corpus.root = /no", []),  # files are the shell's
+        ("glosstune sweep student 'space.dropout={float: [0, 0.5]}' training.epo", ["training.epochs=18"]),
         ("glosstune resume runs/b search.sampl", ["search.samples=8", "search.sampler=tpe", "search.sampler=random"]),
         ("glosstune submit my.yaml halving.lea", ["halving.lead=0.85"]),
         ("glosstune overfit teacher model.nor", ["model.norm=batch", "model.norm=group"]),

@@ -254,3 +254,14 @@ def test_pack_and_sweep_tell_glosses_that_only_look_the_same(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "look-alike" in line]
     assert line.startswith(told) and line.endswith("with U+0415 CYRILLIC CAPITAL LETTER IE)")
     assert line in describe_corpus(pack_corpus(settings)).splitlines()
+
+
+def test_an_interrupt_before_the_search_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("glosstune.search.driver.launching.prepare", interrupted)
+    assert run("sweep", "student", "--out", "nowhere") == 130
+    assert "interrupted before the search began" in capsys.readouterr().err

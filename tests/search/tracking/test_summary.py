@@ -154,6 +154,11 @@ def test_what_is_next_after_the_last_trial_depends_on_the_target(sweep: Sweep) -
     assert _ending(sweep.summary()) == [look, f"next      glosstune confirm {sweep.folder}"]
 
 
+def test_after_a_sweep_that_stayed_on_the_plateau_a_diagnosis_is_next(sweep: Sweep) -> None:
+    sweep.add({"dropout": 0.1}, [0.97] * 12)
+    assert _ending(sweep.summary())[-1] == f"next      glosstune diagnose --trial {sweep.folder} 0"
+
+
 def test_a_sweep_that_was_resumed_has_not_ended_as_before(sweep: Sweep) -> None:
     sweep.add({"dropout": 0.1}, [0.2] * 12)
     sweep.record.append("over", rule="interrupt", reason="interrupted by SIGINT")
