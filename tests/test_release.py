@@ -40,6 +40,15 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
+def seen_by_docker(folder: Path) -> Path:
+    """The checkout as .dockerignore leaves it."""
+    allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for path in copy_sources(folder).iterdir():
+        if path.name not in allowed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder
+
+
 def build(sources: Path, into: Path, umask: int) -> tuple[Path, Path]:
     """The sdist, and the wheel that is built from it."""
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(into), str(sources)]
@@ -110,8 +119,8 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_same_sources_make_the_same_bytes_whenever_and_under_whatever_umask(built, tmp_path):
-    again = build(copy_sources(tmp_path / "sources"), tmp_path / "dist", 0o077)
+def test_the_same_sources_make_the_same_bytes_later_under_another_umask_and_in_a_container(built, tmp_path):
+    again = build(seen_by_docker(tmp_path / "sources"), tmp_path / "dist", 0o077)
     assert [digest(path) for path in again] == [digest(path) for path in built]
 
 
@@ -166,9 +175,8 @@ def test_the_installed_package_writes_and_checks_a_sweep(bare, tmp_path):
     (tmp_path / "clips").mkdir()
     for row in ROWS:
         np.save(tmp_path / str(row["path"]), recorded())
-    told = run(
-        bare, tmp_path, "glosstune", "sweep", "my.yaml", "corpus.root=table.csv", "corpus.layout=base", "--check"
-    )
+    own = ("corpus.kind=table", "corpus.root=table.csv", "corpus.layout=base")
+    told = run(bare, tmp_path, "glosstune", "sweep", "my.yaml", *own, "--check")
     assert "2 train, 1 dev" in told
 
 
@@ -214,3 +222,12 @@ def test_one_version_is_told_everywhere():
     heading = re.search(r"^## \[(\d[^]]*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
     assert heading is not None and heading.groups() == (version, str(cited["date-released"]))
     assert cited["version"] == version == metadata.version("glosstune")
+
+
+def test_the_image_is_of_a_base_of_the_users_and_runs_without_root():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    said = [line.partition(" ")[::2] for line in lines]
+    assert next(what for word, what in said if word == "FROM") == "${BASE} AS environment"
+    torch, uid = (what.split("=")[1] for word, what in said if word == "ARG" and what.startswith(("UID=", "TORCH=")))
+    assert [what for word, what in said if word == "USER"] == ["${UID}"] and int(uid) > 0
+    assert re.findall(r"^TORCH \?= (\S+)$", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE) == [torch]
