@@ -35,10 +35,8 @@ class Part:
         """The same; SettingError where nothing has the name."""
         found = self.find()
         if found is None:
-            gone = (
-                f"Ray {metadata.version('ray')} no longer has {self.module}.{self.name}, by which glosstune {self.use}"
-            )
-            raise SettingError(f"{gone}; install an older Ray, or a newer glosstune")
+            gone = f"Ray {metadata.version('ray')} no longer has {self.module}.{self.name}"
+            raise SettingError(f"{gone}, by which glosstune {self.use}; install an older Ray, or a newer glosstune")
         return found
 
     def replace(self, value: object) -> None:
