@@ -22,8 +22,10 @@ FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1", r
 LINK = re.compile(
     r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]:\s*(\S+)|<(?:img|a)\b[^>]*?\b(?:src|href)=\"([^\"]+)\"", re.MULTILINE
 )
+# torch's builds for CPUs are on PyTorch's own index and on no other.
 MACHINE = re.compile(
-    r"(?<![\w.])/(?:home|root|work|opt|Users)/|\b(?:pypi|pythonhosted|pytorch|huggingface|npmjs|debian)\.\w"
+    r"(?<![\w.])/(?:home|root|work|opt|Users)/"
+    r"|\b(?:pypi|pythonhosted|pytorch(?!\.org/whl/cpu\b)|huggingface|npmjs|debian)\.\w"
 )
 LOADED = re.compile(
     r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href|srcset)=[\"']?(?:https?:)?//[^>]*>"

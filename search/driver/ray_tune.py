@@ -15,8 +15,6 @@ from typing import Any, Protocol
 import ray
 from pydantic import ValidationError
 from ray import tune
-from ray.air._internal import usage
-from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -26,6 +24,7 @@ from glosstune.results.reading.names import RAY, trial_name
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_ray
+from glosstune.search.nodes.private_ray import count_no_callbacks, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
@@ -39,10 +38,6 @@ os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 # Its loggers would write a folder for each segment; see ``tensorboard_files``.
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-# Ray would hand the driver's keys on to every trial, and write them into a log that others on the machine may read.
-class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
-# Ray would import MLflow and Weights & Biases where they are installed, over a second, to count callbacks of theirs.
-usage.tag_callbacks = lambda callbacks: False
 # Ray would start one actor after the other; how many trials there are at a time the scheduler decides.
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
@@ -67,7 +62,12 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             as plain data.
         folder: of the sweep; Ray's logs go below.
         watcher: hears of everything that happens.
+
+    Raises:
+        SettingError: this Ray would hand the driver's keys on to trials.
     """
+    keep_keys_here()
+    count_no_callbacks()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its lines would tear the live table
     resources = scheduler.state.sweep.resources
     head = ray.get_runtime_context().gcs_address

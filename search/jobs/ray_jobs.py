@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import json
-import logging
 import os
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from glosstune.search.nodes.private_ray import quieten
 from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
@@ -26,11 +26,6 @@ PLACE = "glosstune_place"
 _ANSWER_WITHIN_S = 15.0
 _POLL_S = 1.0
 _SILENCE_S = 60.0
-_CHATTY = (
-    "ray._private.runtime_env.packaging",
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-)
 
 
 def find_address(given: str | None = None) -> str:
@@ -90,8 +85,7 @@ def connect(address: str) -> "JobSubmissionClient":
         raise SettingError(f"{address}: {OPEN_CLUSTER}; or use it as it is with RAY_AUTH_MODE=disabled")
     from ray.job_submission import JobSubmissionClient
 
-    for logger in _CHATTY:
-        logging.getLogger(logger).setLevel(logging.WARNING)
+    quieten()
     with plain_errors(address), _own_address():
         return JobSubmissionClient(address)
 

@@ -1,7 +1,7 @@
 """Ask the head of a Ray cluster whether it takes this driver: in a moment, and without a word of Ray's own.
 
-Ray itself would try a wrong token or address for half a minute and log every try. What is private of Ray here has no
-public counterpart: the channel that carries the token and TLS as Ray's own do, and how ``auto`` is looked up.
+Ray itself would try a wrong token or address for half a minute and log every try. What cannot be asked, with a Ray that
+has changed or without grpcio, Ray has to find out.
 """
 
 import os
@@ -10,11 +10,11 @@ from typing import Any
 
 from glosstune.search.config.errors import Say
 from glosstune.search.nodes.head_watch import reach
+from glosstune.search.nodes.private_ray import ALIVE, find_head, open_channel, runs_here
 from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 from glosstune.spaces.errors import SettingError
 
 ANSWER_WITHIN_S = 5.0
-_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 
 
 def check_address(address: str, key: str = "--address") -> None:
@@ -39,12 +39,13 @@ def check_head(address: str, say: Say, key: str = "--address") -> None:
     """
     check_address(address, key)
     import ray
-    from ray._private.services import canonicalize_bootstrap_address, find_node_ids
 
     if ray.is_initialized():
         return
     try:
-        head = str(canonicalize_bootstrap_address(address)) if address == "auto" else address
+        head = find_head() if address == "auto" else address
+        if head is None:
+            return
         reach(head, ANSWER_WITHIN_S)
     except (OSError, ValueError) as error:
         rule = f"no Ray cluster answers at {address} ({error})"
@@ -52,7 +53,7 @@ def check_head(address: str, say: Say, key: str = "--address") -> None:
     refusal = _ask(head)
     if refusal is not None:
         raise SettingError(refusal, key=key)
-    if not find_node_ids():  # type: ignore[no-untyped-call]  # Ray leaves it bare
+    if not runs_here():
         rule = f"this machine is no node of the cluster at {head}; run the command on one, or use glosstune submit"
         raise SettingError(rule, key=key)
     if _is_open(head):
@@ -60,14 +61,14 @@ def check_head(address: str, say: Say, key: str = "--address") -> None:
 
 
 def _ask(head: str) -> str | None:
-    """Why a head refuses this driver, if it does; without grpcio, of the extra ``cluster``, Ray has to find out."""
-    if find_spec("grpc") is None:
+    """Why a head refuses this driver, if it does."""
+    channel = open_channel(head)
+    if channel is None:
         return None
     import grpc
-    from ray._private.gcs_utils import create_gcs_channel
 
     try:
-        _call(create_gcs_channel(head))
+        _call(channel)
         return None
     except grpc.RpcError as error:
         if error.code() != grpc.StatusCode.UNAUTHENTICATED:
@@ -91,4 +92,4 @@ def _is_open(head: str) -> bool:
 
 def _call(channel: Any) -> None:
     with channel:
-        channel.unary_unary(_ALIVE)(b"", timeout=ANSWER_WITHIN_S)
+        channel.unary_unary(ALIVE)(b"", timeout=ANSWER_WITHIN_S)

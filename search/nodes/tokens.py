@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from glosstune.search.config.errors import Say
+from glosstune.search.nodes.private_ray import read_environment_again
 
 OPEN_CLUSTER = (
     "asks for no token: whoever reaches this port runs any code there as the user of the cluster (CVE-2023-48022); "
@@ -26,9 +27,7 @@ def ask_for_tokens(say: Say, address: str | None = None) -> None:
     if _MODE not in os.environ:
         os.environ[_MODE] = "token"
         if "ray" in sys.modules:  # which has read the environment when it was imported
-            from ray._raylet import Config  # type: ignore[attr-defined]  # a compiled module
-
-            Config.initialize("")
+            read_environment_again()
     if os.environ[_MODE] == "token" and not (
         address or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     ):

@@ -15,7 +15,7 @@ else:
     # pandas, torch and Ray take seconds to import.
     __getattr__, __dir__ = import_later(__name__, __file__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BackgroundSweep",

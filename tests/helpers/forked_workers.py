@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 import worker_fork
-from ray._private import services
+
+from glosstune.search.nodes.private_ray import Part
+
+RAYLET = Part("ray._private.services", "start_raylet", "lets tests fork their workers")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Forks:
     @contextmanager
     def used(self) -> Iterator[None]:
         """Every raylet that this process starts in here has forked workers."""
-        start_raylet = services.start_raylet
+        start_raylet = RAYLET.need()
 
         def with_forks(*arguments: object, **named: object) -> object:
             swapped = (worker_fork.__file__ if str(each).endswith(worker_fork.SETUP) else each for each in arguments)
@@ -30,7 +33,7 @@ class Forks:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(worker_fork.SOCKET, str(self.socket))
-            patch.setattr(services, "start_raylet", with_forks)
+            patch.setattr(f"{RAYLET.module}.{RAYLET.name}", with_forks)
             yield
 
     def of(self, raylet: int) -> set[int]:

@@ -184,7 +184,7 @@ def lexicon_folder() -> Path:
     if missing:
         raise SettingError(
             f"corpus.kind: fingerspelling needs {' and '.join(missing)}, which the demo extra installs: "
-            "pip install -c constraints.txt -e '.[demo]'"
+            'pip install "glosstune[demo]"'
         )
     spec = util.find_spec("spoken_to_signed")
     assert spec is not None and spec.submodule_search_locations

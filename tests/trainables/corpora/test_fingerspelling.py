@@ -112,5 +112,5 @@ def test_mirrored_faces_are_pairs_on_a_real_face() -> None:
 
 def test_a_missing_demo_extra_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingError, match=r"pip install -c constraints\.txt -e '\.\[demo\]'"):
+    with pytest.raises(SettingError, match=r'pip install "glosstune\[demo\]"'):
         FingerspellingCorpus()

@@ -78,7 +78,7 @@ def _load_torch(path: Path, inner: str) -> object:
 def _load_hdf5(path: Path, inner: str) -> object:
     if find_spec("h5py") is None:
         raise SettingError(
-            f"{path}: HDF5 files need h5py, which the hdf5 extra installs: pip install -c constraints.txt -e '.[hdf5]'"
+            f'{path}: HDF5 files need h5py, which the hdf5 extra installs: pip install "glosstune[hdf5]"'
         )
     import h5py
 

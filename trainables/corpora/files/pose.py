@@ -112,8 +112,7 @@ def open_pose(path: Path) -> PoseFile:
     """
     if find_spec("pose_format") is None:
         raise SettingError(
-            f"{path}: .pose files need pose_format, which the demo extra installs: "
-            "pip install -c constraints.txt -e '.[demo]'"
+            f'{path}: .pose files need pose_format, which the demo extra installs: pip install "glosstune[demo]"'
         )
     from pose_format import Pose  # its import takes half a second
 

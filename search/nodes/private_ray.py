@@ -1,0 +1,123 @@
+"""What glosstune uses of Ray that Ray does not call public: each part by its name, and what happens where it is gone.
+
+Looked for in Ray 2.60 and not found in public: which variables Tune hands on to trials (``class_cache``), a way to have
+the environment read again after ``import ray`` (``Config``), how ``auto`` is looked up and whether a raylet runs here
+(``services``), and a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``).
+"""
+
+import importlib
+import logging
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+from glosstune.spaces.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A name in a module of Ray's, and what glosstune does by it."""
+
+    module: str
+    name: str
+    use: str
+
+    def find(self) -> Any:
+        """What has the name now; None where nothing has."""
+        try:
+            return getattr(importlib.import_module(self.module), self.name, None)
+        except ImportError:
+            return None
+
+    def need(self) -> Any:
+        """The same; SettingError where nothing has the name."""
+        found = self.find()
+        if found is None:
+            gone = f"Ray {metadata.version('ray')} no longer has {self.module}.{self.name}"
+            raise SettingError(f"{gone}, by which glosstune {self.use}; install an older Ray, or a newer glosstune")
+        return found
+
+    def replace(self, value: object) -> None:
+        """Have Ray find something else under the name."""
+        setattr(importlib.import_module(self.module), self.name, value)
+
+
+HANDED_ON = Part("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE", "keeps the keys of the driver from trials")
+COUNTING = Part("ray.air._internal.usage", "tag_callbacks", "saves the import of MLflow and Weights & Biases")
+CONFIG = Part("ray._raylet", "Config", "turns authentication on after Ray was imported")
+LOOK_UP = Part("ray._private.services", "canonicalize_bootstrap_address", "finds the head that auto means")
+NODE_IDS = Part("ray._private.services", "find_node_ids", "tells whether this machine is a node")
+CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, CHANNEL)
+
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+# What answers on a head that is alive.
+ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+# Loggers that tell every package and job that is sent.
+CHATTY = (
+    "ray._private.runtime_env.packaging",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+)
+
+
+def keep_keys_here() -> None:
+    """Have Tune hand no ``AWS_…`` variable on to trials, nor write it into a log that others may read.
+
+    Raises:
+        SettingError: there are keys among them, and nothing is known to keep them here.
+    """
+    if any(name in os.environ for name in _KEYS):
+        HANDED_ON.need()
+    handed_on = HANDED_ON.find()
+    if handed_on is not None:
+        HANDED_ON.replace({name for name in handed_on if not name.startswith("AWS_")})
+
+
+def count_no_callbacks() -> None:
+    """Have Tune import no MLflow and no Weights & Biases, over a second, to count callbacks of theirs."""
+    if COUNTING.find() is not None:
+        COUNTING.replace(lambda callbacks: False)
+
+
+def read_environment_again() -> None:
+    """Have Ray, which reads RAY_AUTH_MODE when it is imported, read it once more.
+
+    Raises:
+        SettingError: that cannot be had.
+    """
+    try:
+        CONFIG.need().initialize("")
+    except SettingError as error:
+        raise SettingError(f"{error}; or set RAY_AUTH_MODE=token before this process starts") from None
+
+
+def find_head() -> str | None:
+    """``HOST:PORT`` of the head that ``auto`` means; None where only Ray can tell.
+
+    Raises:
+        OSError, ValueError: Ray finds none.
+    """
+    look_up = LOOK_UP.find()
+    return None if look_up is None else str(look_up("auto"))
+
+
+def runs_here() -> bool:
+    """Whether this machine is a node of a Ray cluster; True where only Ray can tell."""
+    node_ids = NODE_IDS.find()
+    return node_ids is None or bool(node_ids())
+
+
+def open_channel(head: str) -> Any:
+    """A channel to a head that shows this driver's token, as Ray's own do; None where there is none to be had."""
+    # grpcio is a requirement of ray[default] alone.
+    channel = CHANNEL.find() if find_spec("grpc") is not None else None
+    return None if channel is None else channel(head)
+
+
+def quieten() -> None:
+    """Have Ray's job client say what is wrong alone."""
+    for logger in CHATTY:
+        logging.getLogger(logger).setLevel(logging.WARNING)

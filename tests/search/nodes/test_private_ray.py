@@ -1,0 +1,88 @@
+"""A Ray that has changed is told by these tests, with what it no longer has; a driver goes on where it can."""
+
+import re
+from importlib import metadata
+
+import pytest
+from forked_workers import RAYLET
+from packages import find_packages
+
+from glosstune.search.nodes import private_ray
+from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, PARTS, Part
+from glosstune.spaces.errors import SettingError
+
+PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch):
+    """Take a part out of Ray."""
+    return lambda part: monkeypatch.delattr(f"{part.module}.{part.name}")
+
+
+@pytest.mark.parametrize("part", [*PARTS, RAYLET], ids=lambda part: part.name)
+def test_ray_still_has(part: Part) -> None:
+    part.need()  # whose message says what to look for in search/nodes/private_ray.py
+
+
+def test_nothing_else_uses_what_ray_does_not_call_public() -> None:
+    files = [path for folder in find_packages().values() for path in folder.glob("*.py")]
+    found = [path.name for path in files if PRIVATE.search(path.read_text(encoding="utf-8"))]
+    assert found == ["private_ray.py"]
+
+
+@pytest.mark.parametrize("part", [Part("ray.gone", "name", "helps"), Part("ray.tune", "gone", "helps")])
+def test_what_is_gone_is_told_with_rays_version_and_a_way_out(part: Part) -> None:
+    with pytest.raises(SettingError) as refused:
+        part.need()
+    gone = f"Ray {metadata.version('ray')} no longer has {part.module}.{part.name}, by which glosstune helps"
+    assert str(refused.value) == f"{gone}; install an older Ray, or a newer glosstune"
+    assert part.find() is None
+
+
+def test_trials_get_no_key_of_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune.execution import class_cache
+
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", {*KEYS, "OTHER"})
+    for name in (*KEYS, "OTHER"):
+        monkeypatch.setenv(name, "1")
+    private_ray.keep_keys_here()
+    actor = class_cache._ActorClassCache().get(type("Trial", (), {}))
+    handed_on = actor._default_options["runtime_env"]["env_vars"]
+    assert "OTHER" in handed_on and not set(KEYS) & handed_on.keys()
+
+
+def test_keys_that_cannot_be_kept_here_end_the_sweep(without, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(HANDED_ON)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(SettingError, match="by which glosstune keeps the keys of the driver from trials; inst"):
+        private_ray.keep_keys_here()
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    private_ray.keep_keys_here()  # there are none to keep
+
+
+def test_tune_counts_no_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune import tune
+
+    monkeypatch.setattr(f"{COUNTING.module}.{COUNTING.name}", COUNTING.find())
+    private_ray.count_no_callbacks()
+    assert tune.air_usage.tag_callbacks([object()]) is False
+
+
+def test_authentication_that_cannot_be_turned_on_names_the_variable(without) -> None:
+    without(CONFIG)
+    with pytest.raises(
+        SettingError, match=r"_raylet\.Config, .*; or set RAY_AUTH_MODE=token before this process starts"
+    ):
+        private_ray.read_environment_again()
+
+
+def test_a_driver_goes_on_without_the_rest(without) -> None:
+    for part in PARTS:
+        if part not in (HANDED_ON, CONFIG):
+            without(part)
+    private_ray.count_no_callbacks()
+    assert private_ray.find_head() is private_ray.open_channel("127.0.0.1:1") is None
+    assert private_ray.runs_here()
