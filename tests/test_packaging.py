@@ -4,7 +4,6 @@ import configparser
 import importlib
 import inspect
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
