@@ -1,6 +1,7 @@
 # make sweep ARGS="search.samples=2 training.epochs=2 --out runs/try"
 # make test
 # make check
+# make oldest newest    (both ends of what setup.cfg allows, each in an environment of its own)
 # make docs     (the site, into site/)
 # make bench ARGS=start_up    (all benchmarks without ARGS; hours, on a machine that does nothing else)
 
@@ -12,8 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
+RIM := tests/models tests/spaces tests/trainables tests/results
 
-.PHONY: sweep test check lint types doc-tests docs bench
+.PHONY: sweep test check lint types doc-tests docs bench oldest newest
 .DELETE_ON_ERROR:
 
 sweep: $(VENV)/installed
@@ -33,6 +35,17 @@ types: $(VENV)/installed-dev
 
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
+
+# From nothing each time, since the newest are others every day; by uv, which is done in seconds where pip takes minutes.
+# torch is the same as elsewhere, installed by pip, which knows where builds for CPUs lie.
+oldest: PINS := -c constraints-oldest.txt
+oldest newest: $(VENV)/installed-dev
+	rm -rf .venv-$@
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install torch==$(TORCH)
+	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]'
+	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" $(RIM)
+	.venv-$@/bin/glosstune sweep search.samples=2 training.epochs=2 pretraining.steps=90 --out .venv-$@/sweep
 
 # What is a warning elsewhere fails here, such as a link or an anchor that leads nowhere.
 docs: $(VENV)/installed-dev

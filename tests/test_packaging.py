@@ -4,17 +4,21 @@ import configparser
 import importlib
 import inspect
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from packages import SRC, find_packages
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 # Beside the packages, whose folders lie at the root.
 NO_PACKAGES = {"benchmarks", "build", "dist", "docs", "src", "tests"}
+OURS_OR_TORCH = {"glosstune", "torch", "triton"}
 
 
 def folders_at_the_root() -> Iterator[str]:
@@ -73,8 +77,40 @@ def test_every_public_name_is_listed_before_it_is_imported(package):
     assert public(module) <= set(dir(module))
 
 
-def test_constraints_leave_torch_alone():
-    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    names = {re.split(r"[=<>!~ ]", pin)[0].lower() for pin in pins if not pin.startswith("#")}
+def pins(file: str) -> dict[str, Version]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+def requirements(*without: str) -> dict[str, SpecifierSet]:
+    """What setup.cfg asks for, without some extras, without torch and what only torch brings."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = [lines for name, lines in parser["options.extras_require"].items() if name not in without]
+    lines = "\n".join([parser["options"]["install_requires"], *extras]).split("\n")
+    asked = [Requirement(line) for line in lines if line]
+    return {canonicalize_name(each.name): each.specifier for each in asked if each.name not in OURS_OR_TORCH}
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-oldest.txt"])
+def test_constraints_leave_torch_alone(file):
+    names = pins(file)
     assert names  # and torch is not among them, so that pip never replaces a CUDA build
     assert not {name for name in names if name.startswith(("torch", "nvidia", "triton"))}
+
+
+def test_every_requirement_is_pinned_within_its_bounds():
+    pinned = pins("constraints.txt")
+    assert {name: pinned[name] for name, bounds in requirements().items() if pinned[name] not in bounds} == {}
+
+
+def test_the_oldest_versions_are_the_lower_bounds():
+    pinned = pins("constraints-oldest.txt")
+    lower = {
+        name: Version(bound.version)
+        for name, bounds in requirements("dev").items()
+        for bound in bounds
+        if bound.operator in (">=", "==")
+    }
+    assert lower == {name: pinned[name] for name in lower}

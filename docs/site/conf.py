@@ -48,7 +48,12 @@ NAVIGATION = {
     },
     "Reference": {"Keys of a sweep file": "docs/keys", "API": "docs/api"},
     "Measured": {"Tasks for searches": "docs/benchmark", "Performance": "docs/performance", "Search": "docs/search"},
-    "Project": {"Architecture": "ARCHITECTURE", "Contributing": "CONTRIBUTING", "Changelog": "CHANGELOG"},
+    "Project": {
+        "Versions": "docs/versions",
+        "Architecture": "ARCHITECTURE",
+        "Contributing": "CONTRIBUTING",
+        "Changelog": "CHANGELOG",
+    },
 }
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -56,6 +56,7 @@ def test_an_epoch_that_was_never_reported_is_reported_first(trainable: Any, conf
     again.stop()
 
 
+@pytest.mark.slow
 def test_what_a_recogniser_costs_is_reported_once_with_its_first_epoch(
     ray_cluster: None, configured: Any, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.training.feed import Feed
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(data=st.data())
 def test_the_rest_of_the_model_gives_the_same_from_what_was_kept(

@@ -71,6 +71,7 @@ def _as_phoenix(glosses: Glosses) -> Glosses:
     return [("__PU__", *(raw.get(gloss, gloss) for gloss in own)) for own in glosses]
 
 
+@pytest.mark.slow
 def test_training_that_is_raw_where_dev_is_clean_is_told(corpus: FingerspellingCorpus, tmp_path: Path) -> None:
     root = write_folder(tmp_path / "a", corpus, change=_same, relabel=_as_phoenix)
     found = _inspect(root)

@@ -20,6 +20,7 @@ def _loud_hands(settings: CorpusSettings) -> CorpusSettings:
     return settings.model_copy(update={"gains": Gains(pose=0.2, face=0, velocity=0.2, acceleration=0.05)})
 
 
+@pytest.mark.slow
 def test_a_student_learns_two_utterances_by_heart(small_settings: CorpusSettings, small_corpus: PackedCorpus) -> None:
     heard: list[float] = []
     result = overfit(

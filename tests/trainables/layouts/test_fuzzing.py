@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from drawn_corpus import DrawnCorpus
 from hypothesis import HealthCheck, Phase, given, settings
@@ -94,6 +95,7 @@ def _tried(spec: list[BlockSpec], case: dict[str, Any], root: Path) -> float | s
     return float(metrics["train_loss"])
 
 
+@pytest.mark.slow
 @given(
     spec=block_lists(words=False),
     case=st.fixed_dictionaries(

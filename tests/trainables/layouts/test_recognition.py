@@ -135,6 +135,7 @@ def test_padded_coco_wholebody_is_no_order_of_blocks(two_handed: list[Values], f
         assert not _recognised(files, "coco-wholebody").disagrees
 
 
+@pytest.mark.slow
 def test_a_wrong_order_is_told_though_a_hand_was_never_seen(positions: list[Values]) -> None:
     for order in permutations(PARTS):
         if order == PARTS or order == ("pose", "right_hand", "left_hand", "face"):

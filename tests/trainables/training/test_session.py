@@ -62,6 +62,7 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(
         torch.testing.assert_close(split[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-7)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_floor_on_a_handful_of_words(small_corpus: PackedCorpus) -> None:
     settings = trial_settings(
         training={"epochs": 40}, tuned={"learning_rate": 3e-3, "dropout": 0.0}, model={"width": 0.5}
