@@ -38,6 +38,7 @@ def table(heading: str) -> dict[str, list[str]]:
 
 CORE = listed(declared()["options"]["install_requires"])
 EXTRAS = {name: listed(lines) for name, lines in declared()["options.extras_require"].items()}
+FOR_USERS = EXTRAS.keys() - {"test", "dev"}
 WHY = table("What is required, and why")
 
 
@@ -49,15 +50,14 @@ def test_every_requirement_has_its_row_and_no_row_is_left_over():
 def test_every_extra_has_its_row_with_what_it_brings():
     rows = table("Extras")
     assert list(rows) == list(EXTRAS)
-    assert {name: brings for name, (brings, _) in rows.items() if name != "dev"} == {
-        name: ", ".join(packages) for name, packages in EXTRAS.items() if name != "dev"
-    }
+    assert {name: rows[name][0] for name in FOR_USERS} == {name: ", ".join(EXTRAS[name]) for name in FOR_USERS}
 
 
-def test_developers_get_what_every_extra_brings_but_the_demo():
+def test_who_tests_gets_what_every_extra_brings_but_the_demo():
     # The Makefile installs both.
-    others = {package for name, packages in EXTRAS.items() if name not in ("dev", "demo") for package in packages}
-    assert others <= set(EXTRAS["dev"])
+    brought, *_ = (name for name in EXTRAS["test"] if name.startswith("glosstune["))
+    assert sorted(brought[len("glosstune[") : -1].split(",")) == sorted(FOR_USERS - {"demo"})
+    assert "glosstune[test]" in EXTRAS["dev"]
 
 
 def brought_by(name: str) -> set[str]:
