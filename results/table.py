@@ -79,6 +79,11 @@ def _check_column(trials: pd.DataFrame, name: str, key: str) -> None:
         raise SettingError(f"no column {name!r}; {way_out}", key=key)
 
 
+def in_percent(name: str) -> bool:
+    """Whether a column holds word error rates, which people read in percent."""
+    return _WER.search(name) is not None
+
+
 def format_results(trials: pd.DataFrame, format: str, several: bool | None = None) -> str:
     """Return the trials as text.
 
@@ -209,7 +214,7 @@ def _mark(verdict: Any, marks: Marks) -> str:
 
 def _cells(column: pd.Series) -> list[str]:
     """The values of a column for people: a WER in percent, other numbers in three digits."""
-    form = ".1%" if _WER.search(str(column.name)) else ".3g"
+    form = ".1%" if in_percent(str(column.name)) else ".3g"
     return [_cell(value, form) for value in column]
 
 

@@ -165,4 +165,5 @@ def _confusions(results: Results, best: pd.Series) -> list[pd.DataFrame]:
     if not path.is_file():
         return []
     worst, confused = count_confusions(read_hypotheses(path))
+    worst["share"] = [f"{share:.0%}" for share in worst["share"]]
     return [table.head(_MOST_GLOSSES) for table in (worst[worst["missed"] > 0], confused)]

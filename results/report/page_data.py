@@ -22,6 +22,7 @@ from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.loading import Results
 from glosstune.results.report.curves import PALETTE, TARGET
 from glosstune.results.report.timeline import list_segments
+from glosstune.results.table import in_percent
 
 # In the order of PALETTE and as easy to tell apart, on a dark page: Paul Tol's "light" colours.
 _DARK_PALETTE = ("#77aadd", "#ee8866", "#44bb99", "#eedd88", "#ffaabb", "#99ddff")
@@ -59,6 +60,7 @@ def build_data(results: Results, figures: Mapping[str, go.Figure], best: pd.Seri
     return {
         "columns": columns,
         "shown": [name for name in columns if name in _SHOWN or name in parameters],
+        "percents": [name for name in columns if in_percent(name)],
         "fixed": ["sweep", "trial"] if several else ["trial"],
         "trials": [[_plain(value) for value in row] for row in listed.itertuples(index=False)],
         "names": [

@@ -13,11 +13,13 @@ from glosstune.search.config.rules import check_parts, tell_rungs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.planning import Plan, find_slots
-from glosstune.spaces.errors import GlosstuneError
+from glosstune.spaces.errors import CorpusError, GlosstuneError
 from glosstune.spaces.parameters import Constant, Definition, listed
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.corpora import open_corpus
-from glosstune.trainables.corpora.utterance import SPLITS
+from glosstune.trainables.corpora.utterance import SPLITS, Corpus
+from glosstune.trainables.layouts.reading import stored_values
+from glosstune.trainables.settings import CorpusSettings
 
 _WIDTH = 66  # beside the topics, of 80
 
@@ -65,7 +67,7 @@ class Preview:
 
 
 def preview(sweep: Sweep) -> Preview:
-    """Look at everything that a sweep names; files of features are not opened.
+    """Look at everything that a sweep names; of files of features at the first.
 
     Raises:
         SettingError: a part of one's own cannot be imported, or breaks a rule.
@@ -79,6 +81,7 @@ def preview(sweep: Sweep) -> Preview:
         if not is_own(sweep.corpus.kind):
             counts = Counter(utterance.split for utterance in corpus.utterances())
             utterances = {split: counts[split] for split in SPLITS}
+            _check_layout(corpus, sweep.corpus)
     except GlosstuneError as error:
         missing.insert(0, str(error))
     plan = planned(sweep)
@@ -105,6 +108,16 @@ def preview(sweep: Sweep) -> Preview:
         notes=[note for note in (tell_rungs(sweep),) if note],
         missing=missing,
     )
+
+
+def _check_layout(corpus: Corpus, settings: CorpusSettings) -> None:
+    """Raise CorpusError where the file of the first utterance does not hold what ``corpus.layout`` says."""
+    if corpus.files is None:
+        return
+    (_, values), key = next(corpus.look([0])), corpus.utterances()[0].key
+    if isinstance(values, CorpusError):
+        raise values
+    stored_values(values, corpus.files, f"{settings.root}: {key}", settings.not_seen)
 
 
 def timed(seen: Preview, sweep: Sweep, say: Say) -> Preview:

@@ -29,6 +29,11 @@ function listedColumns() {
   return data.columns.filter((name) => ticked[name] ?? data.shown.includes(name));
 }
 
+function words(place, name) {
+  const value = cell(place, name);
+  return data.percents.includes(name) && typeof value === "number" ? shown(value, { percent: true }) : text(value);
+}
+
 function fillTable(places) {
   const table = document.getElementById("trials"), names = listedColumns();
   const numeric = names.map((name) => data.trials.some((row) => typeof row[data.columns.indexOf(name)] === "number"));
@@ -47,7 +52,7 @@ function fillTable(places) {
     const line = document.createElement("tr");
     line.className = (place === data.best ? "best " : "") + (data.names[place] === chosen ? "chosen" : "");
     line.dataset.place = place;
-    names.forEach((name, at) => line.append(element("td", text(cell(place, name)), kind(at))));
+    names.forEach((name, at) => line.append(element("td", words(place, name), kind(at))));
     onPress(line, () => choose(place));
     return line;
   });

@@ -126,6 +126,12 @@ def test_the_filter_rules_table_and_figures(page):
     assert "No trial passes the filter." in page.locator("main").inner_text()
 
 
+def test_a_wer_is_listed_in_percent(page):
+    at = page.locator("#trials th").all_inner_texts().index("wer_best")
+    cells = page.locator("#trials tbody tr").first.locator("td").all_inner_texts()
+    assert cells[at] == "20.0 %"
+
+
 def test_what_the_filter_does_not_understand_is_said_beside_it(page):
     for words, told in {
         "lerning_rate<0.001": "lerning_rate<0.001: no such column; did you mean learning_rate?",

@@ -7,6 +7,7 @@ import pytest
 
 from glosstune.search.checks.previewing import describe_preview, preview, timed
 from glosstune.search.config.loading import load_sweep
+from glosstune.trainables.corpora import open_corpus
 
 
 def test_trials_epochs_and_steps_are_counted():
@@ -70,14 +71,25 @@ def test_what_is_named_and_not_there_is_missing(arguments, told, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_utterances_of_a_folder_are_counted_without_reading_features(phoenix_folder, tmp_path):
+def test_utterances_of_a_folder_are_counted_and_one_file_is_read(phoenix_folder, tmp_path):
     root = phoenix_folder(False)
-    for file in root.rglob("*.np[yz]"):
+    settings = [f"corpus.root={root}", "corpus.layout=base", f"corpus.cache={tmp_path / 'cache'}"]
+    sweep = load_sweep("student", settings)
+    first, *others = open_corpus(sweep.corpus).paths
+    for file in others:
         file.write_bytes(b"no features")
-    cache = tmp_path / "cache"
-    seen = preview(load_sweep("student", [f"corpus.root={root}", "corpus.layout=base", f"corpus.cache={cache}"]))
+    seen = preview(sweep)
     assert seen.missing == [] and seen.utterances["train"] > 0
-    assert not cache.exists()
+    first.write_bytes(b"no features")
+    (missing,) = preview(sweep).missing
+    assert str(first) in missing
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_layout_of_another_width_is_told_before_anything_is_packed(phoenix_folder):
+    root = phoenix_folder(False)
+    (missing,) = preview(load_sweep("student", [f"corpus.root={root}", "corpus.layout=hands-2d"])).missing
+    assert "1629 values a frame, but corpus.layout" in missing and "that width fits base" in missing
 
 
 def test_lines_fit_into_eighty_columns():
