@@ -11,7 +11,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
+REQUIREMENTS := setup.cfg setup.py pyproject.toml constraints.txt
 
 .PHONY: sweep test check lint types doc-tests docs bench
 .DELETE_ON_ERROR:
