@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shlex
 import threading
 import time
 import uuid
@@ -15,9 +14,9 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from glosstune.results.reading.names import LOCK, OWNER, WANDB
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, local_folder
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.spaces.files.object_storage import ObjectFolder
 
 BEAT_S = 10.0
@@ -44,7 +43,7 @@ def owned(folder: Path, place: str | None = None) -> Iterator[None]:
     lock = _locked(folder, place or str(folder))
     try:
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
-        write_whole(folder / OWNER, lambda partial: partial.write_text(owner, encoding="utf-8"))
+        write_text(folder / OWNER, owner)
         yield
     finally:
         lock.release()
@@ -81,7 +80,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def _driven(place: object, who: str) -> Driven:
-    watch = f"glosstune watch {shlex.quote(str(place))}"
+    watch = f"glosstune watch {quoted(str(place))}"
     return Driven(f"{place}: is being run by {who}; look at it with: {watch}; or stop that first, or wait for its end")
 
 

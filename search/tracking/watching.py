@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -19,7 +18,7 @@ from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, check_idle, read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri
 
 LOOK_S = 1.0
@@ -94,7 +93,7 @@ class Watched:
             return f"{self.place}: ended; {told}"
         if self.runs and self.owner is not None:
             return f"{self.place}: runs as process {self.owner[0]} on {self.owner[1]}; {told}"
-        again = f"go on with: glosstune resume {shlex.quote(self.place)}"
+        again = f"go on with: glosstune resume {quoted(self.place)}"
         return f"{self.place}: nobody runs it; {told.replace(' running', ' cut off')}; {again}"
 
     def _follow(self, folder: Path, events: list[Event]) -> None:
