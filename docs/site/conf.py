@@ -24,6 +24,7 @@ exclude_patterns = [".*"]  # so that an environment with its thousands of folder
 NAVIGATION = {
     "Start": {
         "Quickstart": "docs/quickstart",
+        "Windows and macOS": "docs/windows",
         "Your corpus": "docs/your-corpus",
         "Troubleshooting": "docs/troubleshooting",
     },

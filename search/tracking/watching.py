@@ -1,6 +1,5 @@
 """Look at a sweep that another process runs, from its record alone."""
 
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import Driven, check_idle, read_owner
+from glosstune.search.storage.lock import Driven, check_idle, lives, read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.spaces.errors import FolderError, quoted
@@ -76,15 +75,8 @@ class Watched:
                 return True
             except FolderError:  # not a folder that may be written to
                 pass
-        if host != platform.node() or os.name != "posix":
-            return self.silent_s < SILENT_S
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # another user's
-            return True
-        return True
+        found = lives(pid) if host == platform.node() else None
+        return self.silent_s < SILENT_S if found is None else found
 
     def line(self) -> str:
         """How it stands, on a line."""
