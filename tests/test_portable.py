@@ -1,16 +1,26 @@
 """What would keep the package from running on Windows or macOS, as far as it can be seen on Linux."""
 
 import ast
+import io
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from packages import find_packages
 
+from glosstune.background import BackgroundSweep
+from glosstune.search.cli import main
 from glosstune.search.config.loading import load_sweep
-from glosstune.spaces.errors import Interrupted, quoted
+from glosstune.search.jobs.options import find_place
+from glosstune.search.storage.lock import lives
+from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.spaces.errors import Interrupted, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri, join
 
 FILES = [path for folder in find_packages().values() for path in sorted(folder.glob("*.py"))]
@@ -101,9 +111,52 @@ def test_commands_for_windows_are_quoted_as_its_programs_read_them(
     assert quoted(text) == said
 
 
-def test_whoever_is_interrupted_on_windows_can_paste_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
+@pytest.mark.parametrize("place", ["/shared/runs/a", r"C:\runs\a", "s3://bucket/a"])
+def test_submitting_from_windows_says_where_to_submit_from(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SettingError, match="WSL2"):
+        find_place(load_sweep("teacher"), "a", place)
 
+
+def test_on_windows_no_process_is_asked_whether_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: asked.append(pid))
+    assert lives(os.getpid()) is True
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert lives(os.getpid()) is None
+    assert asked == [os.getpid()]
+
+
+def test_a_sweep_in_the_background_hears_ctrl_break_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    process = SimpleNamespace(send_signal=MagicMock(), poll=lambda: None, wait=lambda timeout_s: 0)
+    started = MagicMock(return_value=process)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    BackgroundSweep(SweepFolder(tmp_path), ["sweep"]).stop()
+    process.send_signal.assert_called_once_with(1)
+    assert started.call_args.kwargs["env"]["PYTHONIOENCODING"] == "utf-8"
+
+
+def test_whoever_is_interrupted_on_windows_can_paste_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     told = str(Interrupted(r"C:\my runs\a", signal.SIGINT))
     assert told.endswith(r'glosstune resume "C:\my runs\a"')
+
+
+def test_no_output_fails_for_a_sign_that_its_encoding_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    monkeypatch.setattr(main, "app", lambda: [print("ä ✓ ▁", file=stream) for stream in (sys.stdout, sys.stderr)])
+    main.main()
+    assert [stream.buffer.getvalue().decode("cp1252").split() for stream in streams] == [["ä", "?", "?"]] * 2
+
+
+def test_a_name_that_is_no_text_gets_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main, "app", lambda: "l\udcc3".encode())
+    with pytest.raises(SystemExit, match="2"):
+        main.main()
+    assert "PYTHONUTF8=1" in capsys.readouterr().err

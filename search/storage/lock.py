@@ -83,8 +83,8 @@ def refuse_links(folder: Path) -> None:
 
 def _leads_on(path: Path) -> bool:
     """Whether it is a link, or a junction, which is one that Windows lets anybody make."""
-    if sys.platform == "win32" and path.lstat().st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT:
-        return True
+    if sys.platform == "win32":
+        return path.is_symlink() or path.lstat().st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
     return path.is_symlink()
 
 

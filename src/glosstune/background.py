@@ -22,7 +22,10 @@ from glosstune.spaces.errors import FolderError
 
 State = Literal["preparing", "running", "ended", "interrupted", "failed"]
 # What start_new_session does elsewhere.
-_NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+if sys.platform == "win32":
+    _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _NEW_GROUP = 0
 _LINE_BYTES = 4096  # at the end of a log, in which its last line is looked for
 
 
