@@ -12,7 +12,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
-REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
+REQUIREMENTS := setup.cfg setup.py pyproject.toml constraints.txt
 RIM := tests/models tests/spaces tests/trainables tests/results
 
 .PHONY: sweep test check lint types doc-tests docs bench oldest newest

@@ -19,7 +19,7 @@ from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.text import printable
 from glosstune.spaces.errors import SettingError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text, write_whole
 
 TEXT_FORMATS = ("table", "csv", "json", "markdown", "latex")
 FILE_FORMATS = (*TEXT_FORMATS, "parquet")
@@ -109,7 +109,7 @@ def write_results(trials: pd.DataFrame, format: str, path: Path | str) -> None:
         write_whole(path, lambda partial: trials.to_parquet(partial, engine="pyarrow", index=False))
     else:
         text = _format_text(trials, format, Console(file=io.StringIO()))
-        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_text(path, text)
 
 
 def _check_format(format: str, known: tuple[str, ...]) -> None:
@@ -119,7 +119,7 @@ def _check_format(format: str, known: tuple[str, ...]) -> None:
 
 def _format_text(trials: pd.DataFrame, format: str, console: Console, several: bool | None = None) -> str:
     if format == "csv":
-        return trials.to_csv(index=False)
+        return trials.to_csv(index=False, lineterminator="\n")
     if format == "json":
         # Not DataFrame.to_json, which rounds numbers.
         rows = trials.astype(object).where(trials.notna(), None).to_dict(orient="records")

@@ -10,6 +10,7 @@ GlosstuneError
 
 import re
 import shlex
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from signal import Signals
@@ -48,9 +49,28 @@ class Interrupted(GlosstuneError):
     """A signal ended a sweep, whose folder or URI is ``place``. All that was reported is kept."""
 
     def __init__(self, place: str, signal: Signals) -> None:
-        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {shlex.quote(place)}")
+        super().__init__(f"interrupted by {signal.name}; go on with: glosstune resume {quoted(place)}")
         self.place = place
         self.signal = signal
+
+
+def quoted(text: str) -> str:
+    """A text as one argument of a command that a user may paste: into a POSIX shell, on Windows into PowerShell or cmd.
+
+    What PowerShell or cmd replace even between double quotes, such as ``$name`` and ``%name%``, they still do.
+    """
+    if sys.platform != "win32":
+        return shlex.quote(text)
+    if re.fullmatch(r"[\w.:/\\=+-]+", text):
+        return text
+    # Backslashes count as such except before a quote (the rules of Microsoft's C runtime).
+    inner = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
+    return f'"{inner}"'
+
+
+def quoted_command(arguments: Iterable[str]) -> str:
+    """A whole command that a user may paste."""
+    return " ".join(map(quoted, arguments))
 
 
 def initials(name: str) -> str:

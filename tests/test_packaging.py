@@ -4,9 +4,13 @@ import configparser
 import importlib
 import inspect
 import os
+import re
+import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from packages import SRC, find_packages
@@ -30,6 +34,8 @@ def folders_at_the_root() -> Iterator[str]:
 
 
 PACKAGES = find_packages()
+_setup = runpy.run_path(str(ROOT / "setup.py"))  # not as the main program, so that it builds nothing
+PACKAGES_AT_THE_ROOT, link_packages = _setup["PACKAGES"], _setup["link_packages"]
 
 
 def test_every_package_is_installed():
@@ -38,9 +44,59 @@ def test_every_package_is_installed():
     assert sorted(PACKAGES) == ["glosstune", *sorted(f"glosstune.{folder.replace('/', '.')}" for folder in folders)]
 
 
+def linked(checkout: Path) -> Path:
+    """Run what a build begins with in a checkout whose packages are empty folders; return what they are linked into."""
+    for package in PACKAGES_AT_THE_ROOT:
+        (checkout / package).mkdir(parents=True, exist_ok=True)
+        (checkout / package / "__init__.py").touch()
+    (checkout / "src" / "glosstune").mkdir(parents=True, exist_ok=True)
+    link_packages(checkout)
+    return checkout / "src" / "glosstune"
+
+
 def test_the_packages_lie_at_the_root():
-    links = {path.name: path.readlink() for path in (SRC / "glosstune").iterdir() if path.is_symlink()}
-    assert links == {folder: Path("..", "..", folder) for folder in folders_at_the_root() if "/" not in folder}
+    assert sorted(PACKAGES_AT_THE_ROOT) == [folder for folder in folders_at_the_root() if "/" not in folder]
+    assert all((SRC / "glosstune" / package).samefile(ROOT / package) for package in PACKAGES_AT_THE_ROOT)
+
+
+def test_git_tracks_no_links():
+    command = ["git", "-C", str(ROOT), "ls-files", "--stage"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [line for line in listed.stdout.splitlines() if line.startswith("120000")] == []
+
+
+def test_a_build_links_the_packages(tmp_path):
+    src = linked(tmp_path / "first")
+    assert all((src / package / "__init__.py").is_file() for package in PACKAGES_AT_THE_ROOT)
+    moved = (tmp_path / "first").rename(tmp_path / "moved") / "src" / "glosstune"
+    assert all((moved / package / "__init__.py").is_file() for package in PACKAGES_AT_THE_ROOT)
+
+
+def test_a_build_mends_links_that_lead_nowhere_and_those_that_windows_checked_out_as_text(tmp_path):
+    src = linked(tmp_path)
+    (src / "models").unlink()
+    (src / "models").symlink_to("nowhere")
+    (src / "search").unlink()
+    (src / "search").write_text("../../search")
+    link_packages(tmp_path)
+    assert (src / "models").samefile(tmp_path / "models") and (src / "search").samefile(tmp_path / "search")
+
+
+def test_a_build_of_a_source_distribution_leaves_its_folders(tmp_path):
+    package = tmp_path / "src" / "glosstune" / "models"
+    package.mkdir(parents=True)
+    link_packages(tmp_path)
+    assert [path.name for path in package.parent.iterdir()] == ["models"] and not package.is_symlink()
+
+
+def test_windows_gets_junctions_which_need_no_rights(tmp_path, monkeypatch):
+    def junction(target: str, link: str) -> None:
+        assert Path(target).is_absolute()  # a junction knows no other
+        os.symlink(target, link)
+
+    monkeypatch.setitem(sys.modules, "_winapi", SimpleNamespace(CreateJunction=junction))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert (linked(tmp_path) / "models").samefile(tmp_path / "models")
 
 
 def test_the_package_is_typed():

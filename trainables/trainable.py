@@ -15,7 +15,7 @@ from ray import tune
 from glosstune.results.reading.names import BEST, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.addresses import join
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text, write_whole
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.trainables.batches.memory import free_memory, is_out_of_memory
 from glosstune.trainables.batches.quicker import with_precision
@@ -196,7 +196,7 @@ class CTCTrainable(tune.Trainable):
         session = self._new_session(settings)
         if (report := session.load_report) is not None:
             described = json.dumps(report.to_mapping(), indent=1)
-            write_whole(self._folder / LOADED, lambda partial: partial.write_text(described))
+            write_text(self._folder / LOADED, described)
             self._send(LOADED)
         last = self._files.fetch(LAST)
         if last is None:

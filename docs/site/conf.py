@@ -25,6 +25,7 @@ NAVIGATION = {
     "Start": {
         "Quickstart": "docs/quickstart",
         "Install": "docs/install",
+        "Windows and macOS": "docs/windows",
         "Your corpus": "docs/your-corpus",
         "Troubleshooting": "docs/troubleshooting",
     },

@@ -158,7 +158,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping: has keys only
+            # Copied from the mapped file: Windows replaces none that is mapped, and elsewhere it may be cut meanwhile.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # has keys only
         recorded = json.loads(metadata.get(METADATA, "{}"))
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}); {AGAIN}") from error

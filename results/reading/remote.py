@@ -11,7 +11,7 @@ from typing import Any
 from glosstune.results.reading.names import CONFIRM, EVENTS, INPUTS, LOCK, ORIGIN, OWNER, RECORD, REQUESTS, THOUSANDS
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import check_uri, is_uri, join, local_folder
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text, write_whole
 from glosstune.spaces.files.object_storage import CONNECTIONS, PROBE, ObjectFolder
 
 COMPACTED = 1000  # events in one object of ``THOUSANDS``
@@ -57,7 +57,7 @@ def mirror(storage: ObjectFolder) -> None:
         list(pool.map(storage.fetch, stale))
     write_whole(folder / RECORD, lambda partial: partial.write_bytes(record))
     origin = json.dumps({"uri": storage.place, "objects": names})
-    write_whole(folder / ORIGIN, lambda partial: partial.write_text(origin, encoding="utf-8"))
+    write_text(folder / ORIGIN, origin)
 
 
 def origin(folder: Path) -> str:

@@ -17,7 +17,7 @@ from glosstune.results.reading.remote import as_local
 from glosstune.results.report.page import draw_figures, render_report
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import is_uri
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 
 _HOST = "127.0.0.1"
 # How often folders here are looked at, and those on object storage, which is asked for a list each time.
@@ -79,7 +79,7 @@ class LiveReport:
         kept = {name: figure for name, figure in self._figures.items() if name == "importance" and ended == self._ended}
         self._figures, self._ended = draw_figures(results, kept), ended
         text = render_report(results, self._figures, results.confirmation)
-        write_whole(self.path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_text(self.path, text)
         self._versions += 1
         version = f'"{time.time_ns()}-{self._versions}"'  # another server on this port has none of the same
         told = f'<html lang="en" data-live="{_HERE_S:g}" data-version=\'{version}\'>'

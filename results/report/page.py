@@ -23,7 +23,7 @@ from glosstune.results.report.confusions import count_confusions, read_hypothese
 from glosstune.results.report.figures import draw_front, draw_importance
 from glosstune.results.report.page_data import build_data
 from glosstune.results.report.provenance import tell_provenance
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 
 
 class _Shown(NamedTuple):
@@ -70,7 +70,7 @@ def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | N
         FolderError: hypotheses that are there cannot be read, or the file cannot be written.
     """
     page = render_report(results, draw_figures(results), confirmed)
-    write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    write_text(path, page)
 
 
 def draw_figures(results: Results, kept: Mapping[str, go.Figure] | None = None) -> dict[str, go.Figure]:

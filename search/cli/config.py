@@ -1,7 +1,6 @@
 """The commands about the keys of a sweep file: init, keys."""
 
 import json
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 
 from glosstune.search.cli.arguments import split_files
 from glosstune.search.cli.completing import complete_key, complete_sweep
-from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.errors import FolderError, SettingError, quoted
 
 SCHEMA = "glosstune.schema.json"
 
@@ -37,7 +36,7 @@ def init(
     from glosstune.search.config.loading import read_sweep
     from glosstune.search.config.schema import sweep_schema
     from glosstune.search.config.template import write_template
-    from glosstune.spaces.files.atomic import write_whole
+    from glosstune.spaces.files.atomic import write_text
 
     files, overrides = split_files(arguments)
     if not 1 <= len(files) <= 2 or Path(files[-1]).suffix not in (".yaml", ".yml"):
@@ -49,8 +48,8 @@ def init(
     source, tree = read_sweep(files[0] if len(files) == 2 else None, overrides)
     text = source.read_text(encoding="utf-8")
     written = write_template(tree, text, str(path), schema=SCHEMA if schema else None, everything=everything)
-    write_whole(path, lambda partial: partial.write_text(written, encoding="utf-8"))
-    typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {shlex.quote(str(path))} --check")
+    write_text(path, written)
+    typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {quoted(str(path))} --check")
     if schema:
         beside = path.with_name(SCHEMA)
         beside.write_text(json.dumps(sweep_schema(), indent=1), encoding="utf-8")

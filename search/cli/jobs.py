@@ -1,6 +1,5 @@
 """The commands for sweeps on clusters: submit, status, logs, stop."""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import typer
 
 from glosstune.search.cli.arguments import split_arguments
 from glosstune.search.cli.completing import complete_argument
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, quoted, quoted_command
 
 if TYPE_CHECKING:
     from glosstune.search.config.sweep import Sweep
@@ -161,7 +160,7 @@ def logs(
         return
     job = slurm_job(name, address)
     if job is not None:
-        raise SettingError(f"is not for jobs of SLURM; use: tail -f {shlex.quote(str(job.log))}", key="--follow")
+        raise SettingError(f"is not for jobs of SLURM; use: tail -f {quoted(str(job.log))}", key="--follow")
     _follow(name, ray_job(name, address).address)
 
 
@@ -224,7 +223,7 @@ def _submit_to_slurm(
     if job is not None:
         submitted = datetime.now(UTC).isoformat(timespec="seconds")
         files = job_files(place)
-        again = shlex.join(["sbatch", str(files.script)])
+        again = quoted_command(["sbatch", str(files.script)])
         remember(name, Job("slurm", place, submitted, again, id=job, log=str(files.log)))
         typer.echo(name)
 

@@ -1,5 +1,6 @@
 """The command ``glosstune``."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -56,10 +57,17 @@ for heading, commands in _COMMANDS.items():
 
 def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # Into a file, Windows writes in an encoding of its own, which lacks most signs.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
         typer.echo(f"glosstune: {error}", err=True)
+        sys.exit(2)
+    except UnicodeEncodeError as error:  # a name of a file, which the system has as bytes
+        typer.echo(f"glosstune: {error.object!r} is no text in this locale; set PYTHONUTF8=1, or rename it", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         from glosstune.search.nodes.probe import find_version

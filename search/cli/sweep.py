@@ -1,7 +1,6 @@
 """The commands that search: sweep, resume, trial, plan, pretrain, pack."""
 
 import json
-import shlex
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +11,7 @@ import typer
 
 from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments
 from glosstune.search.cli.completing import complete_override
-from glosstune.spaces.errors import Interrupted, SettingError
+from glosstune.spaces.errors import Interrupted, SettingError, quoted
 
 if TYPE_CHECKING:
     from glosstune.results import Results
@@ -96,9 +95,7 @@ def trial(
     from glosstune.search.driver.steering import request
 
     if stop == pin:
-        raise SettingError(
-            f"say --stop or --pin; its life is told by: glosstune explain {shlex.quote(folder)} {number}"
-        )
+        raise SettingError(f"say --stop or --pin; its life is told by: glosstune explain {quoted(folder)} {number}")
     typer.echo(request(folder, number, "stop" if stop else "pin"))
 
 

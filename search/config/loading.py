@@ -208,7 +208,7 @@ def _make_absolute(tree: dict[str, Any], folder: Path) -> None:
 def _absolute(path: Any, folder: Path, key: str) -> Any:
     if not isinstance(path, str):
         return path  # for the section to judge
-    if "://" in path:
+    if is_uri(path):
         raise SettingError(f"must be a path on this machine; got the address {path!r}", key=key)
     try:
         return os.path.abspath(folder / Path(path).expanduser())

@@ -1,6 +1,5 @@
 """Drive a sweep whose folder is ready, to its end or to the signal that interrupts it."""
 
-import shlex
 import time
 from collections.abc import Iterable, Mapping
 from signal import Signals
@@ -21,7 +20,7 @@ from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.views import Views
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.trainables.training.input_files import InputFile
 
 
@@ -140,7 +139,7 @@ class _Watcher:
     def lose(self, what: str) -> None:
         """Say what goes on with the sweep."""
         self._display.close()
-        again = f"glosstune resume {shlex.quote(self._work.place)}"
+        again = f"glosstune resume {quoted(self._work.place)}"
         self._display.note(f"glosstune: {what}")
         self._display.note("what was reported is kept; a Ray that this command has not started has to be started again")
         self._display.note(f"go on with: {again}")

@@ -30,8 +30,8 @@ from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
 from glosstune.trainables.training.input_files import InputFile
 
-# SIGUSR1, which Windows lacks, is what SLURM can be told to send before a job's time is up.
-SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+# SIGUSR1 is what SLURM can be told to send before a job's time is up; SIGBREAK is Windows' alone, which lacks that.
+SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)]
 
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")

@@ -1,6 +1,5 @@
 """Ask for the end of a trial, or for its whole length."""
 
-import shlex
 from pathlib import Path
 
 from glosstune.results.reading.events import SweepVisited, write_event
@@ -13,7 +12,7 @@ from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.record import Record
 from glosstune.search.storage.sweep_folder import SweepFolder
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 
 
 def request(place: Path | str, number: int, action: str) -> str:
@@ -34,7 +33,7 @@ def request(place: Path | str, number: int, action: str) -> str:
         return f"trial {number}: {action}, handed to the driver that runs the sweep"
     if action == "stop":
         return f"trial {number}: stopped"
-    return f"trial {number}: pinned; it trains to its end with: glosstune resume {shlex.quote(work.place)}"
+    return f"trial {number}: pinned; it trains to its end with: glosstune resume {quoted(work.place)}"
 
 
 def _scheduler(folder: Path, record: Record | None) -> Scheduler:

@@ -8,7 +8,7 @@ from filelock import FileLock
 from platformdirs import user_state_path
 
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def remember(name: str, job: Job) -> None:
         with FileLock(file.with_suffix(".lock")):
             jobs = {**list_jobs(), name: job}
             text = json.dumps({key: asdict(kept) for key, kept in jobs.items()}, indent=1)
-            write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+            write_text(file, text)
     except OSError as error:
         raise FolderError(f"{file}: cannot be written: {error}") from error
 

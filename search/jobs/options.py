@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -69,7 +70,14 @@ def dated_name(sweep: Sweep) -> str:
 
 
 def find_place(sweep: Sweep, name: str, out: str | None) -> str:
-    """Where a sweep is kept, absolute: ``out``, else below its storage by the name of its job."""
+    """Where a sweep is kept, absolute: ``out``, else below its storage by the name of its job.
+
+    Raises:
+        SettingError: ``out`` is an address but none of S3, or this is Windows, whose paths a cluster does not have.
+    """
+    if sys.platform == "win32":
+        rule = "cannot be sent from Windows, whose paths no cluster has; send it from WSL2 or from the cluster"
+        raise SettingError(f"{name}: {rule} (docs/windows.md)")
     if out is None:
         return join(sweep.storage, name)
     return check_uri(out, "--out") if is_uri(out) else os.path.abspath(os.path.expanduser(out))

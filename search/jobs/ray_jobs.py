@@ -77,7 +77,7 @@ def connect(address: str) -> "JobSubmissionClient":
         SettingError: the extra is missing here, no cluster answers, or it refuses the token.
     """
     if find_spec("aiohttp") is None or find_spec("requests") is None:
-        raise SettingError("Ray's job client is not installed here; run: pip install 'glosstune[cluster]'")
+        raise SettingError('the job client of Ray is not installed here; run: pip install "glosstune[cluster]"')
     # Ray 2.59 and newer decide on authentication at import.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     asks = asks_for_token(address)

@@ -1,7 +1,6 @@
 """Hand a sweep to SLURM, and ask SLURM how it stands, through the commands of its own."""
 
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.options import sweep_text
 from glosstune.search.jobs.slurm_script import SlurmOptions, job_files, slurm_script
-from glosstune.spaces.errors import FolderError, SettingError, shown
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.errors import FolderError, SettingError, quoted_command, shown
+from glosstune.spaces.files.atomic import write_text
 
 # A job in one of these has a batch shell that can be told to save.
 _RUNNING = {"RUNNING", "SUSPENDED", "STOPPED"}
@@ -69,7 +68,7 @@ def submit_slurm(
     for path, text in texts.items():
         _write(path, text)
     if not run:
-        say(f"{files.script}: written; submit it with: {shlex.join(['sbatch', str(files.script)])}")
+        say(f"{files.script}: written; submit it with: {quoted_command(['sbatch', str(files.script)])}")
         return None
     job = _run("sbatch", "--parsable", str(files.script)).strip().partition(";")[0]
     say(f"job {job} submitted; its log is {files.log}")
@@ -127,7 +126,7 @@ def stop(job: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def _check_number(job: str) -> None:

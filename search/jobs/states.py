@@ -1,7 +1,6 @@
 """How jobs on clusters are doing, and how they are ended."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from glosstune.search.jobs import slurm_jobs
 from glosstune.search.jobs.known_jobs import Job, list_jobs, recall
 from glosstune.search.jobs.ray_jobs import PLACE, connect, find_address, job_info, plain_errors, wait_for_end
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, quoted
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -118,7 +117,7 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
     if str(status) == "SUCCEEDED":
         return f"{name}: {status}; results: {place}"
     again = f"glosstune submit SWEEP.yaml --to ray --address {address} --out {place}" if job is None else job.again
-    return f"{name}: {status}\ngo on with: {again}\nor, where {place} is at hand: glosstune resume {shlex.quote(place)}"
+    return f"{name}: {status}\ngo on with: {again}\nor, where {place} is at hand: glosstune resume {quoted(place)}"
 
 
 def _describe_slurm(name: str, job: Job) -> str:

@@ -33,7 +33,7 @@ from glosstune.search.jobs.staging import Staged, stage
 from glosstune.search.nodes import probe
 from glosstune.search.nodes.judging import ask_about, judge, read_answer, read_requirements
 from glosstune.search.nodes.tokens import OPEN_CLUSTER
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, quoted_command
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -101,7 +101,7 @@ def plan_submission(
             "RAY_JOB_STOP_WAIT_TIME_S": "30",
             "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token"),
         },
-        again=shlex.join([*again, "--to", "ray", "--address", address, "--out", place]),
+        again=quoted_command([*again, "--to", "ray", "--address", address, "--out", place]),
     )
 
 

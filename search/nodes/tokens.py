@@ -8,6 +8,7 @@ from pathlib import Path
 
 from glosstune.search.config.errors import Say
 from glosstune.search.nodes.private_ray import read_environment_again
+from glosstune.spaces.files.atomic import put_new
 
 OPEN_CLUSTER = (
     "asks for no token: whoever reaches this port runs any code there as the user of the cluster (CVE-2023-48022); "
@@ -44,8 +45,8 @@ def _keep_token(path: Path, say: Say) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(32))
-            os.link(partial, path)  # which leaves the token of whoever was faster
+            put_new(partial, path)  # so that the token stays of whoever was faster
         finally:
             partial.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 import json
 import os
 import platform
-import shlex
+import stat
+import sys
 import threading
 import time
 import uuid
@@ -15,9 +16,9 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from glosstune.results.reading.names import LOCK, OWNER, WANDB
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, local_folder
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.spaces.files.object_storage import ObjectFolder
 
 BEAT_S = 10.0
@@ -44,7 +45,7 @@ def owned(folder: Path, place: str | None = None) -> Iterator[None]:
     lock = _locked(folder, place or str(folder))
     try:
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
-        write_whole(folder / OWNER, lambda partial: partial.write_text(owner, encoding="utf-8"))
+        write_text(folder / OWNER, owner)
         yield
     finally:
         lock.release()
@@ -73,15 +74,22 @@ def refuse_links(folder: Path) -> None:
     whole = folder.resolve()
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
-            if path.is_symlink() and not path.resolve().is_relative_to(whole):
+            if _leads_on(path) and not path.resolve().is_relative_to(whole):
                 rule = f"is a link out of the folder, to {path.resolve()}, which would be written to"
                 raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
         # W&B links each run's folder to a log in its cache, and begins a new folder for the next run.
         folders[:] = [name for name in folders if Path(parent, name) != folder / WANDB]
 
 
+def _leads_on(path: Path) -> bool:
+    """Whether it is a link, or a junction, which is one that Windows lets anybody make."""
+    if sys.platform == "win32":
+        return path.is_symlink() or path.lstat().st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+    return path.is_symlink()
+
+
 def _driven(place: object, who: str) -> Driven:
-    watch = f"glosstune watch {shlex.quote(str(place))}"
+    watch = f"glosstune watch {quoted(str(place))}"
     return Driven(f"{place}: is being run by {who}; look at it with: {watch}; or stop that first, or wait for its end")
 
 
@@ -140,15 +148,22 @@ def _wait_for_silence(storage: ObjectFolder) -> None:
 
 
 def _has_died_here(owner: dict[str, Any]) -> bool:
-    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int) or os.name != "posix":
-        return False  # elsewhere a signal of 0 is no question
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
+    if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int):
         return False
-    return bool(owner["pid"] == os.getpid())
+    return lives(owner["pid"]) is False or owner["pid"] == os.getpid()
+
+
+def lives(pid: int) -> bool | None:
+    """Whether there is a process of that number on this machine; None on Windows, where to ask is to interrupt it."""
+    if sys.platform == "win32":
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _keep_beating(storage: ObjectFolder, owner: dict[str, Any], stop: threading.Event) -> None:

@@ -126,7 +126,7 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """Commit of the checkout that this package runs from; None for an installed copy or without git."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parent
     # A copy installed below somebody else's checkout is not tracked there, and their commit says nothing of ours.
     if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None

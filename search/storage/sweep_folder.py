@@ -1,6 +1,5 @@
 """Where a driver works: the folder of its sweep, and the object storage that outlives this machine where it has one."""
 
-import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.lock import check_idle, leased, owned
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.record import Record, StoredRecord
-from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import check_free, file_hash, write_whole
+from glosstune.spaces.errors import FolderError, quoted
+from glosstune.spaces.files.atomic import check_free, file_hash, write_text
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
@@ -94,7 +93,7 @@ class SweepFolder:
             check_free(self.folder)
 
     def _taken(self) -> FolderError:
-        rule = f"holds a sweep already; go on with it: glosstune resume {shlex.quote(self.place)}"
+        rule = f"holds a sweep already; go on with it: glosstune resume {quoted(self.place)}"
         return FolderError(f"{self.place}: {rule}; or give another place with --out")
 
     def _is_prepared(self) -> bool:
@@ -122,7 +121,7 @@ class SweepFolder:
 
     def write(self, name: str, text: str) -> None:
         """Write a file whole, here and there."""
-        write_whole(self.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_text(self.folder / name, text)
         self.files.send(name)
 
     def keep_inputs(self, inputs: Iterable[InputFile]) -> None:

@@ -25,7 +25,7 @@ def serve(folder: Path, host: str, port: int) -> None:
         FolderError: no sweep lies there.
     """
     if find_spec("optuna_dashboard") is None:
-        raise SettingError("dashboard: optuna-dashboard is not installed; pip install 'glosstune[dashboard]'")
+        raise SettingError('dashboard: optuna-dashboard is not installed; pip install "glosstune[dashboard]"')
     from optuna_dashboard import run_server
 
     events = read_record(folder).events

@@ -1,6 +1,5 @@
 """What a user reads when a sweep is over."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -27,7 +26,7 @@ from glosstune.search.scheduler.ranking import PLATEAU_WER
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import describe
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, join
 
 _MOST_FAULTS = 5
@@ -84,7 +83,7 @@ def summarise(results: Results, console: Console) -> None:
 
 def _end(results: Results) -> Iterator[str]:
     """Why it ended, if not because all was done, and the commands that look at it and go on with it."""
-    trials, place, over = results.trials, shlex.quote(results.place), _over(results)
+    trials, place, over = results.trials, quoted(results.place), _over(results)
     if over is not None:
         yield f"ended     {over.reason}"
     if trials["wer_best"].isna().all():
@@ -138,7 +137,7 @@ def _list_front(results: Results) -> Iterator[str]:
     for place, line in enumerate(align(rows)):
         yield f"{'' if place else 'front':10}{line}"
     if len(front) > _MOST_OF_FRONT:
-        yield f"{'':10}and {len(front) - _MOST_OF_FRONT} more: glosstune results {shlex.quote(results.place)} --front"
+        yield f"{'':10}and {len(front) - _MOST_OF_FRONT} more: glosstune results {quoted(results.place)} --front"
 
 
 def _figure(amount: float) -> str:
@@ -162,7 +161,7 @@ def _list_faults(results: Results) -> Iterator[str]:
     for place, line in enumerate(told[:_MOST_FAULTS]):
         yield f"{'' if place else 'faults':10}{line}"
     if len(told) > _MOST_FAULTS:
-        yield f"{'':10}and {len(told) - _MOST_FAULTS} more: glosstune results {shlex.quote(results.place)}"
+        yield f"{'':10}and {len(told) - _MOST_FAULTS} more: glosstune results {quoted(results.place)}"
 
 
 def _numbers(trials: pd.Series) -> str:

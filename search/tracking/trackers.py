@@ -23,7 +23,7 @@ def check_tracking(sweep: Sweep) -> None:
         return
     found = find_spec(sweep.tracking)
     if found is None or found.origin is None:  # W&B leaves folders of its own name, which pass for packages
-        rule = f"is not installed; pip install 'glosstune[{sweep.tracking}]', or set it to null"
+        rule = f'is not installed; pip install "glosstune[{sweep.tracking}]", or set it to null'
         raise SettingError(f"{sweep.tracking} {rule}", key="tracking")
     if sweep.tracking == "wandb":
         check_wandb()

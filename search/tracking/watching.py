@@ -1,8 +1,6 @@
 """Look at a sweep that another process runs, from its record alone."""
 
-import os
 import platform
-import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,10 +14,10 @@ from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import Driven, check_idle, read_owner
+from glosstune.search.storage.lock import Driven, check_idle, lives, read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri
 
 LOOK_S = 1.0
@@ -77,15 +75,8 @@ class Watched:
                 return True
             except FolderError:  # not a folder that may be written to
                 pass
-        if host != platform.node() or os.name != "posix":
-            return self.silent_s < SILENT_S
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # another user's
-            return True
-        return True
+        found = lives(pid) if host == platform.node() else None
+        return self.silent_s < SILENT_S if found is None else found
 
     def line(self) -> str:
         """How it stands, on a line."""
@@ -94,7 +85,7 @@ class Watched:
             return f"{self.place}: ended; {told}"
         if self.runs and self.owner is not None:
             return f"{self.place}: runs as process {self.owner[0]} on {self.owner[1]}; {told}"
-        again = f"go on with: glosstune resume {shlex.quote(self.place)}"
+        again = f"go on with: glosstune resume {quoted(self.place)}"
         return f"{self.place}: nobody runs it; {told.replace(' running', ' cut off')}; {again}"
 
     def _follow(self, folder: Path, events: list[Event]) -> None:

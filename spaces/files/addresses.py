@@ -14,8 +14,8 @@ OPTIONS = ("region", "scheme", "endpoint_override")
 
 
 def is_uri(place: Path | str) -> bool:
-    """Whether a place is on object storage and not a path."""
-    return isinstance(place, str) and "://" in place
+    """Whether a place is an address and not a path; a letter alone is a drive of Windows."""
+    return isinstance(place, str) and re.match(r"[a-z][a-z0-9+.-]+://", place, re.IGNORECASE) is not None
 
 
 def check_uri(uri: str, key: str = "storage") -> str:

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,8 @@ from filelock import FileLock
 from glosstune.spaces.errors import CheckpointError, FolderError
 
 _BLOCK = 1 << 24
+# Windows renames nothing over a file that somebody, often a virus scanner, reads at this moment.
+_READERS_S = 2.0
 
 
 def write_whole(target: Path | str, write: Callable[[Path], object]) -> None:
@@ -26,7 +30,7 @@ def write_whole(target: Path | str, write: Callable[[Path], object]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
-        partial.replace(target)
+        put(partial, target)
     except OSError as error:
         full = error.errno == errno.ENOSPC
         rule = "no space left on the disk; free some or choose another folder with --out" if full else error.strerror
@@ -34,6 +38,42 @@ def write_whole(target: Path | str, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def write_text(target: Path | str, text: str) -> None:
+    """``write_whole`` for a text, which has the same bytes on every system: UTF-8, and lines that end as it says.
+
+    Raises:
+        FolderError: as there.
+    """
+    content = text.encode()
+    write_whole(target, lambda partial: partial.write_bytes(content))
+
+
+def put(source: Path, target: Path) -> None:
+    """Rename a file or folder, in the place of a file that may be there."""
+    ends = time.monotonic() + _READERS_S
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
+
+
+def put_new(source: Path, target: Path) -> None:
+    """Rename a file, in nobody's place.
+
+    Raises:
+        FileExistsError: there is one; ``source`` is as it was.
+    """
+    if sys.platform == "win32":
+        source.rename(target)
+    else:
+        target.hardlink_to(source)  # which, unlike a renamed file, takes nobody's place
+        source.unlink()
 
 
 def reserve(path: Path, size: int) -> None:
@@ -69,7 +109,7 @@ def fill_once(
                 partial.mkdir()
                 fill(partial)
                 shutil.rmtree(folder, ignore_errors=True)
-                partial.replace(folder)
+                put(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import check_uri, is_uri, local_folder
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import put_new, write_whole
 from glosstune.spaces.files.object_storage import PATIENCE_S, ObjectFolder
 
 
@@ -86,9 +86,9 @@ class LocalFolder:
         beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
         write_whole(beside, lambda partial: partial.write_bytes(content))
         try:
-            path.hardlink_to(beside)  # which, unlike a renamed file, takes nobody's place
+            put_new(beside, path)
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
 
     def fetch(self, name: str) -> Path | None:
         return self.here / name if (self.here / name).exists() else None

@@ -300,7 +300,7 @@ def _connect(options: dict[str, str]) -> Any:
         import boto3
         from botocore.config import Config
     except ImportError:
-        rule = "needs boto3 where it is an s3:// address; install it with: pip install 'glosstune[s3]'"
+        rule = 'needs boto3 where it is an s3:// address; install it with: pip install "glosstune[s3]"'
         raise SettingError(rule, key="storage") from None
     endpoint = options.get("endpoint_override")
     if endpoint is not None and "://" not in endpoint:

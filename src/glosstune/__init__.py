@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from glosstune.spaces.lazy import import_later
+try:
+    from glosstune.spaces.lazy import import_later
+except ModuleNotFoundError as error:
+    where = f"{__path__[0]} lacks the links to the packages of its checkout"
+    raise ImportError(f"{where}; make them in its root with: pip install -e .") from error
 
 if TYPE_CHECKING:
     from glosstune.background import BackgroundSweep

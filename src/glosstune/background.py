@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +21,11 @@ from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError
 
 State = Literal["preparing", "running", "ended", "interrupted", "failed"]
+# What start_new_session does elsewhere.
+if sys.platform == "win32":
+    _NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _NEW_GROUP = 0
 _LINE_BYTES = 4096  # at the end of a log, in which its last line is looked for
 
 
@@ -65,8 +71,9 @@ class BackgroundSweep:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
                 start_new_session=True,
+                creationflags=_NEW_GROUP,
             )
 
     def __repr__(self) -> str:
@@ -128,8 +135,11 @@ class BackgroundSweep:
             TimeoutError: it has not ended in that time; it still will.
         """
         self._stopped = self._stopped or self._process.poll() is None
-        # SIGINT would be ignored below a shell script's background job.
-        self._process.terminate()
+        if sys.platform == "win32":
+            # To terminate is to kill there, and a group of its own ignores Ctrl-C.
+            self._process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            self._process.terminate()  # SIGINT would be ignored below a shell script's background job
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

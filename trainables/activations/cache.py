@@ -87,20 +87,22 @@ class ActivationCache:
         """A store if there is one; a damaged one is removed."""
         try:
             return ActivationStore.open(folder)
-        except CheckpointError as damage:
-            try:
-                with FileLock(lock_of(folder), timeout=PATIENCE_S):
-                    return self._open_or_remove(folder)
-            except OSError as error:
-                raise CheckpointError(f"{damage}; it cannot be removed ({error})") from error
+        except CheckpointError as error:
+            damage = str(error)
+        # Not while the error is handled, which has its files open still: Windows removes none that are.
+        try:
+            with FileLock(lock_of(folder), timeout=PATIENCE_S):
+                return self._open_or_remove(folder)
+        except OSError as error:
+            raise CheckpointError(f"{damage}; it cannot be removed ({error})") from error
 
     def _open_or_remove(self, folder: Path) -> ActivationStore | None:
         try:
             return ActivationStore.open(folder)  # as another process has built it again meanwhile
         except CheckpointError as error:
             self.say(f"{error}; it is built again")
-            remove(folder)
-            return None
+        remove(folder)
+        return None
 
     def _fill(self, folder: Path, model: Recogniser, layer: str, batch_size: int) -> None:
         """Build from an earlier layer's store, or from features where there is none or it has to make room itself."""

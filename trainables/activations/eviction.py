@@ -1,9 +1,9 @@
 """Keep the cache of frozen layers within its limit: what has not been used for longest goes first."""
 
-import fcntl
 import os
 import shutil
-from contextlib import ExitStack
+import sys
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,12 +35,9 @@ def make_room(home: Path, needed: int, limit: int) -> bool:
                 break
             if "." in path.name:
                 continue  # somebody builds it
-            try:
-                held = hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB, "r+b")
-            except OSError:
-                continue  # it is read, or another user's
-            if held is not None:
-                claims.enter_context(held)
+            claim = _claim(path)
+            if claim is not None:
+                claims.enter_context(claim)
                 doomed.append(path)
                 free += size
         if free < needed:
@@ -48,6 +45,19 @@ def make_room(home: Path, needed: int, limit: int) -> bool:
         for path in doomed:
             remove(path)
     return True
+
+
+def _claim(store: Path) -> AbstractContextManager[object] | None:
+    """Keep others from reading a store; None where one does, it is another user's, or gone."""
+    try:
+        if sys.platform != "win32":
+            return hold(store, alone=True)
+        # Windows renames no file that is open; and whoever opens it from now on keeps the folder from being renamed.
+        tried = store / f"{COMPLETE}.claimed"
+        (store / COMPLETE).replace(tried).replace(store / COMPLETE)
+        return nullcontext()
+    except OSError:
+        return None
 
 
 def mark_used(store: Path) -> None:

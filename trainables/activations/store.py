@@ -5,10 +5,10 @@ and ``store.json``. Half precision keeps a value to 0.05 %; what bfloat16 has co
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
+import sys
 import weakref
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +24,9 @@ import torch
 from glosstune.spaces.errors import CheckpointError
 from glosstune.trainables.activations.assembling import assemble
 from glosstune.trainables.batches.batching import Batch
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = 2
 COMPLETE = "store.json"
@@ -59,7 +62,7 @@ class ActivationStore:
             CheckpointError: its files are not what was written.
             OSError: they cannot be read.
         """
-        held = hold(folder, fcntl.LOCK_SH)
+        held = hold(folder)
         if held is None:
             return None
         try:
@@ -103,7 +106,7 @@ class ActivationStore:
             "dtype": str(store.dtype).removeprefix("torch."),
             "sha256": dict(_digests(folder)),
         }
-        (folder / COMPLETE).write_text(json.dumps(meta, indent=1))
+        (folder / COMPLETE).write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
     @cached_property
     def frames(self) -> dict[int, int]:
@@ -156,24 +159,25 @@ class ActivationStore:
         return batch.to(self.dtype)
 
 
-def hold(folder: Path, kind: int, mode: Literal["rb", "r+b"] = "rb") -> BinaryIO | None:
-    """Lock a whole store until the result is closed; None where there is none.
+def hold(folder: Path, *, alone: bool = False) -> BinaryIO | None:
+    """Have nobody remove a store until the result is closed; None where there is none.
 
     Args:
-        kind: of ``fcntl.flock``: shared by who reads, exclusive for who removes.
+        alone: to remove it, where nobody else holds it.
 
     Raises:
-        BlockingIOError: others hold it, and ``kind`` says not to wait.
+        BlockingIOError: others hold it who are to be alone, or it is to be held alone.
     """
     path = folder / COMPLETE
     with ExitStack() as cleanup:
         try:
-            file = cleanup.enter_context(path.open(mode))
-            try:
-                fcntl.flock(file, kind)
-            except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
-                    raise
+            file = cleanup.enter_context(path.open("r+b" if alone else "rb"))
+            if sys.platform != "win32":  # which renames no folder while a file in it is open, and has no shared locks
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+                except OSError as error:
+                    if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
+                        raise
             # Who held it may have removed it meanwhile.
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 cleanup.pop_all()

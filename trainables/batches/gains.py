@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.trainables.corpora.store import PackedCorpus, full_features
 from glosstune.trainables.ctc.alignment import uniform_cuts
 from glosstune.trainables.layouts.blocks import PARTS
@@ -65,7 +65,7 @@ def corpus_gains(corpus: PackedCorpus, noise_floor: float) -> BlockGains:
     key = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
     path = corpus.folder / f"gains-{key}.json"
     try:  # a shared cache may be read-only, what is kept there damaged
-        kept: BlockGains = json.loads(path.read_text())["gains"]
+        kept: BlockGains = json.loads(path.read_text(encoding="utf-8"))["gains"]
         asked = _named(corpus.layout, np.zeros(len(corpus.layout.blocks)))
         if all(0 <= kept[part][channel] <= 1 for part in asked for channel in asked[part]):
             return kept
@@ -80,7 +80,7 @@ def corpus_gains(corpus: PackedCorpus, noise_floor: float) -> BlockGains:
     )
     with suppress(FolderError):
         # Two processes that compute it at once write the same file, each whole.
-        write_whole(path, lambda partial: partial.write_text(json.dumps({"gains": gains})))
+        write_text(path, json.dumps({"gains": gains}))
     return gains
 
 

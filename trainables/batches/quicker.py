@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from filelock import FileLock
 
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.trainables.batches.batching import Batch
 from glosstune.trainables.batches.capturing import CapturedForward
 from glosstune.trainables.batches.memory import free_memory, is_out_of_memory
@@ -97,7 +96,7 @@ def _measured(
     say(f"trains in {quicker}: a step takes {single} in single precision, {half} in bfloat16")
     text = json.dumps({"precision": quicker, "step_s": times})
     with suppress(FolderError):  # then the next trial measures too
-        write_whole(path, partial(Path.write_text, data=text, encoding="utf-8"))
+        write_text(path, text)
     return quicker
 
 

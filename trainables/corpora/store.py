@@ -53,7 +53,7 @@ class PackedCorpus:
         """Open a store; CorpusError if it is damaged, incomplete or of another format."""
         way_out = f"remove {folder} to have it packed again"
         try:
-            meta = json.loads((folder / "store.json").read_text())
+            meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
             corpus = cls(folder, meta["key"], meta["width"], Layout.read(meta["layout"]), scoring)
             damaged = corpus.statistics.keys() != {"mean", "deviation", "mirror_order"} or not len(corpus.table)
             size = (folder / "features.f16").stat().st_size
@@ -78,7 +78,7 @@ class PackedCorpus:
     @cached_property
     def notes(self) -> list[str]:
         """What a user should know of how the corpus was read (see ``Corpus.notes``)."""
-        return list(json.loads((self.folder / "store.json").read_text())["notes"])
+        return list(json.loads((self.folder / "store.json").read_text(encoding="utf-8"))["notes"])
 
     @cached_property
     def _frames(self) -> npt.NDArray[np.float16]:
@@ -245,7 +245,7 @@ def _write(corpus: Corpus, clean: CleanUp, folder: Path, key: str, identity: dic
         "identity": identity,
         "notes": [*corpus.notes, *tell_twice(twice / max(1, sum(frames))), *_tell_copies(utterances, contents)],
     }
-    (folder / "store.json").write_text(json.dumps(meta, indent=1))
+    (folder / "store.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
 def halve(values: Values) -> npt.NDArray[np.float16]:

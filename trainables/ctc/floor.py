@@ -2,7 +2,7 @@
 
 import json
 
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.trainables.corpora.store import PackedCorpus
 from glosstune.trainables.corpora.utterance import Split
 from glosstune.trainables.ctc.losses import ctc_floor, frames_needed
@@ -25,11 +25,11 @@ def corpus_floor(corpus: PackedCorpus, split: Split, time_stride: int) -> float:
         return _measure(corpus, split, time_stride)
     path = corpus.folder / f"floor-{split}-{time_stride}.json"
     try:  # a shared cache may be read-only, a cached floor damaged
-        return float(json.loads(path.read_text())["nats_a_gloss"])
+        return float(json.loads(path.read_text(encoding="utf-8"))["nats_a_gloss"])
     except (OSError, ValueError, KeyError, TypeError):
         floor = _measure(corpus, split, time_stride)
     # Two trials that compute it at once write the same file, each whole.
-    write_whole(path, lambda partial: partial.write_text(json.dumps({"nats_a_gloss": floor})))
+    write_text(path, json.dumps({"nats_a_gloss": floor}))
     return floor
 
 

@@ -6,7 +6,6 @@ A store is a folder: ``log_probs.f16`` (frame, gloss), ``likeness.f16`` (frame b
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glosstune.spaces.errors import CheckpointError, SettingError, shown
+from glosstune.spaces.errors import CheckpointError, SettingError, quoted, shown
 from glosstune.spaces.files.atomic import fill_once, reserve
 from glosstune.trainables.batches.batching import EVALUATION_BATCH, collate, sorted_batches
 from glosstune.trainables.batches.precision import autocast
@@ -61,7 +60,7 @@ class Posteriors:
     def open(cls, folder: Path) -> "Posteriors":
         """Open a store; CheckpointError if it is damaged, incomplete or of another format."""
         try:
-            meta = json.loads((folder / COMPLETE).read_text())
+            meta = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
             found = cls(folder, meta["classes"], meta["time_stride"], meta["wer"], meta["sha256"])
             frames = [count for _, count, _ in found._spans.values()]
             sizes = [sum(frames) * found.classes, sum(count**2 for count in frames)]
@@ -185,7 +184,7 @@ def check_teacher(teacher: TrainedRecogniser, settings: TrialSettings, corpus: P
         there, here = (each.model_dump(mode="json")[name] for each in (teacher.settings.corpus, ours_read))
         if there != here:
             rule = f"must be what {path.name} was trained with, because both read the same input; got {shown(here)}"
-            mend = shlex.quote(f"corpus.{name}={_as_yaml(there)}")
+            mend = quoted(f"corpus.{name}={_as_yaml(there)}")
             raise SettingError(f"{rule}; set {mend}", key=f"corpus.{name}")
     check_unseen(path, teacher.recorded, corpus)
 
@@ -252,4 +251,4 @@ def _write(folder: Path, teacher: TrainedRecogniser, corpus: PackedCorpus, sha25
         "time_stride": stride,
         "wer": score(teacher, corpus).wer,
     }
-    (folder / COMPLETE).write_text(json.dumps(meta, indent=1))
+    (folder / COMPLETE).write_text(json.dumps(meta, indent=1), encoding="utf-8")

@@ -1,12 +1,11 @@
 """What stands side by side in a frame of a feature file: blocks of landmarks, or of any other numbers."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glosstune.spaces.errors import SettingError, likeliest, shown, unknown_key
+from glosstune.spaces.errors import SettingError, likeliest, quoted, shown, unknown_key
 from glosstune.trainables.layouts.skeletons import SKELETONS, UNNAMED
 
 KEY = "corpus.layout"
@@ -219,7 +218,7 @@ def describe_layout(specs: Sequence[BlockSpec]) -> str:
 
 def layout_override(specs: Sequence[BlockSpec]) -> str:
     """What sets a layout on a command line, quoted for a shell where that has to be."""
-    return shlex.quote(f"corpus.layout={describe_layout(specs)}")
+    return quoted(f"corpus.layout={describe_layout(specs)}")
 
 
 def _flow(block: Mapping[str, Any]) -> str:

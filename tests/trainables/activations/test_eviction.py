@@ -1,6 +1,5 @@
 """The cache of frozen layers stays within its limit, and the store that has not been used for longest goes first."""
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def test_as_few_of_the_longest_unused_go_as_make_room(
 
 def test_what_is_read_stays_and_the_next_goes(tmp_path: Path) -> None:
     stores = [_store(tmp_path, str(number), 10, 1000 + number) for number in range(3)]
-    held = hold(stores[0], fcntl.LOCK_SH)
+    held = hold(stores[0])
     assert held is not None
     with held:
         assert make_room(tmp_path, 10, 30)

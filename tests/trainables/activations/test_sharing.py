@@ -132,7 +132,8 @@ def test_a_file_system_without_locks_keeps_stores_too(
     tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In the store alone: filelock warns where it has to do without.
-    monkeypatch.setattr(store_module, "fcntl", SimpleNamespace(LOCK_SH=fcntl.LOCK_SH, flock=_no_locks))
+    kinds = {name: getattr(fcntl, name) for name in ("LOCK_SH", "LOCK_EX", "LOCK_NB")}
+    monkeypatch.setattr(store_module, "fcntl", SimpleNamespace(flock=_no_locks, **kinds))
     for _ in range(2):
         _, store, said = find_store(trial_of(tmp_path, weights["teacher"]), small_corpus)
         assert store is not None and not said

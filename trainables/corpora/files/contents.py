@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from glosstune.spaces.errors import CorpusError, FolderError
-from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.atomic import write_text
 from glosstune.spaces.files.cache import cache_folder
 
 FORMAT = 1
@@ -122,7 +122,7 @@ def _remember(memory: Path, known: Known) -> None:
     files = {path: [*state, digest] for path, (state, digest) in known.items() if os.path.exists(path)}
     text = json.dumps({"format": FORMAT, "files": files})
     with suppress(FolderError):
-        write_whole(memory, lambda partial: partial.write_text(text))
+        write_text(memory, text)
 
 
 @contextmanager
