@@ -21,3 +21,11 @@ def rounded(value: float) -> str:
 def printable(text: str) -> str:
     """Text of a record, which may come from elsewhere, without any control sequence."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def escaped(text: str) -> str:
+    """The same of a message, which may have several lines and name files: what is not printed is spelled out."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -53,7 +53,7 @@ def init(
     typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {shlex.quote(str(path))} --check")
     if schema:
         beside = path.with_name(SCHEMA)
-        beside.write_text(json.dumps(sweep_schema(), indent=1), encoding="utf-8")
+        write_whole(beside, lambda partial: partial.write_text(json.dumps(sweep_schema(), indent=1), encoding="utf-8"))
         typer.echo(f"{beside}: what editors complete from")
 
 

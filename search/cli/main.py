@@ -1,10 +1,14 @@
 """The command ``glosstune``."""
 
+import os
 import sys
+import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from glosstune.results.text import escaped
 from glosstune.search.cli.checks import compare_models, diagnose, inspect, overfit, verify
 from glosstune.search.cli.config import init, keys
 from glosstune.search.cli.help import Command, Commands
@@ -56,10 +60,17 @@ for heading, commands in _COMMANDS.items():
 
 def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
+    if sys.stdout is None:  # closed, as some services leave it
+        sys.stdout = Path(os.devnull).open("w")
+    plain = warnings.formatwarning
+    # A line as an error has it; those of libraries say where they are from.
+    warnings.formatwarning = lambda message, category, *more: (
+        f"warning: {escaped(str(message))}\n" if category is UserWarning else plain(message, category, *more)
+    )
     try:
         app()
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
-        typer.echo(f"glosstune: {error}", err=True)
+        typer.echo(f"glosstune: {escaped(str(error))}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         from glosstune.search.nodes.probe import find_version

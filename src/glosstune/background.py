@@ -159,7 +159,7 @@ def start_in_background(sweep: Sweep, out: Path | str | None, address: str | Non
     """
     from glosstune.search.driver.launching import dated_place
 
-    work = SweepFolder.at(out or dated_place(sweep))
+    work = SweepFolder.at(dated_place(sweep) if out is None else out)
     work.check_free()
     work.folder.mkdir(parents=True, exist_ok=True)
     (work.folder / RECORD).unlink(missing_ok=True)  # of an earlier sweep at this address, which is gone there

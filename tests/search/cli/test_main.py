@@ -254,3 +254,15 @@ def test_pack_and_sweep_tell_glosses_that_only_look_the_same(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "look-alike" in line]
     assert line.startswith(told) and line.endswith("with U+0415 CYRILLIC CAPITAL LETTER IE)")
     assert line in describe_corpus(pack_corpus(settings)).splitlines()
+
+
+def test_what_a_message_names_reaches_no_terminal_as_a_command(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("results", "a\x1b[31mb\u202ec") == 2
+    assert r"a\x1b[31mb\u202ec: no such folder" in capsys.readouterr().err
+
+
+def test_an_empty_place_starts_no_sweep(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sweep", "student", "--out", "") == 2
+    assert capsys.readouterr().err == "glosstune: --out: is empty; name a folder, or leave it out\n"
