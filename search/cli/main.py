@@ -1,9 +1,8 @@
 """The command ``glosstune``."""
 
-import os
+import io
 import sys
 import warnings
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,7 +60,7 @@ for heading, commands in _COMMANDS.items():
 def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
     if sys.stdout is None:  # closed, as some services leave it
-        sys.stdout = Path(os.devnull).open("w")
+        sys.stdout = io.StringIO()
     plain = warnings.formatwarning
     # A line as an error has it; those of libraries say where they are from.
     warnings.formatwarning = lambda message, category, *more: (

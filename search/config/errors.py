@@ -82,9 +82,7 @@ def problems(error: ValidationError, model: type[BaseModel], own: Callable[[str]
         if rule not in rules.setdefault(key, []):
             rules[key].append(rule)
         if key not in endings:
-            # Of a rule about a whole section its words name what counts.
-            whole = details["type"] == "value_error" and isinstance(details["input"], dict)
-            got = "" if whole or "; got " in rule else f"; got {shown(details['input'])}"
+            got = "" if "; got " in rule else f"; got {shown(details['input'])}"
             likely = _as_fraction(details, field) or _closest(details)
             endings[key] = got + (likely or ("" if own is None else own(key) or _way_out(field)))
     return [SettingError(" or ".join(found) + endings.get(key, ""), key=key) for key, found in rules.items()]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
@@ -266,3 +267,11 @@ def test_what_a_message_names_reaches_no_terminal_as_a_command(
 def test_an_empty_place_starts_no_sweep(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sweep", "student", "--out", "") == 2
     assert capsys.readouterr().err == "glosstune: --out: is empty; name a folder, or leave it out\n"
+
+
+def test_a_closed_standard_output_is_no_fault_of_the_command(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    SweepFolder(tmp_path / "a").start(0)
+    assert run("results", str(tmp_path / "a")) == 0

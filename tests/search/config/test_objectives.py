@@ -66,8 +66,3 @@ def test_objectives_that_contradict_are_refused_with_the_way_out(overrides: list
 def test_an_objective_that_is_misspelled_is_asked_for(wrong: str, meant: str) -> None:
     with pytest.raises(SettingError, match=rf"got '{wrong}'; did you mean '{meant}'\?$"):
         load_sweep("student", [WIDTH, f"search.objectives=[wer,{wrong}]"])
-
-
-def test_a_rule_between_two_keys_does_not_list_the_whole_section() -> None:
-    with pytest.raises(SettingError, match=r"set both search\.metric and search\.objectives$"):
-        load_sweep("student", "search.objectives=[dev_loss]")
