@@ -13,7 +13,7 @@ from glosstune.results.analysis.explaining import describe_parameters, short
 from glosstune.results.reading import loading
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
-from glosstune.results.reading.names import CURVES, REPORT
+from glosstune.results.reading.names import CURVES, REPORT, check_output
 from glosstune.results.reading.remote import origin
 from glosstune.results.text import printable
 from glosstune.spaces.files.addresses import is_uri
@@ -64,7 +64,8 @@ class Results(loading.Results):
     def report_path(self, path: Path | str | None = None) -> Path:
         """Where ``report`` writes."""
         first = next(iter(self.folders.values()))
-        return Path(path or (Path() if is_uri(origin(first)) else first) / REPORT).expanduser()
+        path = (Path() if is_uri(origin(first)) else first) / REPORT if path is None else Path(path)
+        return check_output(path.expanduser())
 
     def _lines(self) -> Iterator[str]:
         trials, sweeps = self.trials, self.sweeps

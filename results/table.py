@@ -2,14 +2,17 @@
 
 import io
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from rich.console import Console
 from rich.table import Table
 
@@ -17,8 +20,9 @@ from glosstune.results.fitting import Column, build_table, fit_columns, order_pa
 from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
+from glosstune.results.reading.names import check_output
 from glosstune.results.text import printable
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, initials, shown
 from glosstune.spaces.files.atomic import write_text, write_whole
 
 TEXT_FORMATS = ("table", "csv", "json", "markdown", "latex")
@@ -53,27 +57,38 @@ def select_trials(
     Raises:
         SettingError: there is no such column, or the condition is none.
     """
-    for key, names in (("sort", [sort] if sort else []), ("columns", columns or [])):
+    for key, names in (("sort", [] if sort is None else [sort]), ("columns", columns or [])):
         for name in names:
             _check_column(trials, name, key)
-    if where:
-        try:
-            trials = trials.query(where, engine="python", local_dict={}, global_dict={})
-        except Exception as error:  # whatever the expression raises
-            # What pandas says of a single = names neither it nor what was meant.
-            why = "compare by ==" if "cannot assign" in str(error) else str(error)
-            columns_are = f"columns are {', '.join(trials.columns)}"
-            raise SettingError(f"{where!r} is no condition: {why}; {columns_are}", key="where") from None
-    if sort:
+    if twice := [name for name, count in Counter(columns or []).items() if count > 1]:
+        raise SettingError(f"{twice[0]!r} is named twice", key="columns")
+    if where is not None:
+        trials = trials[_holds(trials, where)]
+    if sort is not None:
         trials = trials.sort_values(sort, ascending=not reverse, kind="stable", na_position="last")
     return trials[list(columns)] if columns else trials
+
+
+def _holds(trials: pd.DataFrame, where: str) -> pd.Series:
+    """Whether a condition holds of each trial; where a value is missing it does not."""
+    try:
+        told = trials.eval(where, engine="python", local_dict={}, global_dict={})
+    except Exception as error:  # whatever the expression raises
+        rule = f"{shown(where)} is no condition on {', '.join(trials.columns)}: {shorten(str(error), 200)}"
+        raise SettingError(rule, key="where") from None
+    if not isinstance(told, pd.Series) or not is_bool_dtype(told):
+        raise SettingError(
+            f"{shown(where)} is neither true nor false of a trial; compare by == or <, as in wer_best < 0.3",
+            key="where",
+        )
+    return told.astype("boolean").fillna(False)
 
 
 def _check_column(trials: pd.DataFrame, name: str, key: str) -> None:
     if name not in trials.columns:
         parts = sorted(name.split("_"))
         close = [column for column in trials.columns if sorted(column.split("_")) == parts]  # best_wer for wer_best
-        close = close or [column for column in trials.columns if "".join(part[0] for part in column.split("_")) == name]
+        close = close or [column for column in trials.columns if initials(column) == name]
         close = close or get_close_matches(name, trials.columns, n=1)
         way_out = f"did you mean {close[0]!r}?" if close else f"columns are {', '.join(trials.columns)}"
         raise SettingError(f"no column {name!r}; {way_out}", key=key)
@@ -88,7 +103,8 @@ def format_results(trials: pd.DataFrame, format: str, several: bool | None = Non
     """Return the trials as text.
 
     ``table`` is for the terminal: of the whole frame it shows what matters most, of chosen columns just them.
-    ``csv``, ``json``, ``markdown`` and ``latex`` have all columns.
+    ``csv``, ``json``, ``markdown`` and ``latex`` have all columns. In CSV a text that a spreadsheet would take for a
+    formula begins with an apostrophe.
 
     Args:
         several: whether a table names the sweep of each trial; default where these are of several.
@@ -105,6 +121,7 @@ def format_table(frame: pd.DataFrame) -> str:
 def write_results(trials: pd.DataFrame, format: str, path: Path | str) -> None:
     """Write the trials to ``path``; it is written beside and renamed, and a FolderError if that fails."""
     _check_format(format, FILE_FORMATS)
+    path = check_output(path)
     if format == "parquet":
         write_whole(path, lambda partial: trials.to_parquet(partial, engine="pyarrow", index=False))
     else:
@@ -119,11 +136,14 @@ def _check_format(format: str, known: tuple[str, ...]) -> None:
 
 def _format_text(trials: pd.DataFrame, format: str, console: Console, several: bool | None = None) -> str:
     if format == "csv":
-        return trials.to_csv(index=False, lineterminator="\n")
+        texts = trials.select_dtypes("string").columns
+        safe = trials.assign(**{name: trials[name].map(_as_csv, na_action="ignore") for name in texts})
+        return safe.rename(columns=_as_csv).to_csv(index=False, lineterminator="\n")
     if format == "json":
         # Not DataFrame.to_json, which rounds numbers.
         rows = trials.astype(object).where(trials.notna(), None).to_dict(orient="records")
-        return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+        told = [{name: _as_json(value) for name, value in row.items()} for row in rows]
+        return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     if format == "markdown":
         return _as_markdown(trials)
     if format == "latex":
@@ -132,13 +152,29 @@ def _format_text(trials: pd.DataFrame, format: str, console: Console, several: b
     return _format_table(trials, console, several)
 
 
+def _as_csv(text: str) -> str:
+    """Without control sequences; what a spreadsheet would take for a formula, and run, has an apostrophe in front."""
+    text = printable(text)
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") and text.strip() != "" else text
+
+
+def _as_json(value: Any) -> Any:
+    """Itself; infinity, which a parameter can be and JSON lacks, as text."""
+    infinite = isinstance(value, float) and math.isinf(value)
+    return ("Infinity" if value > 0 else "-Infinity") if infinite else value
+
+
 def _as_markdown(trials: pd.DataFrame) -> str:
-    rows = [list(map(str, trials.columns)), ["---"] * len(trials.columns), *_as_texts(trials).to_numpy().tolist()]
+    rows = [
+        [printable(str(name)) for name in trials.columns],
+        ["---"] * len(trials.columns),
+        *_as_texts(trials).to_numpy().tolist(),
+    ]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({name: _cells(trials[name]) for name in trials.columns}, index=trials.index)
+    return pd.DataFrame({printable(name): _cells(trials[name]) for name in trials.columns}, index=trials.index)
 
 
 def _format_table(trials: pd.DataFrame, console: Console, several: bool | None) -> str:
@@ -200,11 +236,13 @@ def _trial_columns(rows: pd.DataFrame, marks: Marks, several: bool) -> list[Colu
 
 
 def _parameter(rows: pd.DataFrame, name: str) -> Column:
-    return Column(name.replace("_", "\n"), _cells(rows[name]), right=is_numeric_dtype(rows[name]))
+    return Column(printable(name).replace("_", "\n"), _cells(rows[name]), right=is_numeric_dtype(rows[name]))
 
 
 def _plain_columns(rows: pd.DataFrame) -> list[Column]:
-    return [Column(str(name), _cells(rows[name]), right=is_numeric_dtype(rows[name])) for name in rows.columns]
+    return [
+        Column(printable(str(name)), _cells(rows[name]), right=is_numeric_dtype(rows[name])) for name in rows.columns
+    ]
 
 
 def _mark(verdict: Any, marks: Marks) -> str:

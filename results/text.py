@@ -28,17 +28,23 @@ def printable(text: str) -> str:
 
 def fold(text: str, width: int, indent: int) -> str:
     """The text in lines no longer than the width where blanks allow it, so that paths stay whole; the rest indented."""
-    lines = []
+    later = " " * indent
+    lines: list[str] = []
     for line in text.splitlines():
-        fits = len(line) <= width
-        lines += (
-            [line]
-            if fits
-            else wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-        )
+        too_long = len(line) > width
+        folded = wrap(line, width, subsequent_indent=later, break_long_words=False, break_on_hyphens=False)
+        lines += folded if too_long else [line]
     return "\n".join(lines)
 
 
 def fold_for_terminal(text: str, indent: int) -> str:
     """The text, folded where a terminal shows it; a pipe or a file gets whole lines."""
     return fold(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text
+
+
+def escaped(text: str) -> str:
+    """The same of a message, which may have several lines and name files: what is not printed is spelled out."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -87,7 +87,8 @@ def unknown_key(name: object, known: Iterable[str]) -> str:
 
 def likeliest(value: object, valid: Iterable[str]) -> str:
     """A clause that asks for the valid spelling closest to a wrong one; empty where nothing is close."""
-    close = get_close_matches(str(value), list(valid), n=1)
+    names = list(valid)
+    close = get_close_matches(str(value), names, n=1) or get_close_matches(str(value).lower(), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -4,7 +4,6 @@ import configparser
 import importlib
 import inspect
 import os
-import re
 import runpy
 import subprocess
 import sys

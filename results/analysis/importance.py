@@ -163,7 +163,12 @@ def tabulate_effects(
 def _scored(results: Results, metric: str) -> pd.DataFrame:
     """The parameters of the trials that reported the metric, with its lowest value as ``_SCORE``."""
     lowest = lowest_of(results.epochs, metric).rename(columns={"value": _SCORE})[["sweep", "trial", _SCORE]]
-    return results.trials[["sweep", "trial", *name_parameters(results.trials)]].merge(lowest, on=["sweep", "trial"])
+    names = name_parameters(results.trials)
+    trials = results.trials[["sweep", "trial", *names]].copy()
+    for name in names:  # an infinite one is a choice beside others, such as of a norm to clip at
+        if trials[name].dtype == "Float64" and np.isinf(trials[name].dropna().to_numpy("float64")).any():
+            trials[name] = trials[name].map(str, na_action="ignore").astype("string")
+    return trials.merge(lowest, on=["sweep", "trial"])
 
 
 def _importances(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ _DECISIONS: Mapping[type[Event], str] = {
     TrialRetried: STARTS_AGAIN,
     TrialEnded: "ends",
 }
+
+_LARGEST = int(sys.float_info.max)
 
 Records = Mapping[str, SweepRecord]  # by the name of the sweep
 
@@ -184,7 +187,7 @@ def _build_parameter(values: Sequence[Any]) -> pd.Series:
         return pd.Series(values, dtype="boolean")
     if kinds == {int} and all(value is None or abs(value) < 2**63 for value in values):
         return pd.Series(values, dtype="Int64")
-    if kinds and kinds <= {int, float}:
+    if kinds and kinds <= {int, float} and not any(type(value) is int and abs(value) > _LARGEST for value in values):
         return pd.Series(values, dtype="Float64")
     texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     return pd.Series(texts, dtype="string")

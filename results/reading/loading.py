@@ -1,6 +1,7 @@
 """Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from glosstune.results.reading.names import CONFIRM, MANIFEST, RECORD, SUMMARY, 
 from glosstune.results.reading.objectives import front_numbers, weigh
 from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, read_record
-from glosstune.results.reading.remote import as_local, origin
+from glosstune.results.reading.remote import as_local, local_path, origin
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import read_yaml
@@ -156,7 +157,7 @@ def load_frames(folders: Path | str | Sequence[Path | str]) -> Results:
     given = [folders] if isinstance(folders, Path | str) else list(folders)
     if not given:
         raise SettingError("name at least one folder", key="folders")
-    named = _name([as_local(place) if is_uri(place) else Path(place) for place in given])
+    named = _name([as_local(place) if is_uri(place) else local_path(place) for place in given])
     records = {sweep: _read(folder) for sweep, folder in named.items()}
     settings = {sweep: _read_settings(folder) for sweep, folder in named.items()}
     epochs = build_epochs(records)
@@ -180,7 +181,7 @@ def load_frames(folders: Path | str | Sequence[Path | str]) -> Results:
 
 def _name(folders: Sequence[Path]) -> dict[str, Path]:
     """Folders by their name, or by as much of their path as tells them apart."""
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [Path(os.path.realpath(folder)).parts for folder in folders]  # which follows a loop of links nowhere
     if len(set(parts)) < len(folders):
         raise SettingError("a folder is named twice", key="folders")
     length = 1

@@ -1,5 +1,9 @@
 """Names in the folder of a sweep, here or on object storage, each written down once."""
 
+from pathlib import Path
+
+from glosstune.spaces.errors import FolderError
+
 # Of the sweep.
 RECORD = "record.jsonl"
 SWEEP = "sweep.yaml"  # as it was resolved, and as it was changed since
@@ -35,6 +39,22 @@ EVENTS = "record"
 THOUSANDS = "thousands"
 INPUTS = "inputs"  # weights and teacher, by their hash
 ORIGIN = "origin.json"  # in a copy on this machine: where it is from
+
+
+# What a sweep cannot go on without.
+_PRECIOUS = {RECORD, SWEEP, MANIFEST, LOCK, OWNER, STUDY, DRIVER_LOG, ORIGIN}
+
+
+def check_output(path: Path | str) -> Path:
+    """The path, where what a user asks for may be written there.
+
+    Raises:
+        FolderError: it is a file that a sweep goes on from.
+    """
+    path = Path(path)
+    if path.name in _PRECIOUS and (path.parent / RECORD).exists():
+        raise FolderError(f"{path}: belongs to the sweep in its folder; name another file")
+    return path
 
 
 def trial_name(number: int) -> str:

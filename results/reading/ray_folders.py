@@ -3,17 +3,17 @@
 import csv
 import io
 import json
-import math
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, TypeGuard
 
 from glosstune.results.reading.events import FAILED, FINISHED, PAUSED
 from glosstune.results.reading.record import SweepRecord, TrialRecord
-from glosstune.spaces.errors import FolderError
 
 # What Ray adds to every result beside the metrics of the trial.
 _BOOKKEEPING = {
@@ -36,6 +36,9 @@ _BOOKKEEPING = {
     "epoch",
     "trial",
 }
+# No epoch and no second is counted so far; and the end of the year 2199, to stay within pandas' times.
+_MOST, _LATEST_S = 1e9, 7.258e9
+_PERCENT = 2
 
 
 def is_ray_folder(folder: Path) -> bool:
@@ -50,11 +53,9 @@ def read_ray_folder(folder: Path) -> SweepRecord:
     unpickles whatever lies there. A trial is ``finished`` if Ray called it terminated, stopped early or not, which Ray
     does not write down.
 
-    Raises:
-        FolderError: a ``params.json`` that cannot be read.
-
     Warns:
-        UserWarning: a line of ``result.json`` that is no result; a crash may have torn it.
+        UserWarning: a line of ``result.json`` that is no result, or a ``params.json`` that is no JSON; a crash may have
+            torn it. What a trial was given is then taken from its results.
     """
     record, states = SweepRecord(), _states(folder)
     for number, trial_folder in enumerate(sorted(_trial_folders(folder))):
@@ -64,7 +65,24 @@ def read_ray_folder(folder: Path) -> SweepRecord:
         first = [_begun(trial) for trial in record.trials.values() if trial.times]
         record.runs.append((min(first).isoformat(), max(times).isoformat()))
     record.samples = len(record.trials)
+    _check_wer(folder, record)
     return record
+
+
+def _check_wer(folder: Path, record: SweepRecord) -> None:
+    """Make fractions of a WER in percent, and say so; or say which metrics there are where WER is none of them."""
+    reports = [metrics for trial in record.trials.values() for metrics in trial.reports.values()]
+    values = [wer for metrics in reports if (wer := metrics.get("wer")) is not None]
+    # Who writes nothing has 1: half of all epochs are not twice as wrong as that.
+    if values and median(values) > _PERCENT:
+        warnings.warn(f"{folder}: wer is read as percentages, for most are above {_PERCENT}", stacklevel=3)
+        for metrics in reports:
+            if (wer := metrics.get("wer")) is not None:
+                metrics["wer"] = wer / 100
+    names = dict.fromkeys(name for metrics in reports for name in metrics)
+    if reports and "wer" not in names:
+        rule = f"no trial has reported wer, but {', '.join(names) or 'nothing'}"
+        warnings.warn(f"{folder}: {rule}; rank_trials(load_results(folder), metric=NAME) takes another", stacklevel=3)
 
 
 def _begun(trial: TrialRecord) -> datetime:
@@ -105,7 +123,7 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
             told = _flat(row).items()
             configuration = {name.removeprefix("config/"): value for name, value in told if name.startswith("config/")}
         epoch = row.get("training_iteration")
-        if not isinstance(epoch, int | float) or not math.isfinite(epoch) or int(epoch) in trial.reports:
+        if not _is_number(epoch) or not abs(epoch) < _MOST or int(epoch) in trial.reports:
             continue  # an iteration that was run again after a restore: the first report counts
         _report(trial, int(epoch), row)
     trial.configuration = _flat(configuration if isinstance(configuration, dict) else {})
@@ -125,21 +143,22 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
 
 def _report(trial: TrialRecord, epoch: int, row: Mapping[str, Any]) -> None:
     metrics = {
-        name: float(value) if math.isfinite(value) else None
+        name: float(value) if abs(value) <= sys.float_info.max else None
         for name, value in _flat(row).items()
-        if name not in _BOOKKEEPING
-        and not name.startswith("config/")
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
+        if name not in _BOOKKEEPING and not name.startswith("config/") and _is_number(value)
     }
     seconds = row.get("time_this_iter_s")
-    if isinstance(seconds, int | float) and "epoch_s" not in metrics:
+    if _is_number(seconds) and abs(seconds) < _MOST and "epoch_s" not in metrics:
         metrics["epoch_s"] = float(seconds)
     trial.reports[epoch] = metrics
-    if isinstance(stamp := row.get("timestamp"), int | float):
+    if _is_number(stamp := row.get("timestamp")) and 0 <= stamp < _LATEST_S:
         trial.times[epoch] = datetime.fromtimestamp(stamp, UTC).isoformat()
     if isinstance(node := row.get("hostname"), str):
         trial.nodes[epoch] = node
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
@@ -178,10 +197,12 @@ def _parse(text: str | None) -> Any:
 
 
 def _read_json(path: Path) -> Any:
+    """None where it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise FolderError(f"{path}: not JSON: {error}") from error
+        warnings.warn(f"{path}: cannot be read ({error}); the results say what the trial was given", stacklevel=2)
+        return None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

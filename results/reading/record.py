@@ -99,6 +99,8 @@ def read_record(folder: Path) -> SweepRecord:
     A crash may tear the last line, which is then dropped; any other line that cannot be read or
     cannot be true, or is of a newer format, is a FolderError that names it.
     """
+    if folder.is_file():
+        raise FolderError(f"{folder}: is a file; name the folder of a sweep")
     if not folder.is_dir():
         raise FolderError(f"{folder}: no such folder")
     path = folder / RECORD

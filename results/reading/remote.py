@@ -1,6 +1,7 @@
 """Copy a sweep from object storage to this machine: its record and files, but no checkpoint unless it is asked for."""
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,22 @@ def as_local(place: Path | str) -> Path:
         FolderError: no sweep lies there, or the storage cannot be read.
     """
     if not is_uri(place):
-        return Path(place).expanduser().absolute()
+        return local_path(place).absolute()
     uri = check_uri(str(place), "FOLDER")
     storage = ObjectFolder(uri, local_folder(uri, "copies"), patience_s=_PATIENCE_S)
     mirror(storage)
     return storage.here
+
+
+def local_path(place: Path | str) -> Path:
+    """A path as it was given, with the user's own folder for ``~``.
+
+    Raises:
+        FolderError: it is empty, as an unset variable of a shell is.
+    """
+    if place == "":
+        raise FolderError("FOLDER: is empty; name the folder of a sweep, or . for this one")
+    return Path(os.path.expanduser(place))
 
 
 def mirror(storage: ObjectFolder) -> None:

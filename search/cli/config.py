@@ -52,7 +52,7 @@ def init(
     typer.echo(f"{path}: {source.stem}, with comments; next: glosstune sweep {quoted(str(path))} --check")
     if schema:
         beside = path.with_name(SCHEMA)
-        beside.write_text(json.dumps(sweep_schema(), indent=1), encoding="utf-8")
+        write_text(beside, json.dumps(sweep_schema(), indent=1))
         typer.echo(f"{beside}: what editors complete from")
 
 

@@ -1,7 +1,8 @@
 """The commands for sweeps on clusters: submit, status, logs, stop."""
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -121,15 +122,14 @@ def status(
 
     Example: glosstune status runs/a
     """
-    from glosstune.results.reading.names import RECORD
     from glosstune.search.jobs.known_jobs import list_jobs
     from glosstune.spaces.files.addresses import is_uri
 
     # No job has a name with a slash.
-    if name is not None and (is_uri(name) or Path(name).name != name or (Path(name) / RECORD).is_file()):
+    if name is not None and (is_uri(name) or not name or Path(name).name != name or _is_sweep(name, list_jobs())):
         from glosstune.search.tracking.watching import Watched
 
-        typer.echo(Watched(str(Path(name).expanduser()) if not is_uri(name) else name).line())
+        typer.echo(Watched(name if is_uri(name) else os.path.expanduser(name)).line())
         return
     from glosstune.search.jobs.states import describe_job, describe_jobs
 
@@ -141,6 +141,13 @@ def status(
         typer.echo("no job was sent from this machine; name one and its --address")
     for line in describe_jobs(jobs):
         typer.echo(line)
+
+
+def _is_sweep(name: str, jobs: Collection[str]) -> bool:
+    """Whether a folder is meant, rather than a job that goes by its name."""
+    from glosstune.results.reading.names import RECORD
+
+    return (Path(name) / RECORD).is_file() or (Path(name).exists() and name not in jobs)
 
 
 def logs(

@@ -2,10 +2,12 @@
 
 import io
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
+from glosstune.results.text import escaped
 from glosstune.search.cli.checks import compare_models, diagnose, inspect, overfit, verify
 from glosstune.search.cli.config import init, keys
 from glosstune.search.cli.help import Command, Commands
@@ -57,14 +59,21 @@ for heading, commands in _COMMANDS.items():
 
 def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
+    if sys.stdout is None:  # closed, as some services leave it
+        sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         # Into a file, Windows writes in an encoding of its own, which lacks most signs.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    plain = warnings.formatwarning
+    # A line as an error has it; those of libraries say where they are from.
+    warnings.formatwarning = lambda message, category, *more: (
+        f"warning: {escaped(str(message))}\n" if category is UserWarning else plain(message, category, *more)
+    )
     try:
         app()
     except (GlosstuneError, OSError) as error:  # what the system refuses names its file itself
-        typer.echo(f"glosstune: {error}", err=True)
+        typer.echo(f"glosstune: {escaped(str(error))}", err=True)
         sys.exit(2)
     except UnicodeEncodeError as error:  # a name of a file, which the system has as bytes
         typer.echo(f"glosstune: {error.object!r} is no text in this locale; set PYTHONUTF8=1, or rename it", err=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from glosstune.results.text import escaped
 from glosstune.search.cli.arguments import Moved, ResultsFolder
 from glosstune.spaces.errors import Interrupted, SettingError
 
@@ -53,7 +54,7 @@ def results(
     for told in tell_differences(loaded):
         typer.echo(f"warning: {told}", err=True)
     trials = loaded.front if front else loaded.trials
-    chosen = [name.strip() for name in columns.split(",")] if columns else None
+    chosen = [name.strip() for name in columns.split(",")] if columns is not None else None
     if front and chosen is None and format == "table":
         several = ["sweep"] if len(loaded.sweeps) > 1 else []
         searched = [name for name in name_parameters(trials) if loaded.trials[name].nunique() > 1]
@@ -151,7 +152,7 @@ def report(
         serve_report(page, port or 8090)
         return
     path = results.report(out)
-    typer.echo(f"{path}: {len(results.trials)} trials; open it in any browser")
+    typer.echo(escaped(f"{path}: {len(results.trials)} trials; open it in any browser"))
 
 
 def export(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from glosstune.spaces.errors import SettingError, initials, shown, unknown_key
+from glosstune.spaces.errors import SettingError, initials, likeliest, shown, unknown_key
 from glosstune.trainables.settings import TunedSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -83,7 +83,7 @@ def problems(error: ValidationError, model: type[BaseModel], own: Callable[[str]
             rules[key].append(rule)
         if key not in endings:
             got = "" if "; got " in rule else f"; got {shown(details['input'])}"
-            likely = _as_fraction(details, field)
+            likely = _as_fraction(details, field) or _closest(details)
             endings[key] = got + (likely or ("" if own is None else own(key) or _way_out(field)))
     return [SettingError(" or ".join(found) + endings.get(key, ""), key=key) for key, found in rules.items()]
 
@@ -145,6 +145,13 @@ def _as_fraction(details: ErrorDetails, field: FieldInfo | None) -> str:
         return ""
     factor = field is not None and any(isinstance(limit, Gt) for limit in field.metadata)
     return "" if factor else f"; did you mean {value / 100:.15g}?"
+
+
+def _closest(details: ErrorDetails) -> str:
+    """Asks for the word that was meant, where one of several has to be chosen."""
+    if details["type"] != "literal_error":
+        return ""
+    return likeliest(details["input"], re.findall(r"'([^']*)'", details.get("ctx", {})["expected"]))
 
 
 def _way_out(field: FieldInfo | None) -> str:

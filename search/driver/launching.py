@@ -42,7 +42,7 @@ def launch(
     console = console or Console(stderr=True)
     # Glosses and folders may hold what rich takes for markup.
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    work = SweepFolder.at(out or dated_place(sweep), say)
+    work = SweepFolder.at(dated_place(sweep) if out is None else out, say)
     work.check_free()
     prepared = prepare(sweep, say, work.place, address)
     with work.owned(new=True):

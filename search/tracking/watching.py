@@ -12,6 +12,7 @@ from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
 from glosstune.results.reading.names import RECORD, SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
+from glosstune.results.text import escaped
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import Driven, check_idle, lives, read_owner
@@ -80,6 +81,9 @@ class Watched:
 
     def line(self) -> str:
         """How it stands, on a line."""
+        return escaped(self._line()).replace("\n", " ")
+
+    def _line(self) -> str:
         told = Display(self.progress, Console()).line(timing=self.runs)
         if self.progress.ended:
             return f"{self.place}: ended; {told}"

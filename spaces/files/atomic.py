@@ -23,9 +23,14 @@ def write_whole(target: Path | str, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``target``, then put it in place; a reader sees the old file or the new one.
 
     Raises:
-        FolderError: the disk is full or the folder cannot be written; ``target`` is as it was.
+        FolderError: the disk is full or the folder cannot be written, or what lies there is no plain file, such as
+            /dev/stdout, which nothing may take the place of; ``target`` is as it was.
     """
     target = Path(target)
+    if target.is_dir():
+        raise FolderError(f"{target}: cannot be written: is a folder; name a file")
+    if target.exists() and (not target.is_file() or target.absolute().parent == Path("/dev")):
+        raise FolderError(f"{target}: cannot be written: is a device or a pipe; name a plain file")
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

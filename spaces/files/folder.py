@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import check_uri, is_uri, local_folder
 from glosstune.spaces.files.atomic import put_new, write_whole
 from glosstune.spaces.files.object_storage import PATIENCE_S, ObjectFolder
@@ -137,6 +137,8 @@ def folder_at(
     Raises:
         SettingError: see ``check_uri``.
     """
+    if place == "":
+        raise SettingError("is empty; name a folder, or leave it out", key=key)
     if not is_uri(place):
         return LocalFolder(Path(place).expanduser().absolute())
     uri = check_uri(str(place), key)

@@ -169,9 +169,12 @@ def start_in_background(sweep: Sweep, out: Path | str | None, address: str | Non
     """
     from glosstune.search.driver.launching import dated_place
 
-    work = SweepFolder.at(out or dated_place(sweep))
+    work = SweepFolder.at(dated_place(sweep) if out is None else out)
     work.check_free()
-    work.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        work.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"{work.folder}: cannot be made: {error}; choose another folder") from error
     (work.folder / RECORD).unlink(missing_ok=True)  # of an earlier sweep at this address, which is gone there
     (work.folder / DRIVER_LOG).write_bytes(b"")
     write_sweep(sweep, SweepFolder(work.folder))

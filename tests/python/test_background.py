@@ -147,3 +147,8 @@ def test_a_mistake_is_told_before_a_process_starts(
     with pytest.raises(FolderError, match="no such folder"):
         glosstune.resume(tmp_path / "a", background=True)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_place_that_cannot_be_made_is_refused_by_name() -> None:
+    with pytest.raises(FolderError, match=r"^/proc/nowhere: cannot be made"):
+        glosstune.sweep("student", out="/proc/nowhere", background=True)

@@ -1,5 +1,6 @@
 """Trials can be read in a terminal and handed on without loss."""
 
+import csv
 import io
 import json
 import os
@@ -149,6 +150,13 @@ def test_trials_are_selected_sorted_and_cut_to_columns(trials):
         ({"where": "strategy = 'baseline'"}, r"is no condition: compare by ==; columns are"),
         ({"where": "nothing > 1"}, r"where: 'nothing > 1' is no condition"),
         ({"where": "__import__('os').getcwd()"}, r"where: "),
+        ({"where": "1"}, r"where: '1' is neither true nor false of a trial"),
+        ({"where": "trial"}, r"where: 'trial' is neither"),
+        ({"where": "[0]"}, r"where: "),
+        ({"where": ""}, r"where: "),
+        ({"where": "x" * 10_000}, r"^where: 'x{50,80}\.\.\. is no condition"),
+        ({"sort": ""}, r"sort: no column ''"),
+        ({"columns": ["trial", "trial"]}, r"columns: 'trial' is named twice"),
     ],
 )
 def test_a_selection_that_cannot_be_is_refused(trials, selection, told):
@@ -191,3 +199,42 @@ def test_trials_of_several_sweeps_say_of_which(tmp_path):
     ).splitlines()
     assert heading.split()[:2] == ["sweep", "trial"]
     assert (first.split()[:2], second.split()[:2]) == (["a", "0"], ["b", "0"])
+
+
+def test_json_stays_json_where_a_parameter_is_infinite(sweep):
+    sweep.start(0, max_norm=1.0)
+    sweep.start(1, max_norm=float("inf"))
+    text = format_results(load_results(sweep.path).trials, "json")
+    rows = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert [row["max_norm"] for row in rows] == [1.0, "Infinity"]
+
+
+@pytest.mark.parametrize("name", ["record.jsonl", "sweep.yaml"])
+def test_a_file_that_a_sweep_goes_on_from_is_not_written_over(four_trials, name):
+    before = (four_trials.path / name).read_text()
+    results = load_results(four_trials.path)
+    with pytest.raises(FolderError, match=rf"{name}: belongs to the sweep in its folder; name another file"):
+        write_results(results.trials, "csv", four_trials.path / name)
+    with pytest.raises(FolderError, match="belongs to the sweep"):
+        results.report(four_trials.path / name)
+    assert (four_trials.path / name).read_text() == before
+
+
+HOSTILE = ("\x1b[31mred", "a\u202eb", "\x9b31m", "two\nlines")
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "markdown", "latex"])
+def test_no_name_and_no_text_of_a_record_reaches_a_terminal_as_a_command(sweep, format):
+    sweep.start(0, layout="base", **dict.fromkeys(HOSTILE, "".join(HOSTILE)))
+    sweep.end(0, "stopped", "".join(HOSTILE))
+    text = format_results(load_results(sweep.path).trials, format)
+    assert not [character for character in text if not character.isprintable() and character != "\n"]
+    assert "two lines" in text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("text", ['=cmd("calc")', "@SUM(1)", "+1", "-1+cmd", "\t=1", "\r=1"])
+def test_no_text_is_a_formula_in_csv(sweep, text):
+    sweep.start(0, **{"layout": text, text: -1.5})
+    rows = list(csv.reader(io.StringIO(format_results(load_results(sweep.path).trials, "csv"))))
+    assert "'" + text.replace("\t", " ").replace("\r", " ") in rows[0] and "-1.5" in rows[1]
+    assert not [cell for row in rows for cell in row if cell.strip()[:1] in ("=", "+", "@")]

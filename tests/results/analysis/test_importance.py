@@ -111,3 +111,15 @@ def test_what_two_methods_disagree_about_is_said():
     assert tell_disagreement(fanova, ped_anova.head(0)) == ""
     few = fanova.assign(trials=12)
     assert tell_disagreement(few, few).endswith("either may be chance, and so may the difference.")
+
+
+@pytest.mark.parametrize("evaluator", ["fanova", "ped-anova"])
+@pytest.mark.filterwarnings("ignore:importance of")
+def test_an_infinite_value_is_a_choice_beside_others(tmp_path, evaluator):
+    sweep = SweepFolder(tmp_path / "a")
+    for trial, norm in enumerate([1.0, 5.0, float("inf")] * 4):
+        sweep.start(trial, max_norm=norm)
+        sweep.report(trial, 1, wer=0.9 if norm == 1.0 else 0.3 + trial / 1000)
+    results = load_results(sweep.path)
+    assert rank_importance(results, evaluator=evaluator)["parameter"].tolist() == ["max_norm"]
+    assert tabulate_effects(results)["value"].tolist() == ["1.0", "5.0", "inf"]

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -354,3 +355,23 @@ def test_planted_pickles_are_never_opened(four_trials, tmp_path):
     assert not sentinel.exists()
     pickle.loads(planted)
     assert sentinel.exists()  # the trap works
+
+
+def test_what_is_no_folder_is_called_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("loop").symlink_to("loop")
+    for place, rule in (
+        ("", "FOLDER: is empty; name the folder of a sweep, or . for this one"),
+        ("file", "file: is a file; name the folder of a sweep"),
+        ("loop", "loop: no such folder"),
+        ("~nobody-of-this-name/a", "~nobody-of-this-name/a: no such folder"),
+    ):
+        with pytest.raises(FolderError, match=f"^{re.escape(rule)}$"):
+            load_results(place)
+
+
+def test_a_user_s_own_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    SweepFolder(tmp_path / "a").start(0)
+    assert load_results("~/a").folder == tmp_path / "a"

@@ -11,7 +11,6 @@ from ray import tune
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 
 from glosstune.results import load_results, rank_trials, trace_incumbent
-from glosstune.spaces.errors import FolderError
 
 
 def result(iteration: int, **metrics: Any) -> dict[str, Any]:
@@ -106,7 +105,41 @@ def test_a_line_torn_by_a_crash_is_left_out_and_told(tmp_path):
         assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.9, 0.8]
     assert len(told) == 2
     (folder / "params.json").write_text("{")
-    with pytest.warns(UserWarning), pytest.raises(FolderError, match=r"params\.json: not JSON"):
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[" * 100_000])
+def test_a_torn_file_of_parameters_costs_no_trial(tmp_path, torn):
+    folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
+    (folder / "params.json").write_text(torn)
+    with pytest.warns(UserWarning, match=r"params\.json: cannot be read .*; the results say what the trial was given"):
+        assert load_results(tmp_path / "exp").trials["lr"].tolist() == [0.1]
+
+
+def test_numbers_that_no_column_holds_are_missing(tmp_path):
+    wild = {"timestamp": 1e300, "time_this_iter_s": 1e300, "wer": 10**400}
+    rows = result(1, **wild), result(2, wer=0.5), result(1e300), result(10**400), result(3, timestamp=float("inf"))
+    write_trial(tmp_path / "exp" / "train_00000", *rows, width=10**400, lr=0.1)
+    write_trial(tmp_path / "exp" / "train_00001", result(1, wer=0.6, trial_id="b"), width=1, lr=float("nan"))
+    results = load_results(tmp_path / "exp")
+    assert results.epochs["epoch"].tolist() == [1, 2, 3, 1]
+    assert results.epochs["wer"].dropna().tolist() == [0.5, 0.6]
+    assert results.trials["width"].tolist() == [str(10**400), "1"]
+
+
+def test_wer_in_percent_is_told_and_becomes_a_fraction(tmp_path):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=90.0), result(2, wer=1.5), result(3, wer=45.0))
+    with pytest.warns(UserWarning, match=r"exp: wer is read as percentages, for most are above 2"):
+        assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.9, 0.015, 0.45]
+
+
+def test_a_wer_of_many_insertions_stays_what_it_is(tmp_path):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=7.0), result(2, wer=1.0), result(3, wer=0.9))
+    assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [7.0, 1.0, 0.9]
+
+
+def test_another_metric_than_wer_is_named(tmp_path):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, val_wer=0.9))
+    with pytest.warns(UserWarning, match=r"exp: no trial has reported wer, but val_wer, epoch_s; rank_trials"):
         load_results(tmp_path / "exp")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glosstune.search import load_sweep
+from glosstune.search.cli.arguments import split_files
 from glosstune.search.cli.config import SCHEMA
 from glosstune.search.cli.main import app
 
@@ -128,3 +129,13 @@ def test_a_shell_completes_sweeps_files_keys_and_values(
 def test_a_default_that_would_have_to_be_quoted_is_left_to_the_user(completed: Callable[[str], list[str]]) -> None:
     assert completed("glosstune sweep space")[0] == "space="
     assert not any(" " in offered for offered in completed("glosstune sweep s"))
+
+
+def test_a_path_with_an_equals_sign_is_a_path(run: Run) -> None:
+    assert run("init", "student", "lr=0.01/my.yaml", "search.samples=3") == 2  # not a path yet, and no key
+    assert run("init", "student", "./lr=0.01/my.yaml", "search.samples=3") == 0
+    Path("a=b.yaml").write_text("search: {samples: 5}\n")
+    assert split_files(["a=b.yaml", "lr=0.01/my.yaml", "search.samples=3"]) == (
+        ["a=b.yaml", "lr=0.01/my.yaml"],
+        ["search.samples=3"],
+    )

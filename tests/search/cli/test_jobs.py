@@ -33,6 +33,16 @@ def _program(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
+def test_a_folder_that_is_no_sweep_is_not_taken_for_a_job(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "file").touch()
+    for name, rule in (("a", "not the folder of a sweep"), ("file", "is a file"), ("", "FOLDER: is empty")):
+        assert run("status", name) == 2
+        assert rule in capsys.readouterr().err
+
+
 def test_a_manifest_is_all_that_is_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--image", "me/it:1", "--gpus-per-node", "2", "--set", "head_cpus=4", "--out", "s3://bucket/runs/a"]
     assert run("submit", "student", "--to", "kuberay", *asked, "search.samples=3") == 0

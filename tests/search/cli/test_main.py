@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sweep_folder import SweepFolder
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
@@ -265,3 +266,23 @@ def test_an_interrupt_before_the_search_says_so(
     monkeypatch.setattr("glosstune.search.driver.launching.prepare", interrupted)
     assert run("sweep", "student", "--out", "nowhere") == 130
     assert "interrupted before the search began" in capsys.readouterr().err
+
+
+def test_what_a_message_names_reaches_no_terminal_as_a_command(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("results", "a\x1b[31mb\u202ec") == 2
+    assert r"a\x1b[31mb\u202ec: no such folder" in capsys.readouterr().err
+
+
+def test_an_empty_place_starts_no_sweep(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sweep", "student", "--out", "") == 2
+    assert capsys.readouterr().err == "glosstune: --out: is empty; name a folder, or leave it out\n"
+
+
+def test_a_closed_standard_output_is_no_fault_of_the_command(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    SweepFolder(tmp_path / "a").start(0)
+    assert run("results", str(tmp_path / "a")) == 0

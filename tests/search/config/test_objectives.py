@@ -60,3 +60,9 @@ def test_a_sweep_that_is_written_down_is_read_as_it_was() -> None:
 def test_objectives_that_contradict_are_refused_with_the_way_out(overrides: list[str], told: str) -> None:
     with pytest.raises(SettingError, match=told):
         load_sweep("student", overrides)
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("parametres", "parameters"), ("WER", "wer"), ("latency", "latency_ms")])
+def test_an_objective_that_is_misspelled_is_asked_for(wrong: str, meant: str) -> None:
+    with pytest.raises(SettingError, match=rf"got '{wrong}'; did you mean '{meant}'\?$"):
+        load_sweep("student", [WIDTH, f"search.objectives=[wer,{wrong}]"])

@@ -1,4 +1,5 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,13 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match=r"/file/new: cannot be written: (File exists|Not a directory)$"):
         write_whole(tmp_path / "file" / "new", lambda partial: partial.write_text(""))
+
+
+def test_nothing_takes_the_place_of_a_pipe_or_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, rule in (("pipe", "is a device or a pipe"), ("folder", "is a folder")):
+        with pytest.raises(FolderError, match=f"{name}: cannot be written: {rule}"):
+            write_whole(tmp_path / name, lambda partial: partial.write_text("new"))
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "folder"}
+    assert (tmp_path / "pipe").is_fifo()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from s3_server import S3Server
 
-from glosstune.spaces.errors import FolderError
+from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.spaces.files.object_storage import ObjectFolder
 
@@ -90,3 +90,8 @@ def test_a_place_says_which_folder_it_is(s3: S3Server, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert isinstance(folder_at(s3.uri("a")), ObjectFolder)
     assert (folder_at("runs/a").place, folder_at("runs/a").here) == (str(tmp_path / "runs/a"), tmp_path / "runs/a")
+
+
+def test_an_empty_place_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"^--out: is empty; name a folder, or leave it out$"):
+        folder_at("", key="--out")
