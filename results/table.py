@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_string_dtype
 from rich.console import Console
 from rich.table import Table
 
@@ -74,7 +74,7 @@ def _holds(trials: pd.DataFrame, where: str) -> pd.Series:
     try:
         told = trials.eval(where, engine="python", local_dict={}, global_dict={})
     except Exception as error:  # whatever the expression raises
-        rule = f"{shown(where)} is no condition on {', '.join(trials.columns)}: {shorten(str(error), 200)}"
+        rule = f"{shown(where)} is no condition: {shorten(str(error), 200)}; columns are {', '.join(trials.columns)}"
         raise SettingError(rule, key="where") from None
     if not isinstance(told, pd.Series) or not is_bool_dtype(told):
         raise SettingError(
@@ -136,7 +136,7 @@ def _check_format(format: str, known: tuple[str, ...]) -> None:
 
 def _format_text(trials: pd.DataFrame, format: str, console: Console, several: bool | None = None) -> str:
     if format == "csv":
-        texts = trials.select_dtypes("string").columns
+        texts = [name for name in trials.columns if is_string_dtype(trials[name])]
         safe = trials.assign(**{name: trials[name].map(_as_csv, na_action="ignore") for name in texts})
         return safe.rename(columns=_as_csv).to_csv(index=False, lineterminator="\n")
     if format == "json":

@@ -147,7 +147,7 @@ def test_trials_are_selected_sorted_and_cut_to_columns(trials):
         ({"sort": "xyz"}, r"sort: no column 'xyz'; columns are sweep, trial"),
         ({"columns": ["trial", "wer"]}, r"columns: no column 'wer'"),
         ({"where": "wer_best <"}, r"where: 'wer_best <' is no condition: .*; columns are sweep, trial, strategy"),
-        ({"where": "strategy = 'baseline'"}, r"is no condition: compare by ==; columns are"),
+        ({"where": "strategy = 'baseline'"}, r"is neither true nor false of a trial; compare by =="),
         ({"where": "nothing > 1"}, r"where: 'nothing > 1' is no condition"),
         ({"where": "__import__('os').getcwd()"}, r"where: "),
         ({"where": "1"}, r"where: '1' is neither true nor false of a trial"),
