@@ -32,6 +32,7 @@ lint: $(VENV)/installed-dev
 
 types: $(VENV)/installed-dev
 	$(BIN)/python -m mypy -p glosstune
+	$(BIN)/python -m mypy -p glosstune --platform win32 --cache-dir .mypy_cache/win32
 
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
