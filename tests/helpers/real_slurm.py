@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -52,7 +52,7 @@ PartitionName=main Nodes=n[1-{nodes}] Default=YES OverSubscribe=YES DefMemPerNod
 PartitionName=theirs Nodes=n[1-{nodes}] AllowAccounts=them State=UP
 """
 
-# The first process waits for orphans, which would else be left as zombies.
+# The first process of the namespace, with which all others end; it waits for orphans, and for the test to end.
 _START = """
 ip link set lo up
 ip link add end0 type veth peer name end1
@@ -63,12 +63,12 @@ hostname node
 cd "$0"
 head -c 64 /dev/urandom > munge.key
 chmod 600 munge.key
-munged --force --key-file="$0/munge.key" --socket="$0/munge.socket" --pid-file="$0/munge.pid" \\
+munged < /dev/null --force --key-file="$0/munge.key" --socket="$0/munge.socket" --pid-file="$0/munge.pid" \\
     --seed-file="$0/munge.seed" --log-file="$0/munge.log"
 slurmctld -i
 for node in $(seq NODES); do slurmd -N "n$node"; done
 touch started
-while :; do sleep 1; done
+read -r
 """
 
 
@@ -93,6 +93,7 @@ class Slurm:
     root: Path
     commands: Path
     enter: Sequence[str]
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def call(self, *command: str, check: bool = True) -> str:
         """What a command prints in there."""
@@ -113,9 +114,15 @@ class Slurm:
             time.sleep(0.2)
         return state
 
-    def processes(self) -> list[str]:
-        """The command line of every process in there."""
-        return self.call("ps", "-e", "-o", "args=").splitlines()
+    def start(self, *command: str) -> None:
+        """Start a command in there, which ends with it at the latest."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.started.append(subprocess.Popen([*self.enter, *command], **quiet))
+
+    def processes(self, part: str) -> list[str]:
+        """The command lines of the processes in there that hold a text."""
+        lines = self.call("ps", "-e", "-ww", "-o", "args=").splitlines()
+        return [line for line in lines if part in line]
 
     def kill_slurmd(self, node: str) -> None:
         """As where the machine of a node is lost to SLURM."""
@@ -133,7 +140,10 @@ def real_slurm(root: Path, programs: Path) -> Iterator[Slurm]:
     start = _START.replace("ADDRESS", ADDRESS).replace("NODES", str(NODES))
     environment = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
     with (root / "start.log").open("w") as log:
-        outer = subprocess.Popen([*ALONE, "bash", "-c", start, str(root)], env=environment, stdout=log, stderr=log)
+        outer = subprocess.Popen(
+            [*ALONE, "bash", "-c", start, str(root)], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+        )
+    slurm = None
     try:
         _wait_for(root / "started", root / "start.log")
         (inner,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
@@ -150,7 +160,8 @@ def real_slurm(root: Path, programs: Path) -> Iterator[Slurm]:
         yield slurm
     finally:
         outer.send_signal(signal.SIGKILL)
-        outer.wait()
+        for process in [outer, *slurm.started] if slurm else [outer]:
+            process.communicate()
         for folder in Path("/tmp").glob("glosstune-*-*"):  # of jobs that were killed
             number = folder.name.split("-")[1]
             if number.isdigit() and first <= int(number) < first + MOST_JOBS:

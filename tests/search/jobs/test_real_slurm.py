@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ class Jobs:
     slurm: Slurm
     folder: Path
     programs: Path
+    sent: dict[str, str]
 
     def submit(self, name: str, sweep: tuple[str, ...] = ("student",), **options: object) -> str:
         values = {"time_limit_min": 60, "cpus_per_node": 1, **options}
@@ -51,6 +53,7 @@ class Jobs:
             say=print,
         )
         assert job is not None
+        self.sent[name] = job
         return job
 
     def log(self, name: str) -> str:
@@ -72,79 +75,56 @@ def wait_until(done: Callable[[], bool], tell: Callable[[], object], seconds: fl
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
-    """Has sent already what takes long: a job that runs into its limit twice, and one whose node is lost."""
+def jobs(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    """Has sent already what takes long, under the names ``limited``, ``lost`` and ``swept``."""
     folder = tmp_path_factory.mktemp("slurm")
-    programs = install_programs(folder / "programs")
-    with real_slurm(folder / "slurm", programs) as slurm, pytest.MonkeyPatch.context() as patch:
+    with (
+        real_slurm(folder / "slurm", install_programs(folder / "programs")) as slurm,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("PATH", str(slurm.commands), prepend=os.pathsep)
-        jobs = Jobs(slurm, folder, programs)
-        limited = jobs.submit("limited", time_limit_min=2, save_before_s=119)
-        lost = jobs.submit("lost")
-        (folder / "ids").write_text(f"{limited} {lost}")
+        jobs = Jobs(slurm, folder, folder / "programs", {})
+        jobs.submit("limited", time_limit_min=2, save_before_s=119)
+        jobs.submit("lost")
+        submit_swept(jobs, tiny)
         slurm.kill_slurmd(jobs.node("lost"))
         yield jobs
 
 
-@pytest.fixture(scope="module")
-def swept(jobs: Jobs, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real sweep under a real Ray on two nodes, where another Ray of the same user lives already."""
-    (jobs.folder / "real").mkdir()
-    (jobs.folder / "real" / "ray").symlink_to(Path(sys.executable).with_name("ray"))
-    (jobs.folder / "real" / "glosstune").write_text(
-        f'#!/bin/bash\nexport PYTHONPATH={os.pathsep.join(sys.path)}\nexec {sys.executable} -m glosstune.search "$@"\n'
+def submit_swept(jobs: Jobs, tiny: list[str]) -> None:
+    """A real sweep under a real Ray on two nodes, where another Ray lives already, cut off after its first epoch."""
+    programs = jobs.folder / "real"
+    programs.mkdir()
+    (programs / "ray").symlink_to(Path(sys.executable).with_name("ray"))
+    path = shlex.quote(os.pathsep.join(sys.path))
+    (programs / "glosstune").write_text(
+        f'#!/bin/bash\nexport PYTHONPATH={path}\nexec {sys.executable} -m glosstune.search "$@"\n'
     )
-    (jobs.folder / "real" / "glosstune").chmod(0o755)
-    foreign = [*jobs.slurm.enter, "RAY_AUTH_MODE=disabled", f"RAY_TMPDIR={tmp_path_factory.mktemp('foreign')}"]
-    start = [
-        str(jobs.folder / "real" / "ray"),
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=0",
-        f"--node-ip-address={ADDRESS}",
-    ]
-    subprocess.Popen([*foreign, *start], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: any("/raylet " in line for line in jobs.slurm.processes()), lambda: "no foreign Ray")
+    (programs / "glosstune").chmod(0o755)
+    (jobs.folder / "foreign").mkdir()
+    foreign = ["RAY_AUTH_MODE=disabled", f"RAY_TMPDIR={jobs.folder / 'foreign'}", str(programs / "ray")]
+    jobs.slurm.start(*foreign, "start", "--head", "--block", "--num-cpus=0", f"--node-ip-address={ADDRESS}")
+    wait_until(lambda: bool(jobs.slurm.processes("raylet")), lambda: "no other Ray")
     whole = ("halving.kind=none", "stopping.stuck_wer=null", "stopping.blank_ratio=null", "training.epochs=4")
-    setup = [f"export PATH={jobs.folder / 'real'}:$PATH", "export OMP_NUM_THREADS=1"]
-    yield jobs.submit("swept", (*tiny, *whole, "search.samples=2"), nodes=2, setup=setup)
+    setup = [f"export PATH={programs}:$PATH", "export OMP_NUM_THREADS=1"]
+    job = jobs.submit("swept", (*tiny, *whole, "search.samples=2"), nodes=2, setup=setup)
+    record = shlex.quote(str(jobs.folder / "swept" / "record.jsonl"))
+    # As SLURM does before the limit.
+    cut = f"until grep -qs '\"report\"' {record}; do sleep 0.1; done; scancel --batch --signal=USR1 {job}"
+    jobs.slurm.start("bash", "-c", cut)
 
 
-def events(place: Path, kind: str) -> list[dict[str, object]]:
-    try:
-        lines = [json.loads(line) for line in (place / "record.jsonl").read_text().splitlines()]
-    except (FileNotFoundError, ValueError):
-        return []
-    return [event for event in lines if event["event"] == kind]
-
-
-def test_a_sweep_under_ray_on_two_nodes_is_cut_at_the_limit_and_leaves_another_ray_alone(
-    jobs: Jobs, swept: str
-) -> None:
-    place = jobs.folder / "swept"
-    wait_until(lambda: bool(events(place, "report")), lambda: jobs.log("swept"))
-    jobs.slurm.call("scancel", "--batch", "--signal=USR1", swept)  # as SLURM does before the limit
-    assert jobs.slurm.wait_for(swept, *ENDED, seconds=400) == "COMPLETED", jobs.log("swept")
-    log = jobs.log("swept")
-    assert log.count("queued again, to go on") == 1 and "interrupted by SIGUSR1" in log and "(going on)" in log
-    assert "nodes have joined" not in log and "looking at its nodes" in log
-    reports = sorted((event["trial"], event["epoch"]) for event in events(place, "report"))
-    assert reports == [(trial, epoch) for trial in range(2) for epoch in range(1, 5)]
-    assert set(load_results(place).trials["status"]) == {"finished"}
-    # Nothing of the job is left, and everything of the other Ray.
-    processes = jobs.slurm.processes()
-    assert not [line for line in processes if f"glosstune-{swept}-" in line or ":2" + swept[-4:] in line]
-    for program in ("/gcs_server ", "/raylet "):
-        assert sum(program in line for line in processes) == 1
-    assert not list(Path("/tmp").glob(f"glosstune-{swept}-*"))
+def reports(place: Path) -> list[tuple[int, int]]:
+    events = [json.loads(line) for line in (place / "record.jsonl").read_text().splitlines()]
+    return [(event["trial"], event["epoch"]) for event in events if event["event"] == "report"]
 
 
 def test_a_job_on_two_nodes_runs_to_the_end_beside_others_on_its_ports(jobs: Jobs) -> None:
     number = int(jobs.slurm.call("bash", "-c", "scontrol show config | awk '/NEXT_JOB_ID/ { print $3 }'"))
-    listen = f"import socket, time; s = socket.create_server(('', {20_000 + number % 10_000})); time.sleep(600)"
-    subprocess.Popen([*jobs.slurm.enter, sys.executable, "-c", listen])
-    wait_until(lambda: any("create_server" in line for line in jobs.slurm.processes()), lambda: "nobody listens")
+    port = 20_000 + number % 10_000
+    listen = f"import socket, time; server = socket.create_server(('', {port})); time.sleep(600)"
+    jobs.slurm.start(sys.executable, "-c", listen)
+    wait_until(lambda: bool(jobs.slurm.call("ss", "-ltnH", f"sport = :{port}")), lambda: "nobody listens")
     job = jobs.submit("two", nodes=2)
     assert int(job) == number
     jobs.node("two")
@@ -153,7 +133,7 @@ def test_a_job_on_two_nodes_runs_to_the_end_beside_others_on_its_ports(jobs: Job
     finish(jobs.folder / "two")
     assert jobs.slurm.wait_for(job, *ENDED) == status_of(job) == "COMPLETED"
     starts = [line for line in (jobs.programs / "ray.log").read_text().splitlines() if f"glosstune-{job}-" in line]
-    assert {line.split()[1] for line in starts} == {f"{ADDRESS}:{20_001 + number % 10_000}"}
+    assert {line.split()[1] for line in starts} == {f"{ADDRESS}:{port + 1}"}
     assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
 
 
@@ -222,7 +202,7 @@ def test_a_plain_scancel_ends_ray_and_the_sweep(jobs: Jobs) -> None:
     jobs.node("cancelled")
     jobs.slurm.call("scancel", job)
     assert jobs.slurm.wait_for(job, *ENDED) == "CANCELLED"
-    wait_until(lambda: not [line for line in jobs.slurm.processes() if f"/{job}-" in line], jobs.slurm.processes)
+    wait_until(lambda: not jobs.slurm.processes("cancelled"), lambda: jobs.slurm.processes("cancelled"))
     assert not (jobs.folder / "cancelled" / "turn-1").exists()
 
 
@@ -241,21 +221,35 @@ def test_what_slurm_refuses_is_one_line(jobs: Jobs, options: dict[str, object], 
 
 
 def test_a_job_that_nobody_knows_is_one_line(jobs: Jobs) -> None:
-    with pytest.raises(SettingError, match="^job 99999999: SLURM knows no such job, or has forgotten it"):
+    with pytest.raises(SettingError, match=r"^job 99999999: SLURM knows no such job, or has forgotten it"):
         status_of("99999999")
 
 
 def test_a_job_whose_node_is_lost_goes_on_on_another(jobs: Jobs) -> None:
-    _, job = (jobs.folder / "ids").read_text().split()
+    job = jobs.sent["lost"]
     assert jobs.node("lost", 1) != jobs.node("lost", 0)
     finish(jobs.folder / "lost")
     assert jobs.slurm.wait_for(job, *ENDED) == "COMPLETED"
 
 
 def test_a_job_that_runs_into_its_limit_twice_goes_on_from_the_queue(jobs: Jobs) -> None:
-    job, _ = (jobs.folder / "ids").read_text().split()
+    job = jobs.sent["limited"]
     jobs.node("limited", 2)
     finish(jobs.folder / "limited")
     assert jobs.slurm.wait_for(job, *ENDED) == "COMPLETED"
     assert jobs.log("limited").count("queued again, to go on") == 2
     assert (jobs.folder / "limited" / "saved-SIGUSR1").exists()
+
+
+def test_a_sweep_under_ray_on_two_nodes_is_cut_and_goes_on_and_leaves_another_ray_alone(jobs: Jobs) -> None:
+    job, place = jobs.sent["swept"], jobs.folder / "swept"
+    assert jobs.slurm.wait_for(job, *ENDED, seconds=400) == "COMPLETED", jobs.log("swept")
+    log = jobs.log("swept")
+    assert log.count("queued again, to go on") == 1 and "interrupted by SIGUSR1" in log and "(going on)" in log
+    assert "nodes have joined" not in log and "looking at its nodes" in log
+    assert sorted(reports(place)) == [(trial, epoch) for trial in range(2) for epoch in range(1, 5)]
+    assert set(load_results(place).trials["status"]) == {"finished"}
+    # Nothing of the job is left, and everything of the other Ray.
+    assert not jobs.slurm.processes(f"glosstune-{job}-") and not jobs.slurm.processes(f":2{job[-4:]}")
+    assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
+    assert len(jobs.slurm.processes("/gcs_server ")) == len(jobs.slurm.processes("/raylet ")) == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fake_slurm import wait_for, wait_until_over
 from job_programs import finish, install_programs
+from real_slurm import why_not
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
@@ -275,9 +276,8 @@ def _can_be_alone() -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not _can_be_alone(), reason="ray stop would end other people's Ray: needs a process tree of its own"
-)
+@pytest.mark.skipif(why_not() is None, reason="runs under a real SLURM here (test_real_slurm)")
+@pytest.mark.skipif(not _can_be_alone(), reason="needs a process tree of its own, with which all that it starts ends")
 def test_a_real_sweep_under_ray_is_cut_at_the_limit_and_goes_on_to_its_end(
     slurm: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ for program in ray glosstune; do
     fi
 done
 if [ -n "${SLURM_ARRAY_TASK_ID-}" ]; then
-    echo "glosstune: this job is one sweep, which an array would run several times in one place; submit a job for each" >&2
+    echo "glosstune: an array would run one sweep several times in one place; submit each sweep by itself" >&2
     exit 2
 fi
 
@@ -74,7 +74,7 @@ if [ "$SLURM_PROCID" != 0 ]; then
             echo "glosstune: Ray has ended on $(hostname), and is started again" >&2
             tail -n 5 "$RAY_TMPDIR/start.log" >&2
         fi
-        sleep 5
+        sleep 2
     done
     exit 1
 fi
