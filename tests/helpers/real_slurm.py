@@ -116,8 +116,8 @@ class Slurm:
 
     def start(self, *command: str) -> None:
         """Start a command in there, which ends with it at the latest."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.started.append(subprocess.Popen([*self.enter, *command], **quiet))
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.started.append(subprocess.Popen([*self.enter, *command], **silent))
 
     def processes(self, part: str) -> list[str]:
         """The command lines of the processes in there that hold a text."""
@@ -140,9 +140,8 @@ def real_slurm(root: Path, programs: Path) -> Iterator[Slurm]:
     start = _START.replace("ADDRESS", ADDRESS).replace("NODES", str(NODES))
     environment = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
     with (root / "start.log").open("w") as log:
-        outer = subprocess.Popen(
-            [*ALONE, "bash", "-c", start, str(root)], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log}
+        outer = subprocess.Popen([*ALONE, "bash", "-c", start, str(root)], env=environment, **pipes)
     slurm = None
     try:
         _wait_for(root / "started", root / "start.log")
