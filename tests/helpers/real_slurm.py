@@ -48,7 +48,7 @@ SlurmdPidFile={root}/%n.pid
 SlurmctldLogFile={root}/slurmctld.log
 SlurmdLogFile={root}/%n.log
 NodeName=n[1-{nodes}] NodeHostname=node NodeAddr={address} Port=[7001-{last}] CPUs=2 RealMemory=2000 State=UNKNOWN
-PartitionName=main Nodes=n[1-{nodes}] Default=YES OverSubscribe=YES DefMemPerNode=500 State=UP
+PartitionName=main Nodes=n[1-{nodes}] Default=YES DefMemPerNode=500 State=UP
 PartitionName=theirs Nodes=n[1-{nodes}] AllowAccounts=them State=UP
 """
 

@@ -96,17 +96,15 @@ def submit_swept(jobs: Jobs, tiny: list[str]) -> None:
     programs = jobs.folder / "real"
     programs.mkdir()
     (programs / "ray").symlink_to(Path(sys.executable).with_name("ray"))
-    path = shlex.quote(os.pathsep.join(sys.path))
-    (programs / "glosstune").write_text(
-        f'#!/bin/bash\nexport PYTHONPATH={path}\nexec {sys.executable} -m glosstune.search "$@"\n'
-    )
+    (programs / "glosstune").write_text(f'#!/bin/bash\nexec {sys.executable} -m glosstune.search "$@"\n')
     (programs / "glosstune").chmod(0o755)
     (jobs.folder / "foreign").mkdir()
     foreign = ["RAY_AUTH_MODE=disabled", f"RAY_TMPDIR={jobs.folder / 'foreign'}", str(programs / "ray")]
     jobs.slurm.start(*foreign, "start", "--head", "--block", "--num-cpus=0", f"--node-ip-address={ADDRESS}")
     wait_until(lambda: bool(jobs.slurm.processes("raylet")), lambda: "no other Ray")
     whole = ("halving.kind=none", "stopping.stuck_wer=null", "stopping.blank_ratio=null", "training.epochs=4")
-    setup = [f"export PATH={programs}:$PATH", "export OMP_NUM_THREADS=1"]
+    path = shlex.quote(os.pathsep.join(sys.path))
+    setup = [f"export PATH={programs}:$PATH", f"export PYTHONPATH={path}", "export OMP_NUM_THREADS=1"]
     job = jobs.submit("swept", (*tiny, *whole, "search.samples=2"), nodes=2, setup=setup)
     record = shlex.quote(str(jobs.folder / "swept" / "record.jsonl"))
     # As SLURM does before the limit.
