@@ -180,6 +180,7 @@ def test_stop_lets_a_sweep_save_and_a_waiting_job_leave(
     jobs.node("stopped")
     files = job_files(str(jobs.folder / "stopped"))
     remember("stopped", Job("slurm", "/p", "2026", f"sbatch {files.script}", id=job, log=str(files.log)))
+    capsys.readouterr()
     assert run("status") == 0
     assert capsys.readouterr().out.startswith(f"stopped  RUNNING  job {job}, ")
     assert run("stop", "stopped") == 0
@@ -235,7 +236,7 @@ def test_a_job_that_runs_into_its_limit_twice_goes_on_from_the_queue(jobs: Jobs)
     jobs.node("limited", 2)
     finish(jobs.folder / "limited")
     assert jobs.slurm.wait_for(job, *ENDED) == "COMPLETED"
-    assert jobs.log("limited").count("queued again, to go on") == 2
+    assert jobs.log("limited").count("queued again, to go on") >= 2  # SLURM may be quicker than the sweep begins
     assert (jobs.folder / "limited" / "saved-SIGUSR1").exists()
 
 
