@@ -15,6 +15,7 @@ from glosstune.search.driver.weights import check_input, settle_gains, tell_star
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
 from glosstune.search.nodes.heads import check_head
+from glosstune.search.nodes.joining import joining_nodes, wait_for_head, wait_for_nodes
 from glosstune.search.nodes.tokens import ask_for_tokens
 from glosstune.search.scheduler.experience.known import known_to
 from glosstune.search.scheduler.sampler import check_sampler
@@ -72,6 +73,9 @@ def prepare(
     named = os.environ.get("RAY_ADDRESS")
     cluster = address or (None if named == "local" else named)
     ask_for_tokens(say, cluster)
+    joining = joining_nodes() if cluster else 0
+    if joining:
+        wait_for_head(str(cluster))
     if cluster:
         check_head(cluster, say, "--address" if address else "RAY_ADDRESS")
     check_parts(sweep)
@@ -111,6 +115,8 @@ def prepare(
     if address:
         attach(address, sweep.own_parts)
     start_ray()
+    if joining:
+        wait_for_nodes(joining, say)  # which have joined meanwhile, while the corpus was packed
     check_nodes(sweep, place, say)
     if sweep.resources.gpu is None:
         longest = max(map(corpus.length, corpus.rows("train")))

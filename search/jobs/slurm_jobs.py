@@ -17,6 +17,7 @@ _OVER = {
     "BOOT_FAIL",
     "CANCELLED",
     "COMPLETED",
+    "COMPLETING",
     "DEADLINE",
     "FAILED",
     "NODE_FAIL",
@@ -81,16 +82,34 @@ def status_of(job: str) -> str:
     Raises:
         SettingError: SLURM is not here, or knows no such job.
     """
+    return _look_up(job)[0]
+
+
+def describe_state(job: str) -> str:
+    """The state of a job, and where it waits for what; raises as ``status_of``."""
+    state, reason = _look_up(job)
+    return f"{state} ({reason})" if state == "PENDING" and reason != "None" else state
+
+
+def _look_up(job: str) -> tuple[str, str]:
+    """State and reason of a job."""
     _check_number(job)
     try:
-        state = _run("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+        told = _run("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T|%r").strip()
     except SettingError:  # it forgets jobs minutes after their end, and then calls their numbers invalid
-        state = ""
-    if not state.strip():
-        state = _run("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", "--format=State")
-    if not state.strip():
+        told = ""
+    if not told:
+        try:
+            told = _run("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", "--format=State")
+        except SettingError as error:
+            if "accounting storage is disabled" not in str(error):
+                raise
+            rule = "SLURM knows no such job, or has forgotten it, since it keeps no accounts here"
+            raise SettingError(f"job {job}: {rule}; its log tells how it ended") from None
+    if not told.strip():
         raise SettingError(f"job {job}: SLURM knows no such job")
-    return state.split()[0]  # without the "by 1000" of CANCELLED
+    state, _, reason = told.splitlines()[0].partition("|")
+    return state.split()[0], reason  # without the "by 1000" of CANCELLED
 
 
 def read_log(log: Path) -> str:

@@ -1,9 +1,10 @@
 """From a sweep to the script that runs it on SLURM, saves it before the time limit and queues it again.
 
-The script starts one Ray cluster for one job with ``ray symmetric-run`` (docs.ray.io, "Deploying on Slurm"). Signals
-take a path of their own, because that command hands none on, and one to the whole step would end Ray itself: SLURM
-signals the batch shell alone (``--signal=B:USR1``), which signals the driver, a process of the same user on the same
-node. SIGUSR1 means "save, and queue again"; SIGTERM, which ``stop`` sends, means "save, and end".
+The script starts one Ray cluster for one job: on each node ``ray start --block``, with ports and a folder that no other
+Ray on that node has. (``ray symmetric-run`` refuses a node where another Ray of the user lives, and ends with
+``ray stop``, which ends that one too.) Signals take a path of their own, because one to the whole step would end Ray
+itself: SLURM signals the batch shell alone (``--signal=B:USR1``), which signals the driver, a process of the same user
+on the same node. SIGUSR1 means "save, and queue again"; SIGTERM, which ``stop`` sends, means "save, and end".
 """
 
 import re
@@ -37,6 +38,8 @@ def _line(value: str) -> str:
 def _sbatch_option(value: str) -> str:
     if not re.fullmatch(r"--[a-z].*", _line(value)):
         raise ValueError("must be one long option of sbatch, such as --constraint=a100")
+    if value.partition("=")[0] == "--array":
+        raise ValueError("must be no --array, which would run one sweep several times; submit each sweep by itself")
     return value
 
 
@@ -115,7 +118,7 @@ def slurm_script(
         "ntasks-per-node": 1,
         "cpus-per-task": cpus,
         "gpus-per-node": options.gpus_per_node or None,
-        "exclusive": "",  # ``ray stop``, which ends each run, ends every Ray of the user on the node
+        "exclusive": "",  # Ray takes a node's memory for its own
         "mem": 0,  # all that the node has
         "time": options.time_limit_min,
         "signal": f"B:USR1@{options.save_before_s}",
@@ -139,9 +142,9 @@ def slurm_script(
         *(f"export PYTHONPATH={shlex.quote(folder)}:${{PYTHONPATH-}}" for folder in part_folders(sweep)),
         _CLUSTER,
         f"node='{_NODE.replace('RESOURCES', resources)}'",
-        _DRIVER,
+        _WORK,
         f'srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task={cpus} --export=ALL \\',
-        '    --kill-on-bad-exit=1 bash -c "$node" node "$driver" "$work" \\',
+        '    --kill-on-bad-exit=1 bash -c "$node" "$work" \\',
         f"    {driver} &",
         _END.replace("REQUEUES", str(options.requeues)),
     ]
@@ -171,46 +174,86 @@ for program in ray glosstune; do
         exit 2
     fi
 done
+if [ -n "${SLURM_ARRAY_TASK_ID-}" ]; then
+    echo "glosstune: an array would run one sweep several times in one place; submit each sweep by itself" >&2
+    exit 2
+fi
 
 # The head is this node. A name that leads to loopback would make each node a head of its own.
 host=${SLURMD_NODENAME:-$(hostname)}
 address=$(getent ahostsv4 "$host" | awk '$1 !~ /^127\./ { print $1; exit }')
 address=${address:-$(hostname -I | awk '{ print $1 }')}
-# Below the ports that systems hand out, above those of Ray's workers.
-export RAY_ADDRESS="$address:$((20000 + SLURM_JOB_ID % 10000))"
+# Below the ports that systems hand out, above those of other Rays' workers; where somebody listens already, the next.
+port=$((20000 + SLURM_JOB_ID % 10000))
+while (: < "/dev/tcp/$address/$port" || : < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
+    port=$((port + 1))
+done
+export RAY_ADDRESS="$address:$port"
 # An open port of Ray runs anybody's code: a token for this job alone, which travels in the environment only.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-# A folder of this job's own: /tmp/ray belongs to whoever used the node before.
-export RAY_TMPDIR="/tmp/glosstune-$SLURM_JOB_ID"
-# A node that hangs is given up after seconds; nodes whose Python lies on a slow disk have minutes to join.
+# A node that hangs is given up after seconds.
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=3
-export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
+# The driver waits for so many nodes, minutes if their Python lies on a slow disk, and then goes on with those it has.
+export GLOSSTUNE_NODES=$SLURM_JOB_NUM_NODES
 """
 
-# On each node; inside single quotes. The head fails in the end, and so ends the others: they would look for it for a
-# minute. What the sweep came to is told by a file.
-_NODE = """
-(umask 077 && mkdir -p "$RAY_TMPDIR") || exit 2
-trap "rm -rf $RAY_TMPDIR" EXIT
+# On each node, with the folder of the driver and its command; inside single quotes. The head of several nodes fails in
+# the end, and so ends the others: they would look for it for a minute. What the sweep came to is told by a file.
+_NODE = r"""
+work=$0
+# Another Ray may live here, of another job or left behind: a folder and ports of our own, and only ours is ended.
+RAY_TMPDIR=$(mktemp -d "/tmp/glosstune-$SLURM_JOB_ID-XXXXXX") || exit 2
+export RAY_TMPDIR
+ray=
+leave() {
+    if [ -n "$ray" ]; then
+        kill "$ray"
+        wait "$ray"
+    fi
+    rm -rf "$RAY_TMPDIR"
+} 2> /dev/null
+trap leave EXIT
 trap "exit 143" TERM
-ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" RESOURCES -- bash -c "$@"
+start() {
+    ray start --block "$@" RESOURCES --min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0 \
+        > "$RAY_TMPDIR/start.log" 2>&1 &
+    ray=$!
+}
+host=${RAY_ADDRESS%:*} port=${RAY_ADDRESS##*:}
+
+if [ "$SLURM_PROCID" != 0 ]; then
+    # Until the head ends this task. A node whose Ray ends before that, as for want of memory, joins again.
+    until [ "$SECONDS" -gt 300 ] && [ -z "$ray" ]; do
+        if (: < "/dev/tcp/$host/$port") 2> /dev/null; then
+            start --address="$RAY_ADDRESS"
+            wait "$ray"
+            echo "glosstune: Ray has ended on $(hostname), and is started again" >&2
+            tail -n 5 "$RAY_TMPDIR/start.log" >&2
+        fi
+        sleep 2
+    done
+    exit 1
+fi
+
+start --head --node-ip-address="$host" --port="$port" --include-dashboard=false
+"$@" &
+driver=$!
+echo "$driver" > "$work/pid"
+wait -n "$driver" "$ray"
 status=$?
-[ ! -e "$2/status" ] || exit 3
-exit $status
+if kill -0 "$driver" 2> /dev/null; then
+    cat "$RAY_TMPDIR/start.log" >&2
+    (sleep 60; kill "$driver") 2> /dev/null &  # which sees by itself that Ray is gone, unless it waits for it to begin
+    wait "$driver"
+    status=$?
+fi
+rm "$work/pid"
+echo "$status" > "$work/status"
+[ "$SLURM_JOB_NUM_NODES" = 1 ] || exit 3
 """
 
-_DRIVER = r"""# On the head.
-driver='
-"$@" &
-echo $! > "$0/pid"
-wait $!
-status=$?
-rm "$0/pid"
-echo $status > "$0/status"
-exit $status
-'
-work=$(mktemp -d)
+_WORK = r"""work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 """
 
@@ -233,7 +276,7 @@ done
 wait "$step"
 status=$?
 if [ -s "$work/status" ]; then
-    status=$(cat "$work/status")  # that of the sweep; the head fails in any case, to end the other nodes
+    status=$(cat "$work/status")  # that of the sweep; the head may fail only to end the other nodes
 fi
 # 0 is done, 1 nothing scored, 2 an error that waiting does not mend.
 if [ "$received" = USR1 ] && [ "$status" -gt 2 ]; then

@@ -122,7 +122,7 @@ def stop_job(name: str, address: str | None, say: Callable[[str], None]) -> str:
 
 def _describe_slurm(name: str, job: Job) -> str:
     try:
-        state = slurm_jobs.status_of(str(job.id))
+        state = slurm_jobs.describe_state(str(job.id))
     except SettingError as error:
         state = f"unknown  {error}"
     return f"{name}  {state}  job {job.id}, sent {job.submitted}; results: {job.place}"

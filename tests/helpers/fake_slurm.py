@@ -73,7 +73,7 @@ def _free_number() -> int:
 def sbatch(arguments: "list[str]") -> None:
     if (_root() / "refuse").exists():
         sys.exit("sbatch: error: Batch job submission failed: Invalid account")
-    number = _free_number()
+    number = int(os.environ.get("FAKE_SLURM_NUMBER", 0)) or _free_number()
     job = _root() / str(number)
     job.mkdir()
     (job / "script").write_text(Path(arguments[-1]).read_text(encoding="utf-8"))
@@ -159,10 +159,12 @@ def srun(arguments: "list[str]") -> None:
 
 
 def squeue(arguments: "list[str]") -> None:
-    job = _root() / arguments[1].removeprefix("--jobs=")
+    (number,) = (argument.removeprefix("--jobs=") for argument in arguments if argument.startswith("--jobs="))
+    job = _root() / number
     if not job.exists() or (job / "over").exists():
         sys.exit("slurm_load_jobs error: Invalid job id specified")
-    print((job / "state").read_text())
+    state = (job / "state").read_text()
+    print(f"{state}|{'Resources' if state == 'PENDING' else 'None'}")
 
 
 def sacct(arguments: "list[str]") -> None:

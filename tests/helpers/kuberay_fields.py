@@ -1,51 +1,16 @@
-"""Fields of the resources that a manifest may hold.
+"""Fields of KubeRay's resources that a manifest may hold; what is Kubernetes' own has kubernetes-validate.
 
 Those of ``ray.io/v1`` are from ray-operator/apis/ray/v1/rayjob_types.go and raycluster_types.go of ray-project/kuberay
-(generated page: docs.ray.io, "KubeRay CRD API reference"), those of pods and ConfigMaps from the Kubernetes API,
-version 1.28. A field leads to the type of its value; a list of one type holds any number of it.
+(generated page: docs.ray.io, "KubeRay CRD API reference"). A field leads to the type of its value; a list of one type
+holds any number of it.
 """
 
 from typing import Any
 
 TEXTS = {str: str}
 
-RESOURCES: dict[str, Any] = {"requests": {str: object}, "limits": {str: object}}
-MOUNT = {"name": str, "mountPath": str, "subPath": str, "readOnly": bool}
-CONTAINER: dict[str, Any] = {
-    "name": str,
-    "image": str,
-    "imagePullPolicy": str,
-    "command": [str],
-    "args": [str],
-    "workingDir": str,
-    "env": [{"name": str, "value": str, "valueFrom": object}],
-    "envFrom": [{"prefix": str, "configMapRef": object, "secretRef": {"name": str, "optional": bool}}],
-    "ports": [{"containerPort": int, "name": str, "protocol": str}],
-    "resources": RESOURCES,
-    "volumeMounts": [MOUNT],
-    "lifecycle": {"preStop": {"exec": {"command": [str]}}, "postStart": {"exec": {"command": [str]}}},
-    "securityContext": object,
-}
-VOLUME: dict[str, Any] = {
-    "name": str,
-    "configMap": {"name": str, "items": object, "defaultMode": int, "optional": bool},
-    "persistentVolumeClaim": {"claimName": str, "readOnly": bool},
-    "emptyDir": object,
-}
-POD: dict[str, Any] = {
-    "containers": [CONTAINER],
-    "initContainers": [CONTAINER],
-    "volumes": [VOLUME],
-    "tolerations": [{"key": str, "operator": str, "value": str, "effect": str, "tolerationSeconds": int}],
-    "terminationGracePeriodSeconds": int,
-    "restartPolicy": str,
-    "nodeSelector": TEXTS,
-    "serviceAccountName": str,
-    "imagePullSecrets": object,
-}
-TEMPLATE = {"metadata": object, "spec": POD}
 HEAD_GROUP = {
-    "template": TEMPLATE,
+    "template": object,
     "headService": object,
     "enableIngress": bool,
     "rayStartParams": TEXTS,
@@ -59,7 +24,7 @@ WORKER_GROUP = {
     "maxReplicas": int,
     "idleTimeoutSeconds": int,
     "rayStartParams": TEXTS,
-    "template": TEMPLATE,
+    "template": object,
     "scaleStrategy": object,
     "numOfHosts": int,
 }
@@ -85,7 +50,7 @@ RAY_JOB: dict[str, Any] = {
         "activeDeadlineSeconds": int,
         "backoffLimit": int,
         "rayClusterSpec": CLUSTER,
-        "submitterPodTemplate": TEMPLATE,
+        "submitterPodTemplate": object,
         "metadata": TEXTS,
         "clusterSelector": TEXTS,
         "submitterConfig": {"backoffLimit": int},
@@ -103,7 +68,6 @@ RAY_JOB: dict[str, Any] = {
         "suspend": bool,
     },
 }
-CONFIG_MAP: dict[str, Any] = {"apiVersion": str, "kind": str, "metadata": METADATA, "data": TEXTS, "immutable": bool}
 
 
 def wrong_fields(value: object, known: Any, path: str = "") -> list[str]:

@@ -5,12 +5,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from fake_slurm import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
-from kuberay_fields import CONFIG_MAP, RAY_JOB, wrong_fields
+from kuberay_fields import RAY_JOB, wrong_fields
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.jobs import kuberay
@@ -56,12 +57,38 @@ def test_a_manifest_is_the_one_in_golden(
     assert manifest(sweep, place, options) == (GOLDEN / golden).read_text()
 
 
+def _pods(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each pod of a RayJob, as a resource of its own."""
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, **group["template"]} for group in groups]
+
+
+@pytest.mark.parametrize("kubernetes", ["1.28", kubernetes_validate.latest_version()])
 @pytest.mark.parametrize(
     ("sweep", "place", "options"), [(SWEEP, "s3://bucket/runs/a", CPUS), (ON_GPUS, "/data/runs/a", GPUS)]
 )
-def test_every_field_is_one_that_kubernetes_and_kuberay_know(sweep: Sweep, place: str, options: dict[str, Any]) -> None:
+def test_files_and_pods_keep_to_the_schema_of_kubernetes(
+    sweep: Sweep, place: str, options: dict[str, Any], kubernetes: str
+) -> None:
     files, job = parts(manifest(sweep, place, options))
-    assert wrong_fields(files, CONFIG_MAP) == []
+    for resource in (files, *_pods(job)):
+        kubernetes_validate.validate(resource, kubernetes, strict=True)
+    assert len(_pods(job)) == 2
+
+
+def test_a_wrong_field_of_a_pod_is_noticed() -> None:
+    _, job = parts(manifest(SWEEP, "s3://bucket/a", CPUS))
+    _pods(job)[0]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["comand"] = ["bash"]
+    with pytest.raises(kubernetes_validate.ValidationError, match="comand"):
+        kubernetes_validate.validate(_pods(job)[0], "1.28", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "place", "options"), [(SWEEP, "s3://bucket/runs/a", CPUS), (ON_GPUS, "/data/runs/a", GPUS)]
+)
+def test_every_field_of_the_job_is_one_that_kuberay_knows(sweep: Sweep, place: str, options: dict[str, Any]) -> None:
+    _, job = parts(manifest(sweep, place, options))
     assert wrong_fields(job, RAY_JOB) == []
 
 

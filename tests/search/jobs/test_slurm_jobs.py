@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -10,45 +12,17 @@ from pathlib import Path
 
 import pytest
 from fake_slurm import wait_for, wait_until_over
+from job_programs import finish, install_programs
+from real_slurm import why_not
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.jobs.options import read_options
-from glosstune.search.jobs.slurm_jobs import read_log, status_of, stop, submit_slurm
+from glosstune.search.jobs.slurm_jobs import describe_state, read_log, status_of, stop, submit_slurm
 from glosstune.search.jobs.slurm_script import SlurmOptions, job_files
 from glosstune.spaces.errors import FolderError, SettingError
 
 COMMAND = ["glosstune", "submit", "student", "--to", "slurm"]
-
-# Starts nothing, runs the command on the first node alone, and like the real one it hands on no signal and does not
-# notice on other nodes when the first one ends.
-RAY = """#!/bin/bash
-echo "$SLURM_PROCID $RAY_ADDRESS $RAY_AUTH_MODE $RAY_AUTH_TOKEN $RAY_TMPDIR ${*//$'\\n'/ }" >> "$FAKE_SLURM/ray.log"
-stat -c %a "$RAY_TMPDIR" >> "$FAKE_SLURM/modes.log"
-while [ -e "$FAKE_SLURM/joining" ]; do sleep 0.1; done
-while [ "$1" != -- ]; do shift; done
-shift
-if [ "$SLURM_PROCID" = 0 ]; then "$@"; else sleep 600; fi
-"""
-
-# The sweep file, --out, the place and --resume; exits as glosstune does.
-GLOSSTUNE = """
-import os, signal, sys, time
-from pathlib import Path
-assert sys.argv[1] == "sweep" and Path(sys.argv[2]).exists() and sys.argv[3] == "--out" and sys.argv[5] == "--resume"
-place = Path(sys.argv[4])
-place.mkdir(exist_ok=True)
-def save(number, frame):
-    (place / f"saved-{signal.Signals(number).name}").touch()
-    sys.exit(128 + number)
-for number in (signal.SIGUSR1, signal.SIGTERM):
-    signal.signal(number, save)
-turn = len(list(place.glob("turn-*")))
-(place / f"turn-{turn}").touch()
-while not (place / "finish").exists():
-    time.sleep(0.05)
-sys.exit(int((place / "finish").read_text() or 0))
-"""
 
 
 def _program(path: Path, text: str) -> None:
@@ -60,13 +34,26 @@ def _log(place: Path) -> str:
     return read_log(job_files(str(place)).log)
 
 
+def _wait_until(done: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _taken() -> socket.socket:
+    """Somebody who listens on one of the ports that jobs begin with."""
+    while True:
+        try:
+            return socket.create_server(("", random.randrange(20_000, 30_000)))
+        except OSError:
+            continue
+
+
 @pytest.fixture
 def programs(slurm: Path) -> Path:
     """Stand-ins for ray and glosstune on PATH."""
-    folder = Path(os.environ["PATH"].split(os.pathsep)[0])
-    _program(folder / "ray", RAY)
-    _program(folder / "glosstune", f"#!{sys.executable}{GLOSSTUNE}")
-    return folder
+    return install_programs(Path(os.environ["PATH"].split(os.pathsep)[0]))
 
 
 @pytest.fixture
@@ -92,34 +79,39 @@ def submitted(slurm: Path, programs: Path, tmp_path: Path) -> Callable[..., tupl
 
 
 def test_a_job_runs_to_the_end_with_one_driver_on_two_nodes(
-    slurm: Path, submitted: Callable[..., tuple[Path, Path]]
+    programs: Path, submitted: Callable[..., tuple[Path, Path]]
 ) -> None:
-    job, place = submitted(nodes=2, setup=["export MADE=ready"])
+    job, place = submitted(nodes=2)
     wait_for(place / "turn-0")
-    assert status_of(job.name) == "RUNNING"
-    (place / "finish").touch()
+    assert status_of(job.name) == describe_state(job.name) == "RUNNING"
+    _wait_until(lambda: (programs / "ray.log").read_text().count("\n") == 2)
+    finish(place)
     assert wait_until_over(job) == "COMPLETED"
     assert status_of(job.name) == "COMPLETED"
     assert not (place / "turn-1").exists()
-    first, second = sorted((slurm / "ray.log").read_text().splitlines())
-    assert first.startswith("0 ") and second.startswith("1 ") and first[2:] == second[2:]
-    assert (slurm / "modes.log").read_text().split() == ["700", "700"]
-    assert not Path(f"/tmp/glosstune-{job.name}").exists()
+    assert (place / "turn-0").read_text().split()[-1] == "2"
+    head, worker = (line.split(" ") for line in (programs / "ray.log").read_text().splitlines())
+    assert head[0] == "0" and worker[0] == "1" and head[1:4] == worker[1:4]
+    assert head[5] == worker[5] == "700" and head[4] != worker[4]
+    host, _, port = head[1].partition(":")
+    assert head[8:11] == ["--head", f"--node-ip-address={host}", f"--port={port}"]
+    assert worker[8] == f"--address={head[1]}"
+    assert not list(Path("/tmp").glob(f"glosstune-{job.name}*"))
 
 
 def test_the_token_is_new_for_each_run_and_on_no_command_line(
-    slurm: Path, submitted: Callable[..., tuple[Path, Path]], tmp_path: Path
+    slurm: Path, programs: Path, submitted: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
     tokens = set()
     for name in ("a", "b"):
         job, place = submitted(tmp_path / name)
         wait_for(place / "turn-0")
-        (place / "finish").touch()
+        finish(place)
         wait_until_over(job)
-        _, address, mode, token, folder, *arguments = (slurm / "ray.log").read_text().splitlines()[-1].split(" ")
+        _, address, mode, token, folder, _, *arguments = (programs / "ray.log").read_text().splitlines()[-1].split(" ")
         assert mode == "token" and len(token) == 64 and token not in arguments
         assert address.rpartition(":")[2] == str(20_000 + int(job.name) % 10_000)
-        assert not address.startswith("127.") and folder == f"/tmp/glosstune-{job.name}"
+        assert not address.startswith("127.") and folder.startswith(f"/tmp/glosstune-{job.name}-")
         for text in (job / "script", slurm / "srun.log", place.with_name(f"{name}.log")):
             assert token not in text.read_text()
         tokens.add(token)
@@ -134,37 +126,61 @@ def test_a_job_saves_before_the_limit_and_goes_on_from_the_queue(
     (job / "signal-USR1").touch()
     wait_for(place / "turn-1")
     assert (place / "saved-SIGUSR1").exists()
-    (place / "finish").touch()
+    finish(place)
     assert wait_until_over(job) == "COMPLETED"
     assert _log(place).count("queued again, to go on") == 1
 
 
 def test_a_limit_that_comes_while_nodes_still_join_queues_the_job_again(
-    slurm: Path, submitted: Callable[..., tuple[Path, Path]]
+    programs: Path, submitted: Callable[..., tuple[Path, Path]]
 ) -> None:
-    (slurm / "joining").touch()
-    job, place = submitted(nodes=2)
-    wait_for(slurm / "modes.log")
+    (programs / "joining").touch()
+    job, place = submitted()
+    wait_for(programs / "ray.log")
+    time.sleep(0.5)  # for the driver to begin, which nothing shows
     (job / "signal-USR1").touch()
     wait_for(job / "requeue-seen")
     assert not place.exists()
-    (slurm / "joining").unlink()
+    (programs / "joining").unlink()
     wait_for(place / "turn-0")
-    (place / "finish").touch()
+    finish(place)
     assert wait_until_over(job) == "COMPLETED"
     assert _log(place).count("queued again, to go on") == 1
 
 
-@pytest.mark.parametrize(("finish", "state"), [("0", "COMPLETED"), ("1", "FAILED"), ("2", "FAILED")])
+def test_a_port_that_another_ray_has_is_gone_around(
+    programs: Path, submitted: Callable[..., tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _taken() as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("FAKE_SLURM_NUMBER", str(1_000_000 + port % 10_000))
+        job, place = submitted()
+        wait_for(place / "turn-0")
+        _wait_until((programs / "ray.log").exists)
+    finish(place)
+    wait_until_over(job)
+    assert f":{port} " not in (programs / "ray.log").read_text()
+
+
+def test_a_ray_that_does_not_start_tells_why(programs: Path, submitted: Callable[..., tuple[Path, Path]]) -> None:
+    (programs / "no-ray").touch()
+    job, place = submitted()
+    wait_for(place / "turn-0")
+    _wait_until(lambda: "no Ray today" in _log(place))
+    finish(place, "2")
+    assert wait_until_over(job) == "FAILED"
+    assert (job / "status").read_text() == "2"
+
+
+@pytest.mark.parametrize(("status", "state"), [("0", "COMPLETED"), ("1", "FAILED"), ("2", "FAILED")])
 def test_a_sweep_that_ends_by_itself_leaves_its_status_and_is_not_queued_again(
-    submitted: Callable[..., tuple[Path, Path]], finish: str, state: str
+    submitted: Callable[..., tuple[Path, Path]], status: str, state: str
 ) -> None:
     job, place = submitted(nodes=2)
     wait_for(place / "turn-0")
-    (place / "almost").write_text(finish)
-    (place / "almost").rename(place / "finish")  # whole at once
+    finish(place, status)
     assert wait_until_over(job) == state
-    assert (job / "status").read_text() == finish
+    assert (job / "status").read_text() == status
     assert not (place / "turn-1").exists()
 
 
@@ -212,7 +228,7 @@ def test_a_job_without_glosstune_on_its_nodes_says_so(
 def test_a_waiting_job_leaves_the_queue(slurm: Path, submitted: Callable[..., tuple[Path, Path]]) -> None:
     (slurm / "hold").touch()
     job, place = submitted()
-    assert status_of(job.name) == "PENDING"
+    assert describe_state(job.name) == "PENDING (Resources)"
     assert stop(job.name) == f"job {job.name} was PENDING and left the queue"
     assert status_of(job.name) == "CANCELLED"
     with pytest.raises(FolderError, match="no job of this place has begun yet"):
@@ -261,9 +277,8 @@ def _can_be_alone() -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not _can_be_alone(), reason="ray stop would end other people's Ray: needs a process tree of its own"
-)
+@pytest.mark.skipif(why_not() is None, reason="runs under a real SLURM here (test_real_slurm)")
+@pytest.mark.skipif(not _can_be_alone(), reason="needs a process tree of its own, with which all that it starts ends")
 def test_a_real_sweep_under_ray_is_cut_at_the_limit_and_goes_on_to_its_end(
     slurm: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

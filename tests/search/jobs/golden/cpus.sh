@@ -20,46 +20,86 @@ for program in ray glosstune; do
         exit 2
     fi
 done
+if [ -n "${SLURM_ARRAY_TASK_ID-}" ]; then
+    echo "glosstune: an array would run one sweep several times in one place; submit each sweep by itself" >&2
+    exit 2
+fi
 
 # The head is this node. A name that leads to loopback would make each node a head of its own.
 host=${SLURMD_NODENAME:-$(hostname)}
 address=$(getent ahostsv4 "$host" | awk '$1 !~ /^127\./ { print $1; exit }')
 address=${address:-$(hostname -I | awk '{ print $1 }')}
-# Below the ports that systems hand out, above those of Ray's workers.
-export RAY_ADDRESS="$address:$((20000 + SLURM_JOB_ID % 10000))"
+# Below the ports that systems hand out, above those of other Rays' workers; where somebody listens already, the next.
+port=$((20000 + SLURM_JOB_ID % 10000))
+while (: < "/dev/tcp/$address/$port" || : < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
+    port=$((port + 1))
+done
+export RAY_ADDRESS="$address:$port"
 # An open port of Ray runs anybody's code: a token for this job alone, which travels in the environment only.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-# A folder of this job's own: /tmp/ray belongs to whoever used the node before.
-export RAY_TMPDIR="/tmp/glosstune-$SLURM_JOB_ID"
-# A node that hangs is given up after seconds; nodes whose Python lies on a slow disk have minutes to join.
+# A node that hangs is given up after seconds.
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=3
-export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
+# The driver waits for so many nodes, minutes if their Python lies on a slow disk, and then goes on with those it has.
+export GLOSSTUNE_NODES=$SLURM_JOB_NUM_NODES
 
 node='
-(umask 077 && mkdir -p "$RAY_TMPDIR") || exit 2
-trap "rm -rf $RAY_TMPDIR" EXIT
+work=$0
+# Another Ray may live here, of another job or left behind: a folder and ports of our own, and only ours is ended.
+RAY_TMPDIR=$(mktemp -d "/tmp/glosstune-$SLURM_JOB_ID-XXXXXX") || exit 2
+export RAY_TMPDIR
+ray=
+leave() {
+    if [ -n "$ray" ]; then
+        kill "$ray"
+        wait "$ray"
+    fi
+    rm -rf "$RAY_TMPDIR"
+} 2> /dev/null
+trap leave EXIT
 trap "exit 143" TERM
-ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus=2 --num-gpus=0 -- bash -c "$@"
-status=$?
-[ ! -e "$2/status" ] || exit 3
-exit $status
-'
-# On the head.
-driver='
+start() {
+    ray start --block "$@" --num-cpus=2 --num-gpus=0 --min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0 \
+        > "$RAY_TMPDIR/start.log" 2>&1 &
+    ray=$!
+}
+host=${RAY_ADDRESS%:*} port=${RAY_ADDRESS##*:}
+
+if [ "$SLURM_PROCID" != 0 ]; then
+    # Until the head ends this task. A node whose Ray ends before that, as for want of memory, joins again.
+    until [ "$SECONDS" -gt 300 ] && [ -z "$ray" ]; do
+        if (: < "/dev/tcp/$host/$port") 2> /dev/null; then
+            start --address="$RAY_ADDRESS"
+            wait "$ray"
+            echo "glosstune: Ray has ended on $(hostname), and is started again" >&2
+            tail -n 5 "$RAY_TMPDIR/start.log" >&2
+        fi
+        sleep 2
+    done
+    exit 1
+fi
+
+start --head --node-ip-address="$host" --port="$port" --include-dashboard=false
 "$@" &
-echo $! > "$0/pid"
-wait $!
+driver=$!
+echo "$driver" > "$work/pid"
+wait -n "$driver" "$ray"
 status=$?
-rm "$0/pid"
-echo $status > "$0/status"
-exit $status
+if kill -0 "$driver" 2> /dev/null; then
+    cat "$RAY_TMPDIR/start.log" >&2
+    (sleep 60; kill "$driver") 2> /dev/null &  # which sees by itself that Ray is gone, unless it waits for it to begin
+    wait "$driver"
+    status=$?
+fi
+rm "$work/pid"
+echo "$status" > "$work/status"
+[ "$SLURM_JOB_NUM_NODES" = 1 ] || exit 3
 '
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task=2 --export=ALL \
-    --kill-on-bad-exit=1 bash -c "$node" node "$driver" "$work" \
+    --kill-on-bad-exit=1 bash -c "$node" "$work" \
     glosstune sweep /shared/runs/a.sweep.yaml --out /shared/runs/a --resume &
 step=$!
 received=
@@ -80,7 +120,7 @@ done
 wait "$step"
 status=$?
 if [ -s "$work/status" ]; then
-    status=$(cat "$work/status")  # that of the sweep; the head fails in any case, to end the other nodes
+    status=$(cat "$work/status")  # that of the sweep; the head may fail only to end the other nodes
 fi
 # 0 is done, 1 nothing scored, 2 an error that waiting does not mend.
 if [ "$received" = USR1 ] && [ "$status" -gt 2 ]; then
