@@ -111,7 +111,7 @@ def test_errors_of_the_client_are_one_line_with_the_way_out(error: Exception, ru
 
 def test_without_the_extra_the_command_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_jobs, "find_spec", lambda name: None)
-    with pytest.raises(SettingError, match=r"pip install 'glosstune\[cluster\]'"):
+    with pytest.raises(SettingError, match=r'pip install "glosstune\[cluster\]"'):
         connect(ADDRESS)
 
 

@@ -79,7 +79,7 @@ def test_what_is_missing_is_told(folder: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(FolderError, match=r"not the folder of a sweep: record\.jsonl is missing"):
         serve(tmp_path / "empty", "127.0.0.1", 8080)
     monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
-    with pytest.raises(SettingError, match=r"pip install 'glosstune\[dashboard\]'"):
+    with pytest.raises(SettingError, match=r'pip install "glosstune\[dashboard\]"'):
         serve(folder, "127.0.0.1", 8080)
 
 

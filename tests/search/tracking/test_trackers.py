@@ -197,7 +197,7 @@ def test_an_experiment_that_was_deleted_is_told(tmp_path: Path, monkeypatch: pyt
 
 def test_what_is_not_installed_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
-    with pytest.raises(SettingError, match=r"tracking: mlflow is not installed; pip install 'glosstune\[mlflow\]'"):
+    with pytest.raises(SettingError, match=r'tracking: mlflow is not installed; pip install "glosstune\[mlflow\]"'):
         check_tracking(PLAN)
     check_tracking(sweep())
 
