@@ -31,6 +31,8 @@ from glosstune.results.reading.names import RECORD, trial_name
 from glosstune.results.reading.objectives import check_objectives
 from glosstune.spaces.errors import FolderError, shown
 
+_LISTED = 5
+
 
 @dataclass
 class TrialRecord:
@@ -105,7 +107,7 @@ def read_record(folder: Path) -> SweepRecord:
         raise FolderError(f"{folder}: no such folder")
     path = folder / RECORD
     if not path.exists():
-        raise FolderError(f"{folder}: not the folder of a sweep: {RECORD} is missing")
+        raise FolderError(f"{folder}: not the folder of a sweep: {RECORD} is missing{_sweeps_below(folder)}")
     record = SweepRecord()
     for number, line in _read_lines(path):
         try:
@@ -117,6 +119,12 @@ def read_record(folder: Path) -> SweepRecord:
             raise FolderError(f"{path}:{number}: {error}") from error
         record.events.append(event)
     return record
+
+
+def _sweeps_below(folder: Path) -> str:
+    """A clause that names the folders that may have been meant; empty where there is none."""
+    below = sorted(str(path.parent) for path in folder.glob(f"*/{RECORD}"))
+    return f"; the sweeps below it are {', '.join(below[:_LISTED])}{', …' * (len(below) > _LISTED)}" if below else ""
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:

@@ -328,6 +328,11 @@ def test_folder_that_is_no_sweep_says_which_file_is_missing(tmp_path):
         load_results(tmp_path / "nowhere")
 
 
+def test_a_folder_of_sweeps_names_them(sweep):
+    with pytest.raises(FolderError, match=rf"is missing; the sweeps below it are {re.escape(str(sweep.path))}$"):
+        load_results(sweep.path.parent)
+
+
 def test_record_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "record.jsonl").mkdir()
     with pytest.raises(FolderError, match="cannot be read"):
