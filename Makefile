@@ -45,8 +45,9 @@ oldest newest: $(VENV)/installed-dev
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install torch==$(TORCH)
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]'
-	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" $(RIM)
-	.venv-$@/bin/glosstune sweep search.samples=2 training.epochs=2 pretraining.steps=90 --out .venv-$@/sweep
+	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few $(RIM)
+	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
+		pretraining.steps=10 --out .venv-$@/sweep
 
 # What is a warning elsewhere fails here, such as a link or an anchor that leads nowhere.
 docs: $(VENV)/installed-dev

@@ -41,6 +41,8 @@ torch.set_num_threads(1)
 # A busy machine is no failure of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+# For --hypothesis-profile: where it is the libraries that are tested and not what is drawn.
+settings.register_profile("few", deadline=None, max_examples=5)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

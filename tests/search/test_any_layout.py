@@ -19,7 +19,7 @@ QUICK = ["model.width=0.25", "model.time_stride=2", "training.batch_size=8", "tr
 
 @pytest.fixture
 def table(tmp_path: Path) -> list[str]:
-    """Overrides for a table of forty clips by four signers, in which each word is a place and a shape of the hands."""
+    """Overrides for a table of forty clips by three signers, in which each word is a place and a shape of the hands."""
     generator = np.random.default_rng(0)
     shapes = {word: generator.normal(0.5, 0.05, (42, 2)) for word in WORDS}
     lines = ["path,glosses,signer"]
@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> list[str]:
         hands[3:5, :21] = np.nan
         other = generator.normal(size=(len(hands), 6))
         np.save(tmp_path / f"{place}.npy", np.concatenate([hands.reshape(len(hands), -1), other], axis=1))
-        lines.append(f"{place}.npy,{' '.join(words)},s{place % 4}")
+        lines.append(f"{place}.npy,{' '.join(words)},s{place % 3}")
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
     return [f"corpus.root={tmp_path / 'table.csv'}", f"corpus.layout={LAYOUT}", f"corpus.cache={tmp_path / 'cache'}"]
 
@@ -42,7 +42,7 @@ def test_inspect_says_how_often_hands_were_not_seen(
     told = capsys.readouterr().out
     assert "not seen  left_hand 8.3%, right_hand 0.0%" in told
     assert "in which no point stands twice" in told
-    assert "splits    drawn by signer, fold 1 of 4" in told
+    assert "splits    drawn by signer, fold 1 of 3" in told
     assert "wrong order" not in told
 
 
@@ -74,7 +74,7 @@ def test_a_table_goes_the_whole_way(ray_cluster: None, run: Run, table: list[str
     assert len(trials) == 2
     assert run("resume", str(folder), "--samples", "+1") == 0
     assert run("confirm", str(folder), "--top", "1", "--seeds", "1", "--folds") == 0
-    assert (folder / "confirm" / "fold-4").is_dir() and not (folder / "confirm" / "fold-5").exists()
+    assert (folder / "confirm" / "fold-3").is_dir() and not (folder / "confirm" / "fold-4").exists()
     assert run("reproduce", str(folder), "0", "--epochs", "1") == 0
     assert run("export", str(folder), "--out", str(teacher)) == 0
     recogniser = load_recogniser(teacher)

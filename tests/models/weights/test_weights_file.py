@@ -208,7 +208,7 @@ def test_a_whole_module_is_refused_by_name(tmp_path: Path) -> None:
         read_weights(tmp_path / "a.pt")
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit")  # its kind of warning differs between releases
 def test_a_program_of_torch_is_refused(tmp_path: Path) -> None:
     traced = torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))  # type: ignore[no-untyped-call]  # torch leaves it bare
     traced.save(str(tmp_path / "a.pt"))
