@@ -98,10 +98,11 @@ def submit_swept(jobs: Jobs, tiny: list[str]) -> None:
     (programs / "ray").symlink_to(Path(sys.executable).with_name("ray"))
     (programs / "glosstune").write_text(f'#!/bin/bash\nexec {sys.executable} -m glosstune.search "$@"\n')
     (programs / "glosstune").chmod(0o755)
-    (jobs.folder / "foreign").mkdir()
-    foreign = ["RAY_AUTH_MODE=disabled", f"RAY_TMPDIR={jobs.folder / 'foreign'}", str(programs / "ray")]
+    own = Path(f"/tmp/glosstune-{jobs.sent['limited']}-other")  # short, as sockets have to be; real_slurm removes it
+    own.mkdir()
+    foreign = ["RAY_AUTH_MODE=disabled", f"RAY_TMPDIR={own}", str(programs / "ray")]
     jobs.slurm.start(*foreign, "start", "--head", "--block", "--num-cpus=0", f"--node-ip-address={ADDRESS}")
-    wait_until(lambda: bool(jobs.slurm.processes("raylet")), lambda: "no other Ray")
+    wait_until(lambda: bool(jobs.slurm.processes("/raylet ")), lambda: "no other Ray", seconds=60)
     whole = ("halving.kind=none", "stopping.stuck_wer=null", "stopping.blank_ratio=null", "training.epochs=4")
     path = shlex.quote(os.pathsep.join(sys.path))
     setup = [f"export PATH={programs}:$PATH", f"export PYTHONPATH={path}", "export OMP_NUM_THREADS=1"]
@@ -252,3 +253,4 @@ def test_a_sweep_under_ray_on_two_nodes_is_cut_and_goes_on_and_leaves_another_ra
     assert not jobs.slurm.processes(f"glosstune-{job}-") and not jobs.slurm.processes(f":2{job[-4:]}")
     assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
     assert len(jobs.slurm.processes("/gcs_server ")) == len(jobs.slurm.processes("/raylet ")) == 1
+    assert len(jobs.slurm.processes("ray.util.client.server ")) <= 1

@@ -35,16 +35,24 @@ fi
 host=${SLURMD_NODENAME:-$(hostname)}
 address=$(getent ahostsv4 "$host" | awk '$1 !~ /^127\./ { print $1; exit }')
 address=${address:-$(hostname -I | awk '{ print $1 }')}
+free_port() {
+    local port=$1
+    while (: < "/dev/tcp/$address/$port" || : < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
+        port=$((port + 1))
+    done
+    echo "$port"
+}
 # Below the ports that systems hand out, above those of other Rays' workers; where somebody listens already, the next.
-port=$((20000 + SLURM_JOB_ID % 10000))
-while (: < "/dev/tcp/$address/$port" || : < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
-    port=$((port + 1))
-done
+port=$(free_port $((20000 + SLURM_JOB_ID % 10000)))
 export RAY_ADDRESS="$address:$port"
+# For ray://, where Ray has it: two Rays would share the default one, each getting calls that are the other's.
+CLIENT_PORT=$(free_port $((30000 + SLURM_JOB_ID % 2000)))
+export CLIENT_PORT
 # An open port of Ray runs anybody's code: a token for this job alone, which travels in the environment only.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-# A node that hangs is given up after seconds.
+# A node that hangs is given up after seconds, and none is waited for in the end.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=3
 # The driver waits for so many nodes, minutes if their Python lies on a slow disk, and then goes on with those it has.
 export GLOSSTUNE_NODES=$SLURM_JOB_NUM_NODES
@@ -85,7 +93,11 @@ if [ "$SLURM_PROCID" != 0 ]; then
     exit 1
 fi
 
-start --head --node-ip-address="$host" --port="$port" --include-dashboard=false
+client=
+if "$(dirname "$(command -v ray)")/python" -c "import grpc" 2> /dev/null; then
+    client=--ray-client-server-port=$CLIENT_PORT  # which Ray without grpc does not take
+fi
+start --head --node-ip-address="$host" --port="$port" --include-dashboard=false $client
 "$@" &
 driver=$!
 echo "$driver" > "$work/pid"
