@@ -37,14 +37,15 @@ types: $(VENV)/installed-dev
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
 
-# From nothing each time, since the newest are others every day; by uv, which is done in seconds where pip takes minutes.
-# torch is the same as elsewhere, installed by pip, which knows where builds for CPUs lie.
+# From nothing each time, since the newest are others every day; by uv, which is done in seconds where pip takes minutes,
+# or by pip where uv finds no index. torch is the same as elsewhere, installed by pip.
 oldest: PINS := -c constraints-oldest.txt
 oldest newest: $(VENV)/installed-dev
 	rm -rf .venv-$@
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install torch==$(TORCH)
-	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]'
+	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
+		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
 	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few $(RIM)
 	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
 		pretraining.steps=10 --out .venv-$@/sweep
