@@ -37,8 +37,7 @@ types: $(VENV)/installed-dev
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
 
-# From nothing each time, since the newest are others every day; by uv, which is done in seconds where pip takes minutes,
-# or by pip where uv finds no index. torch is the same as elsewhere, installed by pip.
+# From nothing each time, since the newest are others every day. torch is the same as elsewhere.
 oldest: PINS := -c constraints-oldest.txt
 oldest newest: $(VENV)/installed-dev
 	rm -rf .venv-$@
@@ -72,6 +71,9 @@ $(VENV)/installed: $(REQUIREMENTS) | $(VENV)/torch
 	$(PIP) install -c constraints.txt -e '.[demo]'
 	touch $@
 
+# By uv, which is done in seconds where pip takes minutes, or by pip where uv finds no index.
 $(VENV)/installed-dev: $(REQUIREMENTS) | $(VENV)/torch
-	$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	$(PIP) install -c constraints.txt uv
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[demo,dev]' \
+		|| $(PIP) install -c constraints.txt -e '.[demo,dev]'
 	touch $(VENV)/installed $@
