@@ -39,6 +39,7 @@ doc-tests: $(VENV)/installed-dev
 
 # From nothing each time, since the newest are others every day. torch is the same as elsewhere.
 oldest: PINS := -c constraints-oldest.txt
+newest: PINS :=
 oldest newest: $(VENV)/installed-dev
 	rm -rf .venv-$@
 	$(PYTHON) -m venv .venv-$@

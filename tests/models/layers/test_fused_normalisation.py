@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -88,6 +88,8 @@ def outcome(function: type[torch.autograd.Function], case: Case) -> dict[str, Te
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=CASES)
 def test_kernels_compute_what_is_written_out(fused: ModuleType, case: Case) -> None:
+    values = min(case.lengths) * case.channels // group_count(case.channels) if case.grouped else sum(case.lengths)
+    assume(values > 4)  # of fewer, all of a gradient may cancel out but rounding
     ours, written = (outcome(function, case) for function in (fused.FusedNormalisation, WrittenOut))
     assert ours.keys() == written.keys()
     for name, expected in written.items():
