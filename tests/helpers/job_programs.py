@@ -53,6 +53,12 @@ def install_programs(folder: Path) -> Path:
     return folder
 
 
+def ray_starts(folder: Path) -> list[str]:
+    """A line for each start of Ray until now; on a busy machine the sweep may begin before any."""
+    log = folder / "ray.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
 def finish(place: Path, status: str = "") -> None:
     """Let the stand-in for a sweep end with a status."""
     (place / "almost").write_text(status)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from job_programs import finish, install_programs
+from job_programs import finish, install_programs, ray_starts
 from real_slurm import ADDRESS, Slurm, real_slurm, why_not
 
 from glosstune.results import load_results
@@ -127,11 +127,13 @@ def test_a_job_on_two_nodes_runs_to_the_end_beside_others_on_its_ports(jobs: Job
     job = jobs.submit("two", nodes=2)
     assert int(job) == number
     jobs.node("two")
-    wait_until(lambda: (jobs.programs / "ray.log").read_text().count(f"glosstune-{job}-") == 2, lambda: jobs.log("two"))
+    wait_until(
+        lambda: sum(f"glosstune-{job}-" in line for line in ray_starts(jobs.programs)) == 2, lambda: jobs.log("two")
+    )
     assert status_of(job) == "RUNNING"
     finish(jobs.folder / "two")
     assert jobs.slurm.wait_for(job, *ENDED) == status_of(job) == "COMPLETED"
-    starts = [line for line in (jobs.programs / "ray.log").read_text().splitlines() if f"glosstune-{job}-" in line]
+    starts = [line for line in ray_starts(jobs.programs) if f"glosstune-{job}-" in line]
     assert {line.split()[1] for line in starts} == {f"{ADDRESS}:{port + 1}"}
     assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
 

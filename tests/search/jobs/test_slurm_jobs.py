@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fake_slurm import wait_for, wait_until_over
-from job_programs import finish, install_programs
+from job_programs import finish, install_programs, ray_starts
 from real_slurm import why_not
 
 from glosstune.results import load_results
@@ -84,13 +84,13 @@ def test_a_job_runs_to_the_end_with_one_driver_on_two_nodes(
     job, place = submitted(nodes=2)
     wait_for(place / "turn-0")
     assert status_of(job.name) == describe_state(job.name) == "RUNNING"
-    _wait_until(lambda: (programs / "ray.log").read_text().count("\n") == 2)
+    _wait_until(lambda: len(ray_starts(programs)) == 2)
     finish(place)
     assert wait_until_over(job) == "COMPLETED"
     assert status_of(job.name) == "COMPLETED"
     assert not (place / "turn-1").exists()
     assert (place / "turn-0").read_text().split()[-1] == "2"
-    head, worker = (line.split(" ") for line in (programs / "ray.log").read_text().splitlines())
+    head, worker = (line.split(" ") for line in ray_starts(programs))
     assert head[0] == "0" and worker[0] == "1" and head[1:4] == worker[1:4]
     assert head[5] == worker[5] == "700" and head[4] != worker[4]
     host, _, port = head[1].partition(":")
@@ -103,12 +103,13 @@ def test_the_token_is_new_for_each_run_and_on_no_command_line(
     slurm: Path, programs: Path, submitted: Callable[..., tuple[Path, Path]], tmp_path: Path
 ) -> None:
     tokens = set()
-    for name in ("a", "b"):
+    for count, name in enumerate(("a", "b"), start=1):
         job, place = submitted(tmp_path / name)
         wait_for(place / "turn-0")
+        _wait_until(lambda count=count: len(ray_starts(programs)) == count)
         finish(place)
         wait_until_over(job)
-        _, address, mode, token, folder, _, *arguments = (programs / "ray.log").read_text().splitlines()[-1].split(" ")
+        _, address, mode, token, folder, _, *arguments = ray_starts(programs)[-1].split(" ")
         assert mode == "token" and len(token) == 64 and token not in arguments
         assert address.rpartition(":")[2] == str(20_000 + int(job.name) % 10_000)
         assert not address.startswith("127.") and folder.startswith(f"/tmp/glosstune-{job.name}-")
