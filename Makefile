@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip
 REQUIREMENTS := setup.cfg setup.py pyproject.toml constraints.txt
 RIM := tests/models tests/spaces tests/trainables tests/results
 
-.PHONY: sweep test check lint types doc-tests docs bench oldest newest
+.PHONY: sweep test check lint types types-windows doc-tests docs bench oldest newest
 .DELETE_ON_ERROR:
 
 sweep: $(VENV)/installed
@@ -24,7 +24,7 @@ sweep: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: lint types doc-tests
+check: lint types types-windows doc-tests
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -32,6 +32,8 @@ lint: $(VENV)/installed-dev
 
 types: $(VENV)/installed-dev
 	$(BIN)/python -m mypy -p glosstune
+
+types-windows: $(VENV)/installed-dev
 	$(BIN)/python -m mypy -p glosstune --platform win32 --cache-dir .mypy_cache/win32
 
 doc-tests: $(VENV)/installed-dev
