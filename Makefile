@@ -8,6 +8,7 @@
 PYTHON ?= python3
 TORCH ?= 2.13.0
 ARGS ?=
+EVERY ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,7 +40,8 @@ types-windows: $(VENV)/installed-dev
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
 
-# From nothing each time, since the newest are others every day. torch is the same as elsewhere.
+# From nothing each time, since the newest are others every day. torch is the same as elsewhere. With EVERY=4 each fourth
+# of the tests alone.
 oldest: PINS := -c constraints-oldest.txt
 newest: PINS :=
 oldest newest: $(VENV)/installed-dev
@@ -48,7 +50,7 @@ oldest newest: $(VENV)/installed-dev
 	.venv-$@/bin/python -m pip install torch==$(TORCH)
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
 		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
-	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few $(RIM)
+	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few --every=$(EVERY) $(RIM)
 	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
 		pretraining.steps=10 --out .venv-$@/sweep
 

@@ -45,8 +45,16 @@ settings.load_profile("untimed")
 settings.register_profile("few", deadline=None, max_examples=5)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every", type=int, default=1, metavar="N", help="Of all tests each Nth alone.")
+
+
+@pytest.hookimpl(trylast=True)  # of those that -m leaves
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no worker is left with one when the other has nothing to do."""
+    every = config.getoption("--every")
+    config.hook.pytest_deselected(items=[item for place, item in enumerate(items) if place % every])
+    items[:] = items[::every]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
