@@ -31,6 +31,7 @@ FROM environment
 # The large layer first: it stays as it is when glosstune changes.
 ARG TORCH=2.13.0
 ARG TORCH_INDEX
+# The version is pinned, by TORCH, which hadolint does not see.
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir "torch==${TORCH}" ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"}
 ARG EXTRAS=cluster,s3,hdf5

@@ -155,7 +155,7 @@ def _format_text(trials: pd.DataFrame, format: str, console: Console, several: b
 def _as_csv(text: str) -> str:
     """Without control sequences; what a spreadsheet would take for a formula, and run, has an apostrophe in front."""
     text = printable(text)
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") and text.strip() != "" else text
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text
 
 
 def _as_json(value: Any) -> Any:

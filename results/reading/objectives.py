@@ -29,6 +29,8 @@ COSTS = {
 # Noisy, and measured only where a search asks for them.
 MEASURED = ("latency_ms", "dev_frames_per_s")
 MORE_IS_BETTER = ("dev_frames_per_s",)
+# Why a front is empty.
+NO_FRONT = "no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
 
 Points = npt.NDArray[np.float64]  # (point, objective), all of which are minimised
 

@@ -43,6 +43,7 @@ def results(
     from glosstune.results.analysis.explaining import describe_parameters
     from glosstune.results.reading.epoch_metrics import by_scoring
     from glosstune.results.reading.frames import name_parameters
+    from glosstune.results.reading.objectives import NO_FRONT
 
     if format is None:
         ending = out.suffix.removeprefix(".") if out else "table"
@@ -65,12 +66,11 @@ def results(
             weighed = [f"{metric}_lowest", "wer_best"]
             trials = trials.assign(**{weighed[0]: loaded.lowest(metric)})
         chosen = [*several, "trial", *weighed, *costs, "epochs", "recipe"]
-        sort = sort or weighed[0]
+        sort = weighed[0] if sort is None else sort
     if sort is None and (format == "table" or top is not None):
         sort = "wer_best"
     if trials.empty and front:
-        told = "no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
-        typer.echo(f"front: {told}", err=True)
+        typer.echo(f"front: {NO_FRONT}", err=True)
     trials = select_trials(trials, where, sort, reverse, chosen).head(top or len(trials))
     if out is not None:
         write_results(trials, format, out.expanduser())

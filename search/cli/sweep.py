@@ -184,8 +184,8 @@ def _finish(run: Callable[[], "Results | None"]) -> None:
         results = run()
     except Interrupted as error:
         interrupted, results = error, load_results(error.place)
-    except KeyboardInterrupt:  # a driver takes signals itself, so nobody drives yet
-        typer.echo("glosstune: interrupted before the search began; the same command starts again", err=True)
+    except KeyboardInterrupt:  # a driver takes signals itself, so this is before or after it
+        typer.echo("glosstune: interrupted while no trial ran; the same command goes on, or says what does", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
     if results is None:
         return

@@ -67,7 +67,7 @@ def submit_slurm(
             say(f"# {path}\n{text}")
         return None
     for path, text in texts.items():
-        _write(path, text)
+        write_text(path, text)
     if not run:
         say(f"{files.script}: written; submit it with: {quoted_command(['sbatch', str(files.script)])}")
         return None
@@ -142,10 +142,6 @@ def stop(job: str) -> str:
         return f"job {job} was told to save and end"
     _run("scancel", job)
     return f"job {job} was {state} and left the queue"
-
-
-def _write(path: Path, text: str) -> None:
-    write_text(path, text)
 
 
 def _check_number(job: str) -> None:

@@ -20,6 +20,7 @@ from glosstune.results.reading.events import (
 )
 from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
+from glosstune.results.reading.objectives import NO_FRONT
 from glosstune.results.reading.record import read_record
 from glosstune.results.text import align
 from glosstune.search.scheduler.ranking import PLATEAU_WER
@@ -128,7 +129,7 @@ def _list_front(results: Results) -> Iterator[str]:
         return
     front, (metric, *costs) = results.front, results.objectives
     if front.empty:
-        yield "front     no trial yet: each writes no better than one that writes nothing, or its costs are unknown"
+        yield f"front     {NO_FRONT}"
         return
     figures = costs if metric == "wer" else [metric, *costs]
     rows = [["trial", "WER", *figures]]

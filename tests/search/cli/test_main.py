@@ -265,7 +265,7 @@ def test_an_interrupt_before_the_search_says_so(
 
     monkeypatch.setattr("glosstune.search.driver.launching.prepare", interrupted)
     assert run("sweep", "student", "--out", "nowhere") == 130
-    assert "interrupted before the search began" in capsys.readouterr().err
+    assert "interrupted while no trial ran" in capsys.readouterr().err
 
 
 def test_what_a_message_names_reaches_no_terminal_as_a_command(

@@ -61,6 +61,7 @@ def test_the_front_of_a_loss_is_listed_by_that_loss(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["trial", "dev_loss_lowest", "wer_best", "parameters", "epochs", "recipe"]
     assert [line.split()[:3] for line in lines[2:]] == [["1", "1", "90.0%"], ["0", "2", "100.0%"]]
+    assert run("results", str(sweep.path), "--front", "--sort", "") == 2
 
 
 @pytest.fixture
