@@ -27,7 +27,7 @@ def import_later(package: str, file: str) -> tuple[Callable[[str], object], Call
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *_homes(file)})
+        return sorted({*vars(sys.modules[package]), *_homes(file)} - {"TYPE_CHECKING", import_later.__name__})
 
     return find, names
 

@@ -40,7 +40,7 @@ def _or_a_path(schema: dict[str, Any]) -> None:
 class SearchSettings(Section):
     """How many trials there are, who suggests them, what they are ranked by, and when to end; metrics are minimised."""
 
-    samples: PositiveInt = Field(default=8, description="Trials of the sweep.")
+    samples: PositiveInt = Field(default=8, le=1_000_000, description="Trials of the sweep.")
     sampler: Annotated[str, part_among("tpe", "random")] = Field(
         default="tpe",
         description="Who suggests trials: Optuna's TPE, chance, or any other sampler, of Optuna or your own.",

@@ -59,7 +59,7 @@ def resume(
         Interrupted: a signal ended it again.
     """
     console = console or Console(stderr=True)
-    work = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False))
+    work = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False), key="FOLDER")
     new, changes = read_changes(place, overrides, samples)
     configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:

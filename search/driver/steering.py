@@ -24,7 +24,7 @@ def request(place: Path | str, number: int, action: str) -> str:
     """
     # Whoever drives the sweep could only refuse what is refused here.
     _act(_scheduler(as_local(place), None), action, number)
-    work = SweepFolder.at(place)
+    work = SweepFolder.at(place, key="FOLDER")
     try:
         with work.owned():
             _act(_scheduler(work.folder, work.record), action, number)

@@ -53,13 +53,14 @@ class SweepFolder:
         self.files = LocalFolder(folder)
 
     @staticmethod
-    def at(place: Path | str, say: Callable[[str], object] = lambda line: None) -> "SweepFolder":
+    def at(place: Path | str, say: Callable[[str], object] = lambda line: None, *, key: str = "--out") -> "SweepFolder":
         """The sweep folder of a path or a URI; nothing is made or asked.
 
         Args:
             say: hears where object storage does not answer.
+            key: where the place was given, for the error.
         """
-        files = folder_at(place, key="--out", say=say)
+        files = folder_at(place, key=key, say=say)
         return StoredSweepFolder(files) if isinstance(files, ObjectFolder) else SweepFolder(files.here)
 
     @property

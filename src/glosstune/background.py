@@ -192,7 +192,7 @@ def resume_in_background(
     from glosstune.search.driver.resuming import read_changes
 
     read_changes(place, overrides, samples)
-    work = SweepFolder.at(place)
+    work = SweepFolder.at(place, key="FOLDER")
     work.folder.mkdir(parents=True, exist_ok=True)
     more = [] if samples is None else ["--samples", samples]
     runs = len(read_record(as_local(place)).runs)

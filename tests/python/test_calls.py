@@ -70,6 +70,13 @@ def test_overrides_are_strings_after_the_file() -> None:
         glosstune.sweep(glosstune.load_sweep("student"), "search.samples=3")
 
 
+def test_a_sweep_without_a_place_and_trials_without_end_are_refused_by_name() -> None:
+    with pytest.raises(SettingError, match="^FOLDER: is empty"):
+        glosstune.resume("")
+    with pytest.raises(SettingError, match="search.samples: must be at most 1000000"):
+        glosstune.load_sweep("student", "search.samples=1e300")
+
+
 def test_one_override_need_not_be_in_a_list(drawn: SweepFolder) -> None:
     assert glosstune.load_sweep("student", "search.samples=5").search.samples == 5
     drawn.settle((Path(glosstune.search.__file__).parent / "config/sweeps/student.yaml").read_text())
