@@ -90,7 +90,8 @@ def frozen(values: Values) -> Values:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.suffix in (".npy", ".pose"))
+    # A folder may be named after what it holds.
+    return sorted(path for path in root.rglob("*") if path.suffix in (".npy", ".pose") and path.is_file())
 
 
 def _rewrite(root: Path, change: Callable[[Rows], None]) -> None:

@@ -47,6 +47,8 @@ def serve(path: str) -> None:
     import select
     import signal
 
+    import torch
+
     for module in PRELOADED:
         importlib.import_module(module)
     assert "ray" not in sys.modules
@@ -76,6 +78,7 @@ def serve(path: str) -> None:
     os.environ.update(wanted["environment"])
     with open(os.path.join(os.path.dirname(path), f"{os.environ['RAY_RAYLET_PID']}.{os.getpid()}"), "x"):
         pass
+    torch.set_num_threads(1)  # what Ray says of threads, torch reads when it is imported
     os.chdir(wanted["folder"])
     sys.argv = wanted["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])

@@ -71,9 +71,9 @@ def test_overrides_are_strings_after_the_file() -> None:
 
 
 def test_a_sweep_without_a_place_and_trials_without_end_are_refused_by_name() -> None:
-    with pytest.raises(SettingError, match="^FOLDER: is empty"):
+    with pytest.raises(SettingError, match=r"^FOLDER: is empty"):
         glosstune.resume("")
-    with pytest.raises(SettingError, match="search.samples: must be at most 1000000"):
+    with pytest.raises(SettingError, match=r"search\.samples: must be at most 1000000"):
         glosstune.load_sweep("student", "search.samples=1e300")
 
 
