@@ -25,6 +25,8 @@ os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 os.environ["AWS_ACCESS_KEY_ID"] = KEY
 os.environ["AWS_SECRET_ACCESS_KEY"] = SECRET
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+# For the workers of xdist and all that they start: more threads than cores wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # which counts when Triton is imported
 os.environ["GLOSSTUNE_CACHE"] = mkdtemp(prefix="glosstune-tests-")

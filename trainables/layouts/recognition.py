@@ -160,11 +160,11 @@ def _fit(samples: Sequence[Values], layout: FileLayout, *, candidate: bool = Fal
     if not pairs or shoulders is None or shoulders.skeleton.shoulders is None:
         return _Fit(1.0, 0)
     left, right = (shoulders.span.start + place for place in shoulders.skeleton.shoulders)
+    some = {each.name: _some(each.span) for each in layout.layout.landmarks}
     found: list[list[float]] = [[] for _ in pairs]
     ratios: list[list[float]] = [[] for _ in layout.layout.landmarks]
     for sample in samples:
         points = layout.layout.positions(np.asarray(sample[:, columns], np.float32))[..., :2]
-        some = {each.name: _some(each.span) for each in layout.layout.landmarks}
         for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
             block = points[:, some[each.name]]
             points[(block == block[:, :1]).all(axis=(1, 2)), each.span] = 0
