@@ -47,7 +47,7 @@ newest: PINS :=
 oldest newest: $(VENV)/installed-dev
 	rm -rf .venv-$@
 	$(PYTHON) -m venv .venv-$@
-	.venv-$@/bin/python -m pip install torch==$(TORCH)
+	.venv-$@/bin/python -m pip install --no-compile torch==$(TORCH)
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
 		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
 	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few --every=$(EVERY) $(RIM)
@@ -69,7 +69,7 @@ $(BIN)/python:
 # A torch that is there stays, whatever its build: only where there is none is this one installed.
 $(VENV)/torch: | $(BIN)/python
 	$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' \
-		|| $(PIP) install -c constraints.txt torch==$(TORCH)
+		|| $(PIP) install --no-compile -c constraints.txt torch==$(TORCH)
 	touch $@
 
 $(VENV)/installed: $(REQUIREMENTS) | $(VENV)/torch
