@@ -19,6 +19,7 @@ _CHANGEABLE = (
     "search.time_budget_min",
     "search.epoch_budget",
     "search.patience_trials",
+    "search.keep_checkpoints",
     "search.start_points",
     "search.prior",
     "search.warm_start",

@@ -75,6 +75,10 @@ class SearchSettings(Section):
     patience_trials: PositiveInt | None = Field(
         default=None, description="Trials in a row without a better metric, after which the sweep ends."
     )
+    keep_checkpoints: PositiveInt | None = Field(
+        default=10,
+        description="Best trials that ended, and that wait at a rung, which keep their checkpoints; null is all.",
+    )
 
     @model_validator(mode="after")
     def _metric_is_the_first_objective(self) -> Self:

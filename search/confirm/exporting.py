@@ -36,7 +36,8 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
     number = int(results.best["trial"]) if trial is None else trial
     row = results.trials[results.trials["trial"] == number].iloc[0]
     if not isinstance(row["best_checkpoint"], str):
-        raise CheckpointError(f"{results.place}: trial {number} has no {BEST} here; copy its {TRIALS} folder too")
+        gone = f"copy its {TRIALS} folder too, or, where search.keep_checkpoints left it out, export one of the best"
+        raise CheckpointError(f"{results.place}: trial {number} has no {BEST} here; {gone}")
     scores: dict[str, Any] = {"wer": float(row["wer_best"]), "scoring": results.scoring}
     scores |= {"trial": number, "sweep": str(row["sweep"])}
     confirmed = _confirmed(results.folder, number)

@@ -1,6 +1,7 @@
 """Drive a sweep whose folder is ready, to its end or to the signal that interrupts it."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from signal import Signals
 from typing import Any
@@ -8,14 +9,16 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from glosstune.results.reading.events import FAILED, Event
+from glosstune.results.reading.events import FAILED, INTERRUPTED, PAUSED, RUNNING, Event
 from glosstune.results.reading.names import RECORD, TRIAL_LOG, TRIALS, trial_name
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
+from glosstune.search.scheduler.ranking import WORST, lowest
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.storage.record import Record
+from glosstune.search.storage.retention import Retention
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
@@ -75,6 +78,7 @@ def drive(
             over = scheduler.state.over
             why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
             say(f"nothing is left to run: {why}, or see glosstune resume --help")
+        watcher.tidy()
         # What was asked for while the last trial ended is not lost either.
         while not scheduler.done and received is None:
             try:
@@ -118,6 +122,8 @@ class _Watcher:
         self._looked = 0.0
         self._failed: set[int] = set()
         self._requests = Requests(scheduler, work, display.note)
+        self._retention = Retention(work.files, display.note)
+        self._lowest: dict[int, tuple[int, float]] = {}
         self.views = Views(scheduler, work.folder, display.note)
 
     def begin(self, number: int) -> None:
@@ -129,6 +135,8 @@ class _Watcher:
             self._failed.add(number)
             log = f"{TRIALS}/{trial_name(number)}/{TRIAL_LOG}"
             self._display.note(f"trial {number} failed: {trial.error or trial.rule} ({log})")
+        if trial.status != RUNNING:
+            self.tidy(number)
         self._show(number)
 
     def tick(self) -> None:
@@ -153,9 +161,29 @@ class _Watcher:
 
     def finish(self) -> None:
         """Show how every trial ended."""
+        self.tidy()
         for number in self._scheduler.state.trials:
             self._show(number, final=True)
         self.views.close()
+
+    def tidy(self, *written: int) -> None:
+        """Remove checkpoints that nobody is likely to need; ``written`` are trials that may just have written one."""
+        state = self._scheduler.state
+        groups: defaultdict[int | None, dict[int, tuple[float, ...]]] = defaultdict(dict)
+        for number, trial in state.trials.items():
+            if trial.status == PAUSED:
+                groups[state.halving.highest_rung(number)][number] = (trial.score, *state.weights(trial))
+            elif trial.status not in (RUNNING, INTERRUPTED):
+                groups[None][number] = (self._lowest_of(trial), *state.weights(trial))
+        self._retention.settle(groups.values(), state.sweep.search.keep_checkpoints, written)
+
+    def _lowest_of(self, trial: TrialState) -> float:
+        """Of the metric, which of thousands of trials takes too long to look up each time."""
+        epoch, value = self._lowest.get(trial.number, (0, WORST))
+        if epoch != trial.epoch:
+            value = lowest(trial.curve, self._scheduler.state.sweep.search.metric)
+            self._lowest[trial.number] = trial.epoch, value
+        return value
 
     def _show(self, number: int, *, final: bool = False) -> None:
         self.views.show(number, final=final)

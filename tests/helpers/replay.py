@@ -33,7 +33,8 @@ def sweep(*overrides: str) -> Sweep:
 
 def crash_plan(samples: int, *overrides: str) -> Sweep:
     """The sweep whose driver ``crash_driver`` is."""
-    return sweep(f"search.samples={samples}", "halving.min_epochs=2", "space.dropout.float=[0, 0.4]", *overrides)
+    plan = ["halving.min_epochs=2", "space.dropout.float=[0, 0.4]", "search.keep_checkpoints=2"]
+    return sweep(f"search.samples={samples}", *plan, *overrides)
 
 
 def metrics(wer: float, below: float, **others: float) -> dict[str, float]:

@@ -88,3 +88,5 @@ def check_record(folder: Path, plan: Sweep) -> None:
     check_decisions([event for event in events if event["event"] not in ("sweep", "resume")], plan)
     trials = load_results(folder).trials
     assert set(trials["status"]) <= {"finished", "stopped"}
+    best = trials.sort_values(["wer_best", "trial"]).head(plan.search.keep_checkpoints)
+    assert set(trials[trials["last_checkpoint"].notna()]["trial"]) == set(best["trial"])
