@@ -17,11 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from glosstune.spaces.errors import FolderError
+
+if sys.platform == "win32":
+    from filelock import FileLock, Timeout
+else:
+    import fcntl
 
 BEAT_S = 10.0
 # So long without a beat, and a holder is taken for dead: where the file system has no locks, its lock is taken over.
@@ -72,11 +76,9 @@ def held(path: Path, patience_s: float = -1) -> Iterator[None]:
         Held: it has not let go, or is silent and the file system keeps its lock.
         OSError: the file cannot be made or written.
     """
-    system = _has_locks(path.parent)
-    lock = FileLock(path) if system else None
     now = _now()
     me = Holder(uuid.uuid4().hex, os.getpid(), platform.node(), now, now)
-    _wait(path, patience_s, lambda: _try(lock, path, me), may_take_over=lock is None)
+    let_go = _wait(path, patience_s, me)
     over = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, me, over), daemon=True)
     beating.start()
@@ -85,10 +87,7 @@ def held(path: Path, patience_s: float = -1) -> Iterator[None]:
     finally:
         over.set()
         beating.join()
-        if lock is not None:
-            lock.release()
-        elif (now_there := read_holder(path)) is not None and now_there.id == me.id:
-            path.unlink(missing_ok=True)
+        let_go()
 
 
 def read_holder(path: Path) -> Holder | None:
@@ -114,46 +113,78 @@ def lives(pid: int) -> bool | None:
     return True
 
 
-def _wait(path: Path, patience_s: float, attempt: Callable[[], bool], *, may_take_over: bool) -> None:
+def _wait(path: Path, patience_s: float, me: Holder) -> Callable[[], object]:
+    """Take the lock, and return what lets go of it."""
     begun = heard = time.monotonic()
     first, told = read_holder(path), False
-    while not attempt():
+    while True:
+        let_go, signs_alone = _try(path, me)
+        if let_go is not None:
+            with suppress(OSError):  # Windows lets nobody write into a locked file
+                _write(path, me)
+            return let_go
         now, holder = time.monotonic(), read_holder(path)
-        who = "another process" if holder is None else str(holder)
+        held_by = f"{path}: is held by {holder or 'another process'}"
         if holder != first:
             first, heard = holder, now
-            if may_take_over and patience_s == 0:
-                raise Held(f"{path}: is held by {who}")
         silent = now - heard >= SILENCE_S
-        if may_take_over and (silent or (holder is not None and holder.has_died)):
+        if signs_alone and (silent or (holder is not None and holder.has_died)):
             _take_over(path, holder)
             continue
-        if patience_s >= 0 and now - begun >= patience_s and not (may_take_over and patience_s == 0):
-            raise Held(f"{path}: is held by {who}")
+        # Without locks, whether somebody lives shows in a while only.
+        if 0 <= patience_s <= now - begun and not (signs_alone and heard == begun):
+            raise Held(held_by)
         if silent and holder is not None and holder.is_elsewhere:
-            rule = f"is held by {who}, which gives no sign of life; if it is gone, remove that file and try again"
-            raise Held(f"{path}: {rule}")
+            raise Held(f"{held_by}, which gives no sign of life; if it is gone, remove that file and try again")
         if now - begun >= _TELL_S and not told:
             told = True
-            warnings.warn(f"{path}: waiting for {who}", stacklevel=2)
+            warnings.warn(f"{path}: waiting for {holder or 'another process'}", stacklevel=3)
         time.sleep(min(0.05 + (now - begun) / 10, BEAT_S / 10))
 
 
-def _try(lock: FileLock | None, path: Path, me: Holder) -> bool:
-    if lock is not None:
+if sys.platform == "win32":
+
+    def _try(path: Path, me: Holder) -> tuple[Callable[[], object] | None, bool]:
+        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            return False
-        with suppress(OSError):  # Windows lets nobody write into a locked file
-            _write(path, me)
-        return True
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-    except FileExistsError:
-        return False
-    _write(path, me)
-    return True
+            return None, False
+        return lock.release, False
+
+else:
+
+    def _try(path: Path, me: Holder) -> tuple[Callable[[], object] | None, bool]:
+        """What lets go of the lock, None where another has it; and whether there are signs of life alone.
+
+        Not by way of filelock, in whose ``__del__`` a Ctrl-C that comes at the wrong moment is lost.
+        """
+        try:
+            handle, new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), True
+        except FileExistsError:
+            try:
+                handle, new = os.open(path, os.O_RDWR), False
+            except FileNotFoundError:  # somebody has let go at this moment
+                return _try(path, me)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if error.errno in _NO_LOCKS:  # then who makes the file has it
+                return (partial(_let_go, path, me) if new else None), True
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return None, False
+            raise
+        if not os.fstat(handle).st_nlink:  # removed since it was opened
+            os.close(handle)
+            return _try(path, me)
+        return partial(os.close, handle), False
+
+
+def _let_go(path: Path, me: Holder) -> None:
+    holder = read_holder(path)
+    if holder is not None and holder.id == me.id:
+        path.unlink(missing_ok=True)
 
 
 def _take_over(path: Path, judged: Holder | None) -> None:
@@ -189,24 +220,3 @@ def _write(path: Path, holder: Holder) -> None:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _has_locks(folder: Path) -> bool:
-    """Whether the file system of a folder has locks, as far as can be told by trying one."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    probe = folder / f".{uuid.uuid4().hex}.probe"
-    try:
-        handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except OSError:  # which the lock itself will say better
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in _NO_LOCKS
-    finally:
-        os.close(handle)
-        probe.unlink(missing_ok=True)
-    return True

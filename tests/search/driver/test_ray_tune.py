@@ -227,7 +227,7 @@ def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
 
 def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
     scheduler = Scheduler(sweep(), Tape().append)
-    for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379")):
+    for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379", Path())):
         assert b"glosstune.search.scheduler.scheduler" not in pickle.dumps(made)
 
 
