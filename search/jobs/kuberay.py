@@ -30,13 +30,15 @@ _LONGEST = 47
 _FOLDER = "/etc/glosstune"
 _PID = "/tmp/glosstune.pid"
 
+_SPELLED = {ord(letter): latin for letter, latin in zip("äöüßøæ", ("ae", "oe", "ue", "ss", "o", "ae"), strict=True)}
+
 
 def kube_name(text: str) -> str:
     """The name of a job that was given none: what Kubernetes and KubeRay allow, as like to a text as can be.
 
     Texts that are cut, or have no Latin letter, end with a hash, so that two of them stay two.
     """
-    spelled = text.lower().translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae"}))
+    spelled = text.lower().translate(_SPELLED)
     plain = unicodedata.normalize("NFKD", spelled).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if not name[:1].isalpha():

@@ -6,6 +6,7 @@ keeps a second driver out, whatever became of the first one.
 
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +17,11 @@ from glosstune.results.reading.remote import COMPACTED
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder
 
-# Linux has a clock that goes on while the machine sleeps, as that on the wall does.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
-
 
 def _elapsed_s() -> float:
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+    if sys.platform == "linux":  # whose other clock goes on while the machine sleeps, as that on the wall does
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 # Read once: what a driver writes is as far apart as it happened, also where somebody sets the clock meanwhile.
