@@ -18,10 +18,10 @@ from glosstune.background import BackgroundSweep
 from glosstune.search.cli import main
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.jobs.options import find_place
-from glosstune.search.storage.lock import lives
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import Interrupted, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri, join
+from glosstune.spaces.files.locks import lives
 
 FILES = [path for folder in find_packages().values() for path in sorted(folder.glob("*.py"))]
 

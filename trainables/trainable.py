@@ -1,18 +1,20 @@
 """The Ray Tune Trainable around a training session."""
 
+import faulthandler
 import json
 import logging
 import shutil
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from ray import tune
 
-from glosstune.results.reading.names import BEST, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
+from glosstune.results.reading.names import BEST, HANG, HYPOTHESES, LAST, LOADED, TRIAL_LOG, TRIALS, trial_name
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_text, write_whole
@@ -38,12 +40,55 @@ class TrialContext:
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
         inputs: the files that trials begin from, by key of their settings.
         objectives: of the sweep: costs among them that have to be measured are.
+        hang_min: minutes without a batch after which a process ends; None never.
     """
 
     place: str
     threads: int
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
+    hang_min: float | None = None
+
+
+class _Watchdog:
+    """Ends this process where no batch comes for long: code in C that never returns heeds no signal, and Ray waits.
+
+    A thread does that needs nothing of Python's (faulthandler), and writes first where every thread stands.
+    """
+
+    def __init__(self, path: Path, limit_s: float | None) -> None:
+        self._path, self._limit_s = path, limit_s
+        self._file: IO[bytes] | None = None
+        self._armed = 0.0
+
+    def take_last(self) -> str:
+        """What the process before this one wrote when it was ended, which is then forgotten."""
+        try:
+            told = self._path.read_text(encoding="utf-8", errors="replace")
+            self._path.unlink()
+        except OSError:
+            return ""
+        return told
+
+    def beat(self) -> None:
+        """Begin to wait, or to wait anew."""
+        if self._limit_s is None:
+            return
+        now = time.monotonic()
+        if self._file is None:
+            self._file = self._path.open("wb")
+        elif now - self._armed < self._limit_s / 10:
+            return
+        self._armed = now
+        faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._file)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        if self._file is not None:
+            faulthandler.cancel_dump_traceback_later()
+            self._file.close()
+            self._file = None
+            self._path.unlink(missing_ok=True)
 
 
 class CTCTrainable(tune.Trainable):
@@ -87,12 +132,15 @@ class CTCTrainable(tune.Trainable):
         if self._session.epoch > self._reported:
             return self._report()
         try:
+            self._watchdog.beat()
             self._train_in_memory()
             return self._report()
         except FolderError:
             raise
         except Exception as error:
             failure = self._fail(f"epoch {self._reported + 1} failed", error)
+        finally:
+            self._watchdog.stop()
         if failure["failure_rule"] == OUT_OF_MEMORY:
             # Here, not above, where the error's traceback still holds on to what fills the memory others need.
             vars(self).pop("_session", None)
@@ -181,6 +229,10 @@ class CTCTrainable(tune.Trainable):
         handler = logging.FileHandler(self._folder / TRIAL_LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.addHandler(handler)
+        limit_min = self._context.hang_min if self._context is not None else None
+        self._watchdog = _Watchdog(self._folder / HANG, None if limit_min is None else 60 * limit_min)
+        if last := self._watchdog.take_last():
+            self._log.warning("no batch came for long, and the process was ended where it stood:\n%s", last)
         try:
             settings = read_settings(plain)
             known = settings.model_dump_json(exclude_defaults=True)
@@ -212,7 +264,7 @@ class CTCTrainable(tune.Trainable):
         return session
 
     def _new_session(self, settings: TrialSettings) -> TrainingSession:
-        return TrainingSession(settings, self._packed(settings), say=self._log.info)
+        return TrainingSession(settings, self._packed(settings), say=self._log.info, alive=self._watchdog.beat)
 
     def _send(self, *names: str) -> None:
         """Have files of the trial where they outlive this machine.

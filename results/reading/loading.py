@@ -244,6 +244,6 @@ def _build_sweeps(
 
 def _seconds(begun: str, ended: str) -> float:
     try:
-        return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+        return max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds())
     except (ValueError, TypeError):
         return 0.0

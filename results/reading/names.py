@@ -25,6 +25,7 @@ BEST = "best.pt"
 LAST = "last.pt"
 HYPOTHESES = "hypotheses.parquet"  # on dev, of the epoch with the best WER
 TRIAL_LOG = "trial.log"
+HANG = "hang.log"  # where its process stood that was ended because nothing came of it
 LOADED = "pretrained.json"  # what arrived from pretrained weights
 
 # Of a confirmation, whose sweeps lie in folders of their own below.

@@ -32,7 +32,8 @@ def list_segments(results: Results) -> pd.DataFrame:
         ended = own["time"]
         begun = ended - pd.to_timedelta(own["epoch_s"].fillna(0.0), unit="s")
         pause_s = (begun - ended.shift()).dt.total_seconds()
-        segment = (pause_s > _PAUSE_S + own["epoch_s"].fillna(0.0)).cumsum()
+        # Earlier than the epoch before: another driver went on under a clock that had been set back.
+        segment = ((pause_s > _PAUSE_S + own["epoch_s"].fillna(0.0)) | (ended < ended.shift())).cumsum()
         for _, part in own.assign(begun=begun).groupby(segment):
             rows.append(
                 {"sweep": sweep, "trial": trial, "begun": part["begun"].iloc[0], "ended": part["time"].iloc[-1]}

@@ -243,11 +243,11 @@ def _print_manifest(
     options: dict[str, object],
     command: list[str],
 ) -> None:
-    from glosstune.search.jobs.kuberay import KubeOptions, rayjob_manifest
+    from glosstune.search.jobs.kuberay import KubeOptions, kube_name, rayjob_manifest
     from glosstune.search.jobs.options import find_place, list_overrides, read_options
     from glosstune.search.jobs.slurm_script import SlurmOptions
 
-    name = name or sweep.name.lower().replace("_", "-").replace(".", "-")
+    name = name or kube_name(sweep.name)
     place, changes = find_place(sweep, name, out), list_overrides(sweep, overrides)
     _refuse("kuberay", {key: value for key, value in options.items() if key in _only(SlurmOptions, KubeOptions)})
     typer.echo(rayjob_manifest(sweep, name, place, read_options(KubeOptions, options), command, changes), nl=False)

@@ -14,6 +14,7 @@ from glosstune.search.cli.help import Command, Commands
 from glosstune.search.cli.jobs import logs, status, stop, submit
 from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results, watch
 from glosstune.search.cli.sweep import pack, plan, pretrain, resume, sweep, trial
+from glosstune.search.storage.machine import limit_threads
 from glosstune.spaces.errors import GlosstuneError
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ for heading, commands in _COMMANDS.items():
 
 def main() -> None:
     """Run the command; an error that the user can mend is one line on standard error and exit status 2."""
+    limit_threads()
     if sys.stdout is None:  # closed, as some services leave it
         sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):

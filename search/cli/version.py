@@ -1,9 +1,9 @@
 """What runs here: versions of this package and of what its results depend on, and the devices that trials could use."""
 
-import os
 import platform
 
 from glosstune.search.nodes.probe import find_version
+from glosstune.search.storage.machine import describe_cpus
 
 _SHOWN = ("torch", "ray", "optuna", "pandas")
 
@@ -16,7 +16,7 @@ def describe_versions() -> str:
 
 
 def _devices() -> str:
-    cpus = f"{os.cpu_count()} CPUs"
+    cpus = describe_cpus()
     if find_version("torch") is None:
         return cpus
     import torch

@@ -174,3 +174,7 @@ class ResourceSettings(Section):
         default=None, description="Share of a GPU of a trial; null finds what its memory needs."
     )
     concurrent: PositiveInt | None = Field(default=None, description="Trials at a time; null is as many as fit.")
+    hang_min: PositiveFloat | None = Field(
+        default=60.0,
+        description="Minutes without a batch after which a trial's process is ended and started again; null never.",
+    )

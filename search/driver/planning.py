@@ -1,7 +1,6 @@
 """Propose how much of a search fits into a budget: trials, epochs, rungs and how many run at a time."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,6 +14,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
+from glosstune.search.storage.machine import describe_cpus, usable_cpus
 from glosstune.spaces import SettingError, Space
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.parameters import listed
@@ -219,14 +219,14 @@ def _most_samples(plan: Plan, epoch_s: float) -> int:
 
 
 def find_slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
-    """Trials at a time, and how many of them share a device, on this machine's CPUs or so many GPUs."""
-    cpus = os.cpu_count() or 1
+    """Trials at a time, and how many of them share a device, on the CPUs that may be used here or so many GPUs."""
+    cpus = usable_cpus()
     share = 1 / MOST_TRIALS if sweep.resources.gpu is None else sweep.resources.gpu  # else found when a sweep begins
     if gpus and not share:
         rule = f"a trial asks for none of the {gpus:g} GPUs; say for what share, such as resources.gpu=0.25"
         raise SettingError(rule, key="resources.gpu")
     slots = int(gpus / share + 1e-3) if gpus else int(cpus / sweep.resources.cpu + 1e-3)
     if slots < 1:
-        have = f"{gpus:g} GPUs" if gpus else f"{cpus} CPUs"
+        have = f"{gpus:g} GPUs" if gpus else describe_cpus()
         raise SettingError(f"a trial asks for more than the {have} that there are", key="resources")
     return slots, max(1, int(1 / share + 1e-3)) if gpus else 1

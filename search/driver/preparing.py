@@ -114,7 +114,7 @@ def prepare(
 
     if address:
         attach(address, sweep.own_parts)
-    start_ray()
+    start_ray(say)
     if joining:
         wait_for_nodes(joining, say)  # which have joined meanwhile, while the corpus was packed
     check_nodes(sweep, place, say)

@@ -20,7 +20,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from glosstune.results.reading.epoch_metrics import METRICS
-from glosstune.results.reading.names import RAY, trial_name
+from glosstune.results.reading.names import HANG, RAY, TRIAL_LOG, TRIALS, trial_name
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_ray
@@ -45,7 +45,13 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 def train_with(sweep: Sweep, place: str, inputs: Mapping[str, InputFile]) -> Any:
     """The Trainable of a sweep's trials."""
     threads = max(1, int(sweep.resources.cpu))
-    context = TrialContext(place, threads=threads, inputs=inputs, objectives=tuple(sweep.search.objectives))
+    context = TrialContext(
+        place,
+        threads=threads,
+        inputs=inputs,
+        objectives=tuple(sweep.search.objectives),
+        hang_min=sweep.resources.hang_min,
+    )
     return tune.with_parameters(CTCTrainable, context=context)
 
 
@@ -71,7 +77,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its lines would tear the live table
     resources = scheduler.state.sweep.resources
     head = ray.get_runtime_context().gcs_address
-    relay = _Relay(scheduler, watcher, head)
+    relay = _Relay(scheduler, watcher, head, folder)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpu, "gpu": resources.gpu or 0.0}),
         tune_config=tune.TuneConfig(
@@ -170,10 +176,11 @@ class _Schedule(_Stateless, FIFOScheduler):
 class _Relay(_Stateless, tune.Callback):
     """Tells the watcher what happens and the scheduler which process died; takes in signals."""
 
-    def __init__(self, scheduler: Scheduler, watcher: Watcher, head: str) -> None:
+    def __init__(self, scheduler: Scheduler, watcher: Watcher, head: str, folder: Path) -> None:
         self._scheduler = scheduler
         self._watcher = watcher
         self._head = head
+        self._folder = folder
         self.received: list[signal.Signals] = []
         self._restore: Callable[[], None] | None = None
 
@@ -198,8 +205,17 @@ class _Relay(_Stateless, tune.Callback):
             return  # the whole cluster goes down, which is no fault of the trial: see ``watch_ray``
         # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
         lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
-        self._scheduler.died(_number(trial), lines[-1] if lines else "its process died")
+        why = self._hang(_number(trial)) or (lines[-1] if lines else "its process died")
+        self._scheduler.died(_number(trial), why)
         self._watcher.report(_number(trial))
+
+    def _hang(self, number: int) -> str | None:
+        """Why a process has ended itself, if it has; of one on another machine, where both share the folder."""
+        file = self._folder / TRIALS / trial_name(number) / HANG
+        if not file.exists() or not file.stat().st_size:
+            return None
+        limit_min = self._scheduler.state.sweep.resources.hang_min
+        return f"no batch came for {limit_min:g} min, so its process was ended; {TRIAL_LOG} says where it stood"
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         if self._restore is not None:

@@ -4,11 +4,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from platformdirs import user_state_path
 
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.locks import held
+
+# The file is written in a moment.
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def remember(name: str, job: Job) -> None:
     file = _file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".lock")):
+        with held(file.with_suffix(".lock"), _PATIENCE_S):
             jobs = {**list_jobs(), name: job}
             text = json.dumps({key: asdict(kept) for key, kept in jobs.items()}, indent=1)
             write_text(file, text)

@@ -6,8 +6,10 @@ names a script of the ConfigMap, where one quoting is enough. Kubernetes' SIGTER
 first process of a Ray container hands none on: a hook before the end of the head does that.
 """
 
+import hashlib
 import re
 import shlex
+import unicodedata
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import PurePosixPath
@@ -27,6 +29,24 @@ from glosstune.trainables.settings import Section
 _LONGEST = 47
 _FOLDER = "/etc/glosstune"
 _PID = "/tmp/glosstune.pid"
+
+_SPELLED = {ord(letter): latin for letter, latin in zip("äöüßøæ", ("ae", "oe", "ue", "ss", "o", "ae"), strict=True)}
+
+
+def kube_name(text: str) -> str:
+    """The name of a job that was given none: what Kubernetes and KubeRay allow, as like to a text as can be.
+
+    Texts that are cut, or have no Latin letter, end with a hash, so that two of them stay two.
+    """
+    spelled = text.lower().translate(_SPELLED)
+    plain = unicodedata.normalize("NFKD", spelled).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if not name[:1].isalpha():
+        name = f"sweep-{name}".strip("-")
+    if len(name) > _LONGEST or name == "sweep" != spelled:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+        name = f"{name[: _LONGEST - 7].rstrip('-')}-{digest}"
+    return name
 
 
 def _label(value: str) -> str:

@@ -65,8 +65,8 @@ def count_cpus(sweep: Sweep, cpus_per_node: int | None, gpus_per_node: int) -> i
 
 
 def dated_name(sweep: Sweep) -> str:
-    """The name of a job that was given none."""
-    return f"{sweep.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    """The name of a job that was given none; no option, as one that begins with a dash would be taken for."""
+    return f"{sweep.name.lstrip('-') or 'sweep'}-{datetime.now():%Y-%m-%d-%H%M%S}"
 
 
 def find_place(sweep: Sweep, name: str, out: str | None) -> str:

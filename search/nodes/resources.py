@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import time
+from pathlib import Path
 
 import ray
 import torch
@@ -11,21 +13,39 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.nodes.probe import can_write
+from glosstune.search.storage.machine import describe_cpus, usable_cpus
 from glosstune.spaces import SettingError
 
 _LOOK_S = 60.0
 _REGISTERS_S = 5.0
+# Of 107 bytes that a socket's path may have, 103 on macOS, Ray takes the rest.
+_LONGEST_FOLDER = 103 - len("/ray/session_2026-11-29_20-39-19_123456_4194304/sockets/plasma_store")
 
 
-def start_ray() -> None:
-    """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays."""
+def start_ray(say: Say = print) -> None:
+    """Connect to the cluster that RAY_ADDRESS names, else start Ray here; a connection that is there stays.
+
+    A Ray that starts here gets the CPUs that this process may use, of which it looks for itself in some places only.
+
+    Args:
+        say: hears where it uses less than all CPUs, or another folder than TMPDIR.
+
+    Raises:
+        SettingError: Ray cannot start, or takes no driver from here.
+    """
     if ray.is_initialized():
         return
+    address = os.environ.get("RAY_ADDRESS")
+    named = address not in (None, "", "local")
+    if not named:
+        find_socket_room(say)
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        if named or not _start_here(say):
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        address, why = os.environ.get("RAY_ADDRESS"), " ".join(str(error).split())
-        if address:
+        why = " ".join(str(error).split())
+        if named:
             raise SettingError(
                 f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
             ) from error
@@ -33,6 +53,41 @@ def start_ray() -> None:
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
+
+
+def _start_here(say: Say) -> bool:
+    """Start Ray; False where one has been started on this machine before, which has said what it has."""
+    try:
+        ray.init(num_cpus=usable_cpus(), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except ValueError as error:
+        if "existing cluster" not in str(error):
+            raise
+        return False
+    if usable_cpus() < (os.cpu_count() or 1):
+        say(f"resources: trials share {describe_cpus()}")
+    return True
+
+
+def find_socket_room(say: Say) -> None:
+    """Have Ray keep its sockets where their paths are short enough for the system, whatever TMPDIR is.
+
+    Raises:
+        SettingError: RAY_TMPDIR, which is meant for Ray alone, is too long.
+    """
+    if sys.platform == "win32":  # which has none
+        return
+    own, folder = os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR", "")
+    if own is not None:
+        if len(os.fsencode(own)) > _LONGEST_FOLDER:
+            rule = f"is {len(os.fsencode(own))} bytes long, and Ray's sockets in it allow for {_LONGEST_FOLDER}"
+            raise SettingError(f"{rule}; set it to a short folder, such as /tmp", key="RAY_TMPDIR")
+    elif len(os.fsencode(folder)) > _LONGEST_FOLDER:
+        short = next((each for each in ("/tmp", "/var/tmp", "/dev/shm") if can_write(Path(each))), None)
+        if short is None:
+            rule = f"is {len(os.fsencode(folder))} bytes long, and Ray's sockets in it allow for {_LONGEST_FOLDER}"
+            raise SettingError(f"{rule}; set RAY_TMPDIR to a short folder that you may write to", key="TMPDIR")
+        os.environ["RAY_TMPDIR"] = short
+        say(f"TMPDIR is too long for Ray's sockets; Ray keeps its files in {short} (RAY_TMPDIR names another)")
 
 
 def check_resources(sweep: Sweep, say: Say | None = None) -> None:

@@ -9,21 +9,16 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from filelock import BaseFileLock, FileLock, Timeout
 
 from glosstune.results.reading.names import LOCK, OWNER, WANDB
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, local_folder
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, held, lives, read_holder
 from glosstune.spaces.files.object_storage import ObjectFolder
-
-BEAT_S = 10.0
-# So long without a beat, and its driver is taken for dead.
-SILENCE_S = 45.0
 
 
 class Driven(FolderError):
@@ -42,31 +37,39 @@ def owned(folder: Path, place: str | None = None) -> Iterator[None]:
         FolderError: it holds a link that leads out of it.
     """
     refuse_links(folder)
-    lock = _locked(folder, place or str(folder))
-    try:
+    with _locked(folder, place or str(folder)):
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
         write_text(folder / OWNER, owner)
         yield
-    finally:
-        lock.release()
 
 
 def check_idle(folder: Path) -> None:
     """Raise Driven where another driver lives; nothing is written."""
     if (folder / LOCK).is_file():
-        _locked(folder, str(folder)).release()
+        with _locked(folder, str(folder)):
+            return
 
 
-def _locked(folder: Path, place: str) -> BaseFileLock:
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
+@contextmanager
+def _locked(folder: Path, place: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / LOCK, patience_s=0))
+        except Held:
+            raise _living(folder, place) from None
+        except OSError as error:
+            raise FolderError(f"{folder}: cannot be locked: {error}") from error
+        yield
+
+
+def _living(folder: Path, place: str) -> Driven:
+    """Whoever holds the lock, as it says itself, or as it has written before."""
+    holder = read_holder(folder / LOCK)
+    if holder is None:
         known = read_owner(folder)
-        raise _driven(place, "another process" if known is None else f"process {known[0]} on {known[1]}") from None
-    except OSError as error:
-        raise FolderError(f"{folder}: cannot be locked: {error}") from error
-    return lock
+        return _driven(place, "another process" if known is None else f"process {known[0]} on {known[1]}")
+    gone = f"; if that machine is gone for good, remove {folder / LOCK}" if holder.is_elsewhere else ""
+    return _driven(place, str(holder), gone)
 
 
 def refuse_links(folder: Path) -> None:
@@ -88,9 +91,10 @@ def _leads_on(path: Path) -> bool:
     return path.is_symlink()
 
 
-def _driven(place: object, who: str) -> Driven:
+def _driven(place: object, who: str, more: str = "") -> Driven:
     watch = f"glosstune watch {quoted(str(place))}"
-    return Driven(f"{place}: is being run by {who}; look at it with: {watch}; or stop that first, or wait for its end")
+    rule = f"is being run by {who}; look at it with: {watch}; or stop that first, or wait for its end"
+    return Driven(f"{place}: {rule}{more}")
 
 
 def read_owner(place: Path | str) -> tuple[int, str] | None:
@@ -151,19 +155,6 @@ def _has_died_here(owner: dict[str, Any]) -> bool:
     if owner.get("host") != platform.node() or not isinstance(owner.get("pid"), int):
         return False
     return lives(owner["pid"]) is False or owner["pid"] == os.getpid()
-
-
-def lives(pid: int) -> bool | None:
-    """Whether there is a process of that number on this machine; None on Windows, where to ask is to interrupt it."""
-    if sys.platform == "win32":
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _keep_beating(storage: ObjectFolder, owner: dict[str, Any], stop: threading.Event) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from glosstune.results.reading.names import MANIFEST
+from glosstune.search.storage.machine import usable_cpus
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
@@ -69,7 +69,7 @@ def build_manifest(
         "machine": {
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
-            "cpus": os.cpu_count(),
+            "cpus": usable_cpus(),
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         },
     }

@@ -6,7 +6,9 @@ keeps a second driver out, whatever became of the first one.
 
 import json
 import os
-from datetime import UTC, datetime
+import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,20 @@ from glosstune.results.reading.names import EVENTS, THOUSANDS
 from glosstune.results.reading.remote import COMPACTED
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder
+
+
+def _elapsed_s() -> float:
+    if sys.platform == "linux":  # whose other clock goes on while the machine sleeps, as that on the wall does
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+# Read once: what a driver writes is as far apart as it happened, also where somebody sets the clock meanwhile.
+_BEGUN, _BEGUN_S = datetime.now(UTC), _elapsed_s()
+
+
+def _now() -> datetime:
+    return _BEGUN + timedelta(seconds=_elapsed_s() - _BEGUN_S)
 
 
 class Record:
@@ -24,7 +40,7 @@ class Record:
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write an event and return it as a reader will see it."""
-        line = json.dumps({"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
+        line = json.dumps({"event": event, "time": _now().isoformat(timespec="milliseconds"), **fields})
         self._write(line.encode() + b"\n")
         return dict(json.loads(line))
 

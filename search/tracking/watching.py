@@ -15,11 +15,12 @@ from glosstune.results.reading.remote import as_local
 from glosstune.results.text import escaped
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import Driven, check_idle, lives, read_owner
+from glosstune.search.storage.lock import Driven, check_idle, read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri
+from glosstune.spaces.files.locks import lives
 
 LOOK_S = 1.0
 LOOK_AT_STORAGE_S = 15.0

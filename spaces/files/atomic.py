@@ -10,9 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
-
 from glosstune.spaces.errors import CheckpointError, FolderError
+from glosstune.spaces.files.locks import held
 
 _BLOCK = 1 << 24
 # Windows renames nothing over a file that somebody, often a virus scanner, reads at this moment.
@@ -96,7 +95,7 @@ def fill_once(
     Args:
         complete: a file that every whole folder has.
         what: it holds, for the error.
-        patience_s: seconds that others wait; below 0 for ever.
+        patience_s: seconds that others wait; below 0 for as long as that one lives.
 
     Raises:
         FolderError: the cache cannot be written; nothing half-written stays.
@@ -106,7 +105,7 @@ def fill_once(
         if (folder / complete).exists():  # a shared cache may be read-only
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock_of(folder), timeout=patience_s):
+        with held(lock_of(folder), patience_s):
             if (folder / complete).exists():
                 return
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,5 +1,6 @@
 """A Trainable that replays made-up learning curves: everything of a trial but its training."""
 
+import ctypes
 import errno
 import json
 import math
@@ -103,6 +104,17 @@ class MortalPlayer(SlowPlayer):
         return super()._train_epoch()
 
 
+class HangingPlayer(Player):
+    """The first trial's process hangs in its third epoch, once, in C and with Python's own lock held."""
+
+    def _train_epoch(self) -> dict[str, Any]:
+        hung = self._folder / "hung"
+        if self._folder.name == "0000" and self._session.epoch == 2 and not hung.exists():
+            hung.touch()
+            ctypes.PyDLL(None).pause()
+        return super()._train_epoch()
+
+
 class FullPlayer(SlowPlayer):
     """The disk is full when the third epoch of the first trial is written, for as long as two processes try."""
 
@@ -119,7 +131,7 @@ def _fill_disk(partial: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def play(folder: Path, kind: type[Player] = Player, uri: str | None = None) -> Any:
+def play(folder: Path, kind: type[Player] = Player, uri: str | None = None, hang_min: float | None = None) -> Any:
     """The Trainable that replays the trials of the sweep in a folder, or at an address."""
-    context = TrialContext(uri or str(folder), threads=1)
+    context = TrialContext(uri or str(folder), threads=1, hang_min=hang_min)
     return tune.with_parameters(kind, context=context)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import reserve
+from glosstune.spaces.files.locks import held
 from glosstune.trainables.activations.eviction import make_room
 from glosstune.trainables.activations.store import ROWS, ActivationStore, part_file
 from glosstune.trainables.batches.batching import Batch, sorted_batches
@@ -49,7 +49,7 @@ def build(
         2 * part.shape[2] * sum(-(-count // stride) for count in frames)
         for part, stride in zip(first.state, strides, strict=True)
     ]
-    with FileLock(folder.parent / "room.lock", timeout=PATIENCE_S):
+    with held(folder.parent / "room.lock", PATIENCE_S):
         if not make_room(folder.parent, sum(sizes), limit):
             rule = f"{sum(sizes) / 2**30:.1f} GB are needed and activation_cache_gb or the disk has no room for them"
             raise NoRoomError(f"{folder.parent}: {rule}")

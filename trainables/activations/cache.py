@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from glosstune.models.building import source_hash
 from glosstune.models.freezing import first_trained
@@ -16,6 +15,7 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.atomic import fill_once, lock_of
 from glosstune.spaces.files.cache import cache_folder
+from glosstune.spaces.files.locks import Held, held
 from glosstune.trainables.activations.building import PATIENCE_S, NoRoomError, build, run_frozen
 from glosstune.trainables.activations.eviction import mark_used, remove
 from glosstune.trainables.activations.store import COMPLETE, FORMAT, ActivationStore
@@ -37,6 +37,7 @@ class ActivationCache:
 
     Attributes:
         say: told why there is none where one could be.
+        alive: called with every batch that is built.
     """
 
     settings: TrialSettings
@@ -44,6 +45,7 @@ class ActivationCache:
     conditioning: Conditioning
     device: torch.device
     say: Say
+    alive: Callable[[], object] = lambda: None
     _found: dict[str, ActivationStore | None] = field(default_factory=dict)
 
     def find(self, model: Recogniser, batch_size: int = EVALUATION_BATCH) -> ActivationStore | None:
@@ -91,9 +93,9 @@ class ActivationCache:
             damage = str(error)
         # Not while the error is handled, which has its files open still: Windows removes none that are.
         try:
-            with FileLock(lock_of(folder), timeout=PATIENCE_S):
+            with held(lock_of(folder), PATIENCE_S):
                 return self._open_or_remove(folder)
-        except OSError as error:
+        except (OSError, Held) as error:
             raise CheckpointError(f"{damage}; it cannot be removed ({error})") from error
 
     def _open_or_remove(self, folder: Path) -> ActivationStore | None:
@@ -120,6 +122,7 @@ class ActivationCache:
         self, folder: Path, model: Recogniser, layer: str, batch_size: int, source: ActivationStore | None
     ) -> None:
         def run(rows: list[int]) -> Batch:
+            self.alive()
             with autocast(self.device, self.settings.training.precision):
                 if source is not None:
                     return run_frozen(model, layer, source.batch(rows, self.device))

@@ -6,8 +6,7 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from glosstune.spaces.files.locks import Held, held
 from glosstune.trainables.activations.store import COMPLETE, hold
 
 # Bytes of the disk that stay free for checkpoints.
@@ -83,9 +82,9 @@ def _remove_abandoned(home: Path) -> None:
     for partial in [*home.glob("*.partial"), *home.glob("*.gone")]:
         name = partial.name.split(".")[0]
         try:
-            with FileLock(home / f"{name}.lock", timeout=0):
+            with held(home / f"{name}.lock", patience_s=0):
                 shutil.rmtree(partial, ignore_errors=True)
-        except Timeout:
+        except Held:
             continue
 
 

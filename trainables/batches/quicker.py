@@ -10,11 +10,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from glosstune.models.recogniser import Recogniser
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.locks import Held, held
 from glosstune.trainables.batches.batching import Batch
 from glosstune.trainables.batches.capturing import CapturedForward
 from glosstune.trainables.batches.memory import free_memory, is_out_of_memory
@@ -54,9 +54,9 @@ def settled_precision(
     if (kept := _read(path)) is not None:
         return kept
     with ExitStack() as stack:
-        with suppress(OSError):  # then every trial measures for itself
+        with suppress(OSError, Held):  # then every trial measures for itself
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(path.with_suffix(".lock")))
+            stack.enter_context(held(path.with_suffix(".lock")))
         return _read(path) or _measured(settings, model, device, say, graphs, path)
 
 

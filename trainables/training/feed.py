@@ -1,6 +1,6 @@
 """Batches for a trial: from features, or from what its frozen layers have given once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +18,21 @@ from glosstune.trainables.settings import TrainingSettings, augmentations
 
 @dataclass(frozen=True)
 class Feed:
-    """What a trial trains and is scored on, on its device."""
+    """What a trial trains and is scored on, on its device.
+
+    Attributes:
+        alive: called with every batch.
+    """
 
     corpus: PackedCorpus
     conditioning: Conditioning
     device: torch.device
     training: TrainingSettings
+    alive: Callable[[], object] = lambda: None
 
     def scored(self, rows: Sequence[int], store: ActivationStore | None = None) -> Batch:
         """Utterances as they are."""
+        self.alive()
         if store is not None:
             return store.batch(rows, self.device)
         return collate(self.corpus, rows, self.conditioning)
@@ -35,6 +41,7 @@ class Feed:
         self, rows: Sequence[int], model: Recogniser, store: ActivationStore | None, generator: np.random.Generator
     ) -> Batch:
         """Utterances augmented, before the model's first layer or behind its frozen ones."""
+        self.alive()
         augment = augmentations(self.training.augment, self.corpus.has_positions)
         later = augmentations(self.training.augment_activations, positions=False)
         if store is not None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,6 @@ from typing import cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from torch import Tensor, nn
 
 from glosstune.models import build_model
@@ -25,6 +25,7 @@ from glosstune.models.recogniser import Recogniser
 from glosstune.models.weights.weights_file import read_weights, write_weights
 from glosstune.spaces.errors import CheckpointError, FolderError, SettingError
 from glosstune.spaces.files.atomic import file_hash
+from glosstune.spaces.files.locks import held
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.batches.batching import Batch, collate, shuffled_batches
 from glosstune.trainables.batches.conditioning import Conditioning
@@ -73,18 +74,15 @@ def pretrained_weights(settings: TrialSettings, corpus: PackedCorpus, say: Say) 
     if _is_whole(path):
         say(f"pretrained weights: {path}")
         return path
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        rule = f"cannot keep pretrained weights ({error}); name another folder with corpus.cache=FOLDER"
-        raise FolderError(f"{cache}: {rule}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(path.with_suffix(".lock")))
+        except OSError as error:
+            rule = f"cannot keep pretrained weights ({error}); name another folder with corpus.cache=FOLDER"
+            raise FolderError(f"{cache}: {rule}") from error
         if not _is_whole(path):
             write_pretrained(path, settings, corpus, say)
-    finally:
-        lock.release()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # the trials of the sweep need the memory that this process holds
     return path

@@ -62,6 +62,7 @@ class TrainingSession:
         corpus: its packed corpus.
         device: default CUDA where there is one, else the CPU.
         say: told what the trial's log should hold.
+        alive: called with every batch.
 
     Attributes:
         epoch: epochs done.
@@ -91,6 +92,7 @@ class TrainingSession:
         *,
         device: torch.device | None = None,
         say: Callable[[str], None] = lambda line: None,
+        alive: Callable[[], object] = lambda: None,
     ) -> None:
         self.settings = settings
         self.corpus = corpus
@@ -125,7 +127,7 @@ class TrainingSession:
         if training.average_epochs:
             steps = -(-len(corpus.rows("train")) // training.batch_size)
             self.averaged = AveragedWeights(self.model, training.average_epochs * steps)
-        self._say = say
+        self._say, self._alive = say, alive
         self._captured: CapturedForward | None = None
         if self.device.type == "cuda" and training.cuda_graphs:
             self._captured = CapturedForward(self.model, self.precision, say)
@@ -260,8 +262,10 @@ class TrainingSession:
     def _read_input(self) -> None:
         """Take batches under the conditioning that there is now."""
         settings = with_precision(self.settings, self.precision)
-        self._feed = Feed(self.corpus, self.conditioning, self.device, settings.training)
-        self._activations = ActivationCache(settings, self.corpus, self.conditioning, self.device, self._say)
+        self._feed = Feed(self.corpus, self.conditioning, self.device, settings.training, self._alive)
+        self._activations = ActivationCache(
+            settings, self.corpus, self.conditioning, self.device, self._say, self._alive
+        )
 
     def _train_epoch(self, store: ActivationStore | None) -> dict[str, float]:
         training = self.settings.training

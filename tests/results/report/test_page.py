@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sweep_folder import SweepFolder
+from sweep_folder import SweepFolder, at
 
 from glosstune.results import load_results, write_report
 from glosstune.results.analysis.confirmation import CONFIRMATION_COLUMNS
@@ -127,3 +127,15 @@ def test_segments_end_where_a_trial_waits_and_lanes_hold_one_at_a_time(sweep):
     segments = list_segments(load_results(sweep.path))
     assert segments[["trial", "epochs", "lane"]].values.tolist() == [[0, 2, 0], [1, 2, 1], [0, 1, 0]]
     assert (segments["ended"] - segments["begun"]).dt.total_seconds().tolist() == [20, 20, 10]
+
+
+def test_under_a_clock_that_was_set_back_nothing_takes_less_than_no_time(sweep):
+    sweep.start(0)
+    sweep.report(0, 1, second=4000, wer=0.5, epoch_s=10.0)
+    sweep.append(event="resume", time=at(100), changes={})
+    sweep.report(0, 2, second=110, wer=0.4, epoch_s=10.0)
+    results = load_results(sweep.path)
+    segments = list_segments(results)
+    assert sorted((segments["ended"] - segments["begun"]).dt.total_seconds()) == [10, 10]
+    assert (results.sweeps["seconds"] >= 0).all()
+    assert (results.clock_s(results.sweeps["sweep"][0], results.epochs["time"]) >= 0).all()

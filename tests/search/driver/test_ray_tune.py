@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import ray
-from player import FullPlayer, MortalPlayer, Player, SlowPlayer, play
+from player import FullPlayer, HangingPlayer, MortalPlayer, Player, SlowPlayer, play
 from replay import Tape, costs, drive, sweep
 
 from glosstune.results.reading.record import read_record
@@ -67,7 +67,8 @@ def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None
         record.append("resume", changes={})
     events = read_record(folder).events
     scheduler = Scheduler(plan, record.append, slots=lambda: workers, events=events)
-    run_trials(scheduler, play(folder, kind or Player), folder, log or Log())
+    limit_min = plan.resources.hang_min
+    run_trials(scheduler, play(folder, kind or Player, hang_min=limit_min), folder, log or Log())
     scheduler.close()
     return scheduler
 
@@ -137,6 +138,19 @@ def test_a_trial_that_dies_in_its_third_epoch_every_time_is_given_up_alone(tmp_p
     assert {trial.status for trial in others} <= {"finished", "stopped"} and len(others) == 3
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
     assert [event["trial"] for event in events if event["event"] == "retry"] == [0] * 4
+
+
+def test_a_process_that_hangs_in_c_is_ended_and_its_trial_goes_on(tmp_path: Path) -> None:
+    overrides = ("search.samples=2", f"resources.hang_min={1 / 60}")
+    scheduler = _run(tmp_path, *overrides, kind=HangingPlayer)
+    events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    (retry,) = (event for event in events if event["event"] == "retry")
+    assert retry["trial"] == 0
+    assert "so its process was ended; trial.log says where it stood" in retry["reason"]
+    assert "in _train_epoch" in (tmp_path / "trials" / "0000" / "trial.log").read_text()
+    pure = Scheduler(scheduler.state.sweep, Tape().append)
+    drive(pure)
+    assert _curves(scheduler) == _curves(pure)
 
 
 def test_a_full_disk_costs_the_trial_time_where_it_empties_again(tmp_path: Path) -> None:
@@ -213,7 +227,7 @@ def test_outside_the_main_thread_no_signal_is_caught(tmp_path: Path) -> None:
 
 def test_nothing_of_a_sweep_gets_into_rays_pickles() -> None:
     scheduler = Scheduler(sweep(), Tape().append)
-    for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379")):
+    for made in (_Search(scheduler), _Schedule(scheduler), _Relay(scheduler, Log(), "head:6379", Path())):
         assert b"glosstune.search.scheduler.scheduler" not in pickle.dumps(made)
 
 

@@ -1,3 +1,4 @@
+import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from kuberay_fields import RAY_JOB, wrong_fields
 
 from glosstune.search import Sweep, load_sweep
 from glosstune.search.jobs import kuberay
-from glosstune.search.jobs.kuberay import KubeOptions, rayjob_manifest
+from glosstune.search.jobs.kuberay import KubeOptions, kube_name, rayjob_manifest
 from glosstune.search.jobs.options import read_options
 from glosstune.spaces.errors import SettingError
 
@@ -55,6 +56,33 @@ def test_a_manifest_is_the_one_in_golden(
     """But for the sweep itself, whose defaults are not this module's."""
     monkeypatch.setattr(kuberay, "sweep_text", lambda sweep, command: "name: student\n")
     assert manifest(sweep, place, options) == (GOLDEN / golden).read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("student", "student"),
+        ("My_Sweep.v2", "my-sweep-v2"),
+        ("Gebärden größer", "gebaerden-groesser"),
+        ("2026-11-phoenix", "sweep-2026-11-phoenix"),
+        ("--lr=0.1--", "lr-0-1"),
+        ("...", "sweep-000000"),
+        ("手语", "sweep-000000"),
+    ],
+)
+def test_a_sweep_of_any_name_becomes_a_job_of_a_like_one(text: str, name: str) -> None:
+    hashed = re.fullmatch(r"sweep-[0-9a-f]{6}", name)
+    assert re.fullmatch(r"sweep-[0-9a-f]{6}", kube_name(text)) if hashed else kube_name(text) == name
+
+
+@given(st.text())
+def test_every_name_is_one_that_kubernetes_takes(text: str) -> None:
+    manifest(SWEEP, "s3://bucket/runs/a", CPUS, kube_name(text))
+
+
+def test_names_that_are_cut_stay_two() -> None:
+    one, other = kube_name("a" * 80 + "1"), kube_name("a" * 80 + "2")
+    assert one != other and len(one) == len(other) == 47
 
 
 def _pods(job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glosstune.search import Sweep, load_sweep
-from glosstune.search.jobs.options import command_comment, read_options
+from glosstune.search.jobs.options import command_comment, dated_name, read_options
 from glosstune.search.jobs.slurm_script import JobFiles, SlurmOptions, job_files, slurm_script
 from glosstune.spaces.errors import SettingError
 
@@ -191,3 +191,13 @@ def test_a_hostile_name_is_refused_or_stays_one_word(name: str) -> None:
 )
 def test_files_of_a_job_lie_beside_its_place_or_in_a_folder(place: str, script: str) -> None:
     assert str(job_files(place, Path("/jobs")).script) == script
+
+
+@pytest.mark.parametrize("named", ["größer", "手语", "2026.a", "_a", "-a", "--", "a" * 100])
+def test_a_sweep_of_any_name_becomes_a_job(named: str, tmp_path: Path) -> None:
+    name = dated_name(load_sweep("student", [f"name={named}"]))
+    files = job_files(str(tmp_path / name))
+    options = SlurmOptions(time_limit_min=60, cpus_per_node=1)
+    script = slurm_script(load_sweep("student"), name, str(tmp_path / name), files, options, ["glosstune"])
+    assert f"#SBATCH --job-name={name}\n" in script
+    assert not name.startswith("-")

@@ -1,4 +1,6 @@
 import json
+import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glosstune.results.reading.record import read_record
+from glosstune.search.storage import record as record_module
 from glosstune.search.storage.record import Record
 from glosstune.spaces import FolderError
 
@@ -22,6 +25,22 @@ def test_record_appends_one_json_object_a_line_and_returns_it_as_read(tmp_path: 
     assert [line["event"] for line in lines] == ["sweep", "trial", "end"]
     assert all(line["time"].endswith("+00:00") for line in lines)
     assert lines[1]["configuration"] == {"learning_rate": 0.001, "tuple": [1, 2]}
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400)])
+def test_a_clock_that_jumps_moves_no_event(tmp_path: Path, jump: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Jumped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Jumped":
+            return cls.fromtimestamp((datetime.now(tz) + jump).timestamp(), tz)
+
+    record = Record(tmp_path / "record.jsonl")
+    before = record.append("trial", trial=0, configuration={})
+    monkeypatch.setattr(record_module, "datetime", Jumped)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    after = record.append("trial", trial=1, configuration={})
+    passed = datetime.fromisoformat(after["time"]) - datetime.fromisoformat(before["time"])
+    assert timedelta(0) <= passed < timedelta(days=1)
 
 
 def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -131,7 +131,6 @@ def test_an_earlier_layers_store_that_cannot_be_used_is_done_without(
 def test_a_file_system_without_locks_keeps_stores_too(
     tmp_path: Path, small_corpus: PackedCorpus, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In the store alone: filelock warns where it has to do without.
     kinds = {name: getattr(fcntl, name) for name in ("LOCK_SH", "LOCK_EX", "LOCK_NB")}
     monkeypatch.setattr(store_module, "fcntl", SimpleNamespace(flock=_no_locks, **kinds))
     for _ in range(2):

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
-
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.atomic import write_text
 from glosstune.spaces.files.cache import cache_folder
+from glosstune.spaces.files.locks import Held, held
 
 FORMAT = 1
 _THREADS = 8
@@ -129,7 +128,7 @@ def _remember(memory: Path, known: Known) -> None:
 def _alone(memory: Path) -> Iterator[None]:
     """One process reads the files of a folder, others wait for what it remembers; where that cannot be, all read."""
     with ExitStack() as stack:
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError, Held):
             memory.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(memory.with_suffix(".lock"), timeout=_PATIENCE_S))
+            stack.enter_context(held(memory.with_suffix(".lock"), _PATIENCE_S))
         yield

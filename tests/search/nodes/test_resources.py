@@ -1,0 +1,102 @@
+"""Ray starts wherever TMPDIR leads, with the CPUs that may be used."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glosstune.search.nodes import resources
+from glosstune.search.nodes.resources import find_socket_room, start_ray
+from glosstune.spaces.errors import SettingError
+
+LONG = "/net/people/somebody/slurm_jobdir/1355700/tmp.t0016"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = os.environ.copy()
+    for name in ("TMPDIR", "RAY_TMPDIR", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    os.environ.pop("RAY_TMPDIR", None)
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("folder", [None, "/tmp", "/scratch/job/1355700"])
+def test_a_short_folder_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch, folder: str | None) -> None:
+    if folder is not None:
+        monkeypatch.setenv("TMPDIR", folder)
+    said: list[str] = []
+    find_socket_room(said.append)
+    assert "RAY_TMPDIR" not in os.environ and not said
+
+
+def test_a_short_folder_is_taken_where_tmpdir_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", LONG)
+    said: list[str] = []
+    find_socket_room(said.append)
+    assert os.environ["RAY_TMPDIR"] == "/tmp"
+    assert said == ["TMPDIR is too long for Ray's sockets; Ray keeps its files in /tmp (RAY_TMPDIR names another)"]
+
+
+def test_what_the_user_has_chosen_for_ray_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", LONG)
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    find_socket_room(print)
+    assert os.environ["RAY_TMPDIR"] == "/scratch"
+    monkeypatch.setenv("RAY_TMPDIR", LONG)
+    with pytest.raises(SettingError, match=r"RAY_TMPDIR: is 51 bytes long.* set it to a short folder, such as /tmp"):
+        find_socket_room(print)
+
+
+def test_where_no_short_folder_can_be_written_the_user_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", LONG)
+    monkeypatch.setattr(resources, "can_write", lambda path: False)
+    with pytest.raises(SettingError, match=r"TMPDIR: is 51 bytes long.* set RAY_TMPDIR to a short folder"):
+        find_socket_room(print)
+
+
+class _Ray:
+    """What ``start_ray`` asks of Ray."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked: list[dict[str, Any]] = []
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 1.0}}]
+
+    def init(self, **asked: Any) -> None:
+        self.asked.append(asked)
+        if self.error is not None and "num_cpus" in asked:
+            raise self.error
+
+
+@pytest.mark.parametrize("address", [None, "", "local"])
+def test_ray_is_told_of_the_cpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch, address: str | None) -> None:
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(resources, "usable_cpus", lambda: 3)
+    monkeypatch.setattr(resources, "describe_cpus", lambda: "3 of 64 CPUs")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(resources, "ray", ray := _Ray())
+    said: list[str] = []
+    start_ray(said.append)
+    assert [asked["num_cpus"] for asked in ray.asked] == [3]
+    assert said == ["resources: trials share 3 of 64 CPUs"]
+
+
+def test_a_cluster_that_runs_already_says_itself_what_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    error = ValueError("When connecting to an existing cluster, num_cpus and num_gpus must not be provided.")
+    monkeypatch.setattr(resources, "ray", ray := _Ray(error))
+    start_ray(print)
+    assert [asked.get("num_cpus") is None for asked in ray.asked] == [False, True]
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr(resources, "ray", ray := _Ray(error))
+    start_ray(print)
+    assert [asked.get("num_cpus") for asked in ray.asked] == [None]
