@@ -44,7 +44,7 @@ def owned(folder: Path, place: str | None = None) -> Iterator[None]:
 
 
 def check_idle(folder: Path) -> None:
-    """Raise Driven where another driver lives; nothing is written."""
+    """Raise Driven where another driver lives; the sweep is left as it is."""
     if (folder / LOCK).is_file():
         with _locked(folder, str(folder)):
             return
