@@ -176,15 +176,15 @@ class WrittenOut(torch.autograd.Function):
         product = grad * centred
         scaled = _weigh(shares, product).mul_(inverse)
         grad_x = grad_added = None
-        if ctx.needs_input_grad[0]:
+        needs_x, needs_added, *_ = ctx.needs_input_grad  # of a layer that is frozen but for its bias, the second alone
+        if needs_x or needs_added:
             offset = -inverse * _pool(plain * weight, groups)
             slope = -inverse.square() * _pool(scaled * weight, groups)
-            if ctx.needs_input_grad[1]:
-                # The sum of what follows over frames, from means that are there already.
-                each = (
-                    torch.addcmul(offset, level, slope).addcmul_(plain, scale) if groups else torch.zeros_like(offset)
-                )
-                grad_added = (each * counts).sum((0, 1))
+        if needs_added:
+            # The sum of what follows over frames, from means that are there already.
+            each = torch.addcmul(offset, level, slope).addcmul_(plain, scale) if groups else torch.zeros_like(offset)
+            grad_added = (each * counts).sum((0, 1))
+        if needs_x:
             grad_x = torch.addcmul(offset, centred, slope, out=product).addcmul_(grad, scale)
             grad_x = frames.clear_padding_(grad_x).to(ctx.dtype)
         grad_weight, grad_bias = (scaled * counts).sum((0, 1)), (plain * counts).sum((0, 1))

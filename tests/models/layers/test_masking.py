@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from glosstune.models.layers.masking import Frames, strided_lengths
-from glosstune.models.layers.normalisation import MaskedBatchNorm, MaskedGroupNorm, group_count
+from glosstune.models.layers.normalisation import Activation, MaskedBatchNorm, MaskedGroupNorm, group_count
 from glosstune.models.layers.temporal import bidirectional, packed_bidirectional
 
 CPU = torch.device("cpu")
@@ -101,6 +102,40 @@ def test_batch_norm_equals_torch_on_the_real_frames(lengths: Tensor) -> None:
         assert_same_function(norm, reference, lambda x: reference(x[real(lengths)]), lengths)
     for name, value in reference.state_dict().items():
         torch.testing.assert_close(norm.state_dict()[name], value)
+
+
+@pytest.fixture
+def doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computes in double precision what is otherwise computed in single precision."""
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+
+
+# The last is a layer that is frozen but for the bias of its convolution.
+TRAINED = {"all": (0, 1, 2, 3), "input": (0,), "scale and shift": (2, 3), "bias": (1,)}
+
+
+@pytest.mark.usefixtures("doubled")
+@pytest.mark.parametrize("activation", [None, "relu", "hardswish"])
+@pytest.mark.parametrize("trained", TRAINED.values(), ids=TRAINED)
+@pytest.mark.parametrize("norm", ["group", "batch", "batch in evaluation"])
+def test_gradients_are_those_of_finite_differences(
+    norm: str, trained: tuple[int, ...], activation: Activation | None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((2, 5, 4), *[(4,)] * 3)]
+    inputs = [value.requires_grad_(place in trained) for place, value in enumerate(drawn)]
+    frames = Frames.of(torch.tensor([5, 3]), 5, CPU)
+    module = (MaskedGroupNorm if norm == "group" else MaskedBatchNorm)(4).double()
+    module.train(norm != "batch in evaluation")
+
+    def normalised(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        values = {"weight": weight, "bias": bias}
+        if norm != "group":
+            values |= {"running_mean": torch.full((4,), 0.3).double(), "running_var": torch.full((4,), 2.0).double()}
+        y: Tensor = functional_call(module, values, (x, frames, activation, added))
+        return y
+
+    assert torch.autograd.gradcheck(normalised, inputs)
 
 
 def test_batch_norm_keeps_finite_statistics_of_a_single_frame() -> None:

@@ -1,5 +1,8 @@
 """How sure a confirmed figure is, where that is known."""
 
+from dataclasses import replace
+from itertools import chain, product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +97,45 @@ def test_no_draw_is_better_than_the_best_or_worse_than_the_worst_utterance(count
     rates = frame["errors"] / frame["glosses"]
     assert draws.min() >= rates.min() - 1e-9
     assert draws.max() <= rates.max() + 1e-9
+
+
+def enumerated(utterances, errors, clusters):
+    """The WER of every draw there is, (draw,), all of them equally likely: seeds, then clusters, then utterances."""
+    if clusters:
+        groups = [np.flatnonzero(utterances[clusters[0]] == name) for name in sorted(set(utterances[clusters[0]]))]
+    else:
+        groups = [np.arange(len(utterances))]
+    wers = []
+    for seeds in product(range(errors.shape[1]), repeat=errors.shape[1]):
+        for chosen in product(groups, repeat=len(groups)):
+            for rows in product(*(product(group, repeat=len(group)) for group in chosen)):
+                drawn = list(chain.from_iterable(rows))
+                glosses = utterances["glosses"].to_numpy()[drawn].sum()
+                wers.append(np.mean([errors[drawn, seed].sum() / glosses for seed in seeds]))
+    return np.array(wers)
+
+
+@pytest.mark.parametrize("clusters", [[], ["signer"]], ids=["utterances", "signers"])
+def test_bootstrap_samples_come_as_often_as_among_all_that_there_are(clusters):
+    frame = pd.DataFrame(
+        [
+            {"part": "a", "key": f"{signer}{n}", "signer": signer, "glosses": 3 + n, "seed": seed, "errors": errors}
+            for signer, n, *each in (("a", 0, 1, 3), ("a", 1, 2, 2), ("b", 0, 0, 1), ("b", 4, 6, 2))
+            for seed, errors in enumerate(each)
+        ]
+    )
+    one = Counts.of(frame, clusters)
+    other = replace(one, errors=one.errors[:, ::-1] + np.arange(4)[:, None] % 2)
+    drawn = one.draw(4000, seed=0)
+    paired = one.resample(drawn) - other.resample(drawn)
+    expected = [enumerated(each.utterances, each.errors, clusters) for each in (one, other)]
+    for draws, all_draws in ((one.resample(drawn), expected[0]), (paired, expected[0] - expected[1])):
+        at = np.unique(all_draws.round(9))
+        shares = [
+            np.searchsorted(np.sort(values.round(9)), at, side="right") / len(values) for values in (draws, all_draws)
+        ]
+        assert np.abs(shares[0] - shares[1]).max() < 0.026  # Kolmogorov and Smirnov: 1 % of samples as large as this
+        assert np.isin(draws.round(9), at).all()
 
 
 def test_one_seed_has_no_deviation_and_types_are_exact():

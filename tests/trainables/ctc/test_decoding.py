@@ -53,6 +53,18 @@ def test_a_beam_as_wide_as_there_are_prefixes_finds_the_most_probable_output(len
     assert summed[tuple(found)] == pytest.approx(max(summed.values()), rel=1e-5)
 
 
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(0, 2**31))
+def test_greedy_decoding_collapses_the_most_probable_path(lengths: list[int], seed: int) -> None:
+    log_probs = torch.randn(max(lengths), len(lengths), 3, generator=torch.Generator().manual_seed(seed)).log_softmax(
+        -1
+    )
+    found = greedy_decode(log_probs, torch.tensor(lengths))
+    for slot, length in enumerate(lengths):
+        paths = torch.tensor([*itertools.product(range(3), repeat=length)])
+        scores = log_probs[torch.arange(length), slot, paths].double().sum(1)
+        assert found[slot] == collapse(paths[scores.argmax()].tolist())
+
+
 def test_a_beam_finds_what_greedy_decoding_misses() -> None:
     # Blank is the best class of both frames (0.6 each, 0.36 together), yet some "1" comes of three paths (0.64).
     frame = torch.tensor([0.6, 0.4]).log()

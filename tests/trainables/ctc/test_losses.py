@@ -12,19 +12,29 @@ from glosstune.trainables.ctc.losses import ctc_floor, ctc_loss, frames_needed
 TARGETS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 
 
-@given(TARGETS)
-def test_loss_is_the_probability_of_all_alignments(target: list[int]) -> None:
-    frames, classes = 5, 4
-    log_probs = torch.randn(frames, 1, classes, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
-    paths = itertools.product(range(classes), repeat=frames)
-    probability = sum(
-        math.exp(sum(float(log_probs[t, 0, label]) for t, label in enumerate(path)))
-        for path in paths
-        if collapse(path) == target
-    )
-    result = ctc_loss(log_probs, torch.tensor([frames]), [target])
-    assert bool(result.feasible[0]) == (frames_needed(target) <= frames)
-    assert float(result.mean) == pytest.approx(-math.log(probability) / len(target), rel=1e-4)
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.lists(st.integers(1, 2), min_size=1, max_size=3)), min_size=1, max_size=3),
+    st.integers(0, 2**31),
+)
+def test_loss_and_gradient_are_those_of_all_alignments(utterances: list[tuple[int, list[int]]], seed: int) -> None:
+    lengths, targets = [frames for frames, _ in utterances], [target for _, target in utterances]
+    shape, generator = (max(lengths), len(lengths), 3), torch.Generator().manual_seed(seed)
+    logits = (2 * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
+    log_probs = logits.log_softmax(-1)
+    losses = []
+    for slot, (frames, target) in enumerate(utterances):
+        paths = [path for path in itertools.product(range(3), repeat=frames) if collapse(path) == target]
+        if paths:
+            scores = log_probs[torch.arange(frames), slot, torch.tensor(paths)].sum(1)  # (path,)
+            losses.append(-scores.logsumexp(0) / len(target))
+        assert bool(paths) == (frames_needed(target) <= frames)
+    result = ctc_loss(log_probs, torch.tensor(lengths), targets)
+    assert result.feasible.tolist() == [frames_needed(target) <= frames for frames, target in utterances]
+    expected = torch.stack(losses).mean() if losses else 0 * logits.sum()
+    assert result.mean.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert result.squares.item() == pytest.approx(sum(loss.item() ** 2 for loss in losses), rel=1e-5)
+    ours, theirs = (torch.autograd.grad(each, logits, retain_graph=True)[0] for each in (result.mean, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_an_utterance_that_is_too_short_is_reported_and_leaves_the_loss_finite() -> None:

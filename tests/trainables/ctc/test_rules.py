@@ -16,34 +16,8 @@ SENTENCES = st.lists(st.sampled_from(GLOSSES), max_size=8)
 PAIRS = st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4)
 
 
-def _lightest(reference: list[str], hypothesis: list[str]) -> tuple[int, int]:
-    """Weight and errors of the best alignment, found by trying all."""
-    if not reference or not hypothesis:
-        errors = len(reference) + len(hypothesis)
-        return 3 * errors, errors
-    same = reference[-1] == hypothesis[-1]
-    steps = [
-        (*_lightest(reference[:-1], hypothesis[:-1]), 0 if same else 4, 0 if same else 1),
-        (*_lightest(reference[:-1], hypothesis), 3, 1),
-        (*_lightest(reference, hypothesis[:-1]), 3, 1),
-    ]
-    return min((weight + more, errors + extra) for weight, errors, more, extra in steps)
-
-
 def test_the_settings_name_every_rule() -> None:
     assert tuple(RULES) == get_args(Scoring)
-
-
-@given(st.lists(st.sampled_from("AB"), max_size=5), st.lists(st.sampled_from("ABC"), max_size=5))
-def test_weighted_alignment_is_the_lightest_and_of_equal_ones_that_with_the_fewest_errors(
-    reference: list[str], hypothesis: list[str]
-) -> None:
-    counts = count_weighted([reference], [hypothesis])
-    weight, errors = _lightest(reference, hypothesis)
-    assert counts.errors == errors
-    assert 4 * counts.substitutions + 3 * (counts.deletions + counts.insertions) == weight
-    assert counts.deletions - counts.insertions == len(reference) - len(hypothesis)
-    assert min(counts.substitutions, counts.deletions, counts.insertions) >= 0
 
 
 @given(PAIRS)

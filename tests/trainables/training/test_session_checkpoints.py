@@ -2,15 +2,18 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sessions import curve, trial_settings
 
+from glosstune.models import build_model
 from glosstune.models.weights.weights_file import read_weights, write_weights
-from glosstune.spaces import CheckpointError
+from glosstune.spaces import STRATEGIES, CheckpointError
 from glosstune.trainables import TrainingSession, TrialSettings
 from glosstune.trainables.corpora import PackedCorpus
+from glosstune.trainables.settings import CorpusSettings
 
 
 @cache
@@ -27,15 +30,79 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(small_corpu
     assert other != first
 
 
+@pytest.fixture(scope="module")
+def student_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All layers before the LSTM of a student."""
+    path = tmp_path_factory.mktemp("weights") / "student.safetensors"
+    state = build_model("student", 9, width=0.125, norm="batch", seed=7).state_dict()
+    write_weights(path, {name: each for name, each in state.items() if not name.startswith(("lstm.", "class"))}, {})
+    return path
+
+
+def _assert_same(one: Any, other: Any, where: str) -> None:
+    """Two checkpoints hold the same bits, but for what a clock tells."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for name in one.keys() - {"frames_per_s", "epoch_s"}:
+            _assert_same(one[name], other[name], f"{where}.{name}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for place, pair in enumerate(zip(one, other, strict=True)):
+            _assert_same(*pair, f"{where}.{place}")
+    elif isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    else:
+        assert one == other, where
+
+
 @pytest.mark.usefixtures("on_cpu")
-def test_resuming_gives_the_curve_of_no_interruption(small_corpus: PackedCorpus, tmp_path: Path) -> None:
-    whole = curve(TrainingSession(trial_settings(), small_corpus), 4)
-    session = TrainingSession(trial_settings(), small_corpus)
-    begun = curve(session, 2)
-    session.save(tmp_path / "last.pt")
-    resumed = TrainingSession(trial_settings(), small_corpus)
-    resumed.load(tmp_path / "last.pt")
-    assert begun + curve(resumed, 2) == whole
+@pytest.mark.parametrize(
+    ("strategy", "taught", "cached", "parts"),
+    [
+        *((strategy, together, together, 1 + together) for strategy in STRATEGIES for together in (False, True)),
+        ("progressive", True, False, 1),
+        ("progressive", False, True, 1),
+        ("progressive", False, False, 2),
+    ],
+)
+def test_interrupted_after_every_epoch_is_uninterrupted_to_the_bit(
+    small_corpus: PackedCorpus,
+    small_settings: CorpusSettings,
+    exported_teacher: Path,
+    student_weights: Path,
+    tmp_path: Path,
+    strategy: str,
+    taught: bool,
+    cached: bool,
+    parts: int,
+) -> None:
+    # Activations are kept of a corpus that is not augmented before them.
+    augmented = {"augment_activations": "speed+noise"} if cached else {"augment": "speed+time-masks"}
+    settings = trial_settings(
+        model={"norm": "batch", "width": 0.125},
+        pretrained=student_weights,
+        training={"epochs": 2, "average_epochs": 0.5, **augmented},
+        tuned={"strategy": strategy, "unfreeze_stages": 2 if strategy == "progressive" else None},
+        distillation={"feature_weight": 1.0},
+    )
+    changes = {"teacher": exported_teacher if taught else None, "corpus": small_settings, "activation_cache": cached}
+    settings = settings.model_copy(update=changes)
+    whole = TrainingSession(settings, small_corpus)
+    whole.micro_batches = parts
+    for epoch in range(2):
+        whole.run_epoch()
+        whole.save(tmp_path / "whole.pt")
+        torch.manual_seed(epoch)  # of another process
+        session = TrainingSession(settings, small_corpus)
+        session.micro_batches = parts if epoch == 0 else 1  # the checkpoint knows
+        if epoch:
+            session.load(tmp_path / "last.pt")
+        session.run_epoch()
+        session.save(tmp_path / "last.pt")
+        frozen = STRATEGIES[strategy].freeze_until is not None
+        assert epoch or any(session._activations._found.values()) == (cached and frozen)
+        states = [torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "last.pt")]
+        _assert_same(*states, f"epoch {epoch + 1}")
 
 
 @pytest.mark.usefixtures("on_cpu")
