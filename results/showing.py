@@ -17,6 +17,7 @@ from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.names import CURVES, REPORT, check_output
 from glosstune.results.reading.remote import origin
 from glosstune.results.text import printable
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import is_uri
 
 _SHOWN_TRIALS = 5
@@ -61,9 +62,14 @@ class Results(loading.Results):
         """
         from glosstune.results.report import write_report  # with plotly, which takes its time to import
 
-        path = self.report_path(path)
-        write_report(self, path, self.confirmation, metric=metric, mode=mode)
-        return path
+        target = self.report_path(path)
+        try:
+            write_report(self, target, self.confirmation, metric=metric, mode=mode)
+        except FolderError as error:
+            if path is not None:
+                raise
+            raise FolderError(f"{error}; name a file elsewhere: glosstune report --out FILE") from error
+        return target
 
     def report_path(self, path: Path | str | None = None) -> Path:
         """Where ``report`` writes."""
