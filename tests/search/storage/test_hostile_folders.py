@@ -168,6 +168,7 @@ def test_a_table_that_carries_a_pickled_type_is_read_as_plain_data(
     assert run("report", str(ended), "--out", str(tmp_path / "report.html")) in (0, 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*sweep.yaml. cannot be read")
 @pytest.mark.parametrize("command", ["results", "report", "explain", "export", "reproduce", "confirm", "resume"])
 def test_a_sweep_file_cannot_call_functions(
     command: str, run: Run, ended: Path, opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
