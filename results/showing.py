@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from glosstune.results.analysis.explaining import describe_parameters, short
+from glosstune.results.analysis.metrics import Mode
 from glosstune.results.reading import loading
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.names import CURVES, REPORT, check_output
 from glosstune.results.reading.remote import origin
 from glosstune.results.text import printable
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import is_uri
 
 _SHOWN_TRIALS = 5
@@ -45,21 +47,29 @@ class Results(loading.Results):
             return f"<p>{lines}</p>"
         return f"<p>{lines}</p>\n{self._table()}\n{self._curves()}"
 
-    def report(self, path: Path | str | None = None) -> Path:
+    def report(self, path: Path | str | None = None, *, metric: str = "wer", mode: Mode | None = None) -> Path:
         """Write the report, one HTML file that works offline, and return where it lies.
 
         Args:
             path: default ``report.html`` in the folder of the first sweep; in the current one where that lies on
                 object storage.
+            metric: that the best trial is the best by, and that figures begin with.
+            mode: as for ``rank_trials``.
 
         Raises:
             FolderError: the file cannot be written.
+            SettingError: there is no such metric, or mode.
         """
         from glosstune.results.report import write_report  # with plotly, which takes its time to import
 
-        path = self.report_path(path)
-        write_report(self, path, self.confirmation)
-        return path
+        target = self.report_path(path)
+        try:
+            write_report(self, target, self.confirmation, metric=metric, mode=mode)
+        except FolderError as error:
+            if path is not None:
+                raise
+            raise FolderError(f"{error}; name a file elsewhere: glosstune report --out FILE") from error
+        return target
 
     def report_path(self, path: Path | str | None = None) -> Path:
         """Where ``report`` writes."""
@@ -109,18 +119,24 @@ class Results(loading.Results):
         return f'<img src="{source}" alt="{words}" style="width: 100%; max-width: 800px">'
 
 
-def load_results(folders: Path | str | Sequence[Path | str]) -> Results:
+def load_results(folders: Path | str | Sequence[Path | str], *, leave_out: bool = False) -> Results:
     """Return the results of a sweep, or of several together; plain Ray Tune experiments can be among them.
 
     A sweep on object storage is copied to this machine first, but for its checkpoints (see ``fetch_file``).
 
     Only the record, ``sweep.yaml`` and, of Ray's folders, JSON and CSV are read: checkpoints and pickles are named,
-    never opened.
+    never opened. Of a file that is broken in part, all else that it says is shown.
+
+    Args:
+        leave_out: what is there and cannot be read as a sweep, where it stands beside others that can.
 
     Raises:
-        FolderError: a folder that is none of a sweep, or a file that is broken.
+        FolderError: a folder that is none of a sweep, or whose record says nothing.
+
+    Warns:
+        UserWarning: a file that cannot be read, in part or whole; what is left out.
     """
-    return Results(**vars(loading.load_frames(folders)))
+    return Results(**vars(loading.load_frames(folders, leave_out=leave_out)))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glosstune.results.fitting import Column, build_table, fit_columns, order_parameters
-from glosstune.results.reading.columns import TRIAL_COLUMNS
+from glosstune.results.reading.columns import RANK_COLUMNS, TRIAL_COLUMNS
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.names import check_output
@@ -99,7 +99,7 @@ def in_percent(name: str) -> bool:
     return _WER.search(name) is not None
 
 
-def format_results(trials: pd.DataFrame, format: str, several: bool | None = None) -> str:
+def format_results(trials: pd.DataFrame, format: str, several: bool | None = None, *, metric: str | None = None) -> str:
     """Return the trials as text.
 
     ``table`` is for the terminal: of the whole frame it shows what matters most, of chosen columns just them.
@@ -108,9 +108,10 @@ def format_results(trials: pd.DataFrame, format: str, several: bool | None = Non
 
     Args:
         several: whether a table names the sweep of each trial; default where these are of several.
+        metric: that trials of ``rank_trials`` are ranked by, which a table shows in place of the WER.
     """
     _check_format(format, TEXT_FORMATS)
-    return _format_text(trials, format, Console(), several)
+    return _format_text(trials, format, Console(), several, metric)
 
 
 def format_table(frame: pd.DataFrame) -> str:
@@ -134,7 +135,9 @@ def _check_format(format: str, known: tuple[str, ...]) -> None:
         raise SettingError(f"must be one of {', '.join(known)}; got {format!r}", key="format")
 
 
-def _format_text(trials: pd.DataFrame, format: str, console: Console, several: bool | None = None) -> str:
+def _format_text(
+    trials: pd.DataFrame, format: str, console: Console, several: bool | None = None, metric: str | None = None
+) -> str:
     if format == "csv":
         texts = [name for name in trials.columns if is_string_dtype(trials[name])]
         safe = trials.assign(**{name: trials[name].map(_as_csv, na_action="ignore") for name in texts})
@@ -149,7 +152,7 @@ def _format_text(trials: pd.DataFrame, format: str, console: Console, several: b
     if format == "latex":
         styled = _as_texts(trials).style.hide(axis="index").format(escape="latex")
         return styled.format_index(escape="latex", axis=1).to_latex(hrules=True)
-    return _format_table(trials, console, several)
+    return _format_table(trials, console, several, metric)
 
 
 def _as_csv(text: str) -> str:
@@ -177,17 +180,16 @@ def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({printable(name): _cells(trials[name]) for name in trials.columns}, index=trials.index)
 
 
-def _format_table(trials: pd.DataFrame, console: Console, several: bool | None) -> str:
+def _format_table(trials: pd.DataFrame, console: Console, several: bool | None, metric: str | None) -> str:
     """Of a whole frame what fits into the terminal, the most telling first; elsewhere, and of chosen columns, all."""
     if not set(TRIAL_COLUMNS) <= set(trials.columns):
         return _print([build_table(_plain_columns(trials))], console, whole=True)
     marks = ASCII_MARKS if console.options.ascii_only else MARKS
     if several is None:
         several = trials["sweep"].nunique() > 1
-    columns = _trial_columns(trials, marks, several)
+    columns = _trial_columns(trials, marks, several, metric)
     shown = fit_columns(columns, console.width if console.is_terminal else None, kept=5 + several)
-    lowest = trials["wer_best"].min()
-    best = (trials["wer_best"] == lowest).to_numpy()
+    best = (trials["wer_best"] == trials["wer_best"].min() if metric is None else trials["rank"] == 1).to_numpy()
     first = best.argmax() if best.any() else None  # of equal ones the first
     table = build_table(shown, ["bold" if place == first else None for place in range(len(trials))])
     headings = {column.heading for column in shown}
@@ -216,8 +218,12 @@ def _explain_indicators(marks: Marks) -> str:
     return f"{verdicts}: WER <60% by epoch 10, <40% by 20, <30% by 40; train loss <3; dev loss follows"
 
 
-def _trial_columns(rows: pd.DataFrame, marks: Marks, several: bool) -> list[Column]:
+def _trial_columns(rows: pd.DataFrame, marks: Marks, several: bool, metric: str | None) -> list[Column]:
     """Who and how far, then what was given, then what became of it."""
+    best, label, epoch = rows["wer_best"], "WER", rows["epoch_of_best"]
+    if metric is not None:
+        best, label, epoch = rows["value"].rename(metric), printable(metric), rows["value_epoch"]
+        rows = rows.drop(columns=list(RANK_COLUMNS))
     verdicts = ["".join(_mark(row[name], marks) for name in INDICATORS) for row in rows.to_dict(orient="records")]
     reasons = rows["stop_reason"].astype(object).where(rows["stop_reason"].notna(), rows["error"])
     parameters = order_parameters(name for name in name_parameters(rows) if rows[name].notna().any())
@@ -226,8 +232,8 @@ def _trial_columns(rows: pd.DataFrame, marks: Marks, several: bool) -> list[Colu
         Column("trial", _cells(rows["trial"])),
         Column("status", _cells(rows["status"]), right=False),
         Column("epochs", _cells(rows["epochs"])),
-        Column("best\nWER", _cells(rows["wer_best"])),
-        Column("at\nepoch", _cells(rows["epoch_of_best"])),
+        Column(f"best\n{label}", _cells(best)),
+        Column("at\nepoch", _cells(epoch)),
         *(_parameter(rows, name) for name in parameters[:2]),
         Column(_INDICATORS, verdicts),
         *(_parameter(rows, name) for name in parameters[2:]),

@@ -9,24 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from glosstune.results.reading.columns import CONFIRMATION_COLUMNS
 from glosstune.results.reading.frames import build_frame
-
-CONFIRMATION_COLUMNS = {
-    "scoring": "string",
-    "trial": "int64",
-    "seeds": "int64",
-    "sweep_wer": "float64",
-    "dev_wer": "float64",
-    "dev_sd": "float64",
-    "optimism": "float64",
-    "test_wer": "float64",
-    "test_sd": "float64",
-    "test_low": "float64",
-    "test_high": "float64",
-    "behind": "float64",
-    "behind_low": "float64",
-    "behind_high": "float64",
-}
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

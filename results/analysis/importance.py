@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from glosstune.results.analysis.metrics import lowest_of
+from glosstune.results.analysis.metrics import Mode, best_of, check_mode
 from glosstune.results.reading.frames import build_frame, name_parameters
 from glosstune.results.reading.loading import Results
 from glosstune.spaces.errors import SettingError
@@ -40,7 +40,7 @@ EFFECT_COLUMNS = {
 }
 
 # No parameter is called so: an identifier of a space holds no blank.
-_SCORE = "lowest metric"
+_SCORE = "best metric"
 
 # Below so many trials a parameter, importances of one sweep and of the same under another seed have little in common.
 _TRIALS_A_PARAMETER = 10
@@ -51,14 +51,14 @@ _FEWEST = 4
 
 
 def rank_importance(
-    results: Results, evaluator: Evaluator = "fanova", metric: str = "wer", seed: int = 0
+    results: Results, evaluator: Evaluator = "fanova", metric: str = "wer", seed: int = 0, *, mode: Mode | None = None
 ) -> pd.DataFrame:
-    """How much each parameter had to do with the lowest metric of a trial, the most important first.
+    """How much each parameter had to do with the best metric of a trial, the most important first.
 
     ``importance`` is a share of 1 among the parameters that every trial was given. A parameter that only some were
     given (``among`` says which) is judged among those alone, as a share of what all their parameters explain, so it
     is to be compared within its own ``among`` only. NaN where there are too few trials or nothing varies. Trials
-    that were stopped early count with the lowest value they came to.
+    that were stopped early count with the best value they came to.
 
     Args:
         evaluator: ``fanova`` (how much of the variance a parameter explains over its whole range) or ``ped-anova``
@@ -74,7 +74,9 @@ def rank_importance(
     """
     if evaluator not in EVALUATORS:
         raise SettingError(f"must be one of {', '.join(EVALUATORS)}; got {evaluator!r}", key="evaluator")
-    trials = _scored(results, metric)
+    trials = _scored(results, metric, mode)
+    if check_mode(metric, mode) == "max":
+        trials[_SCORE] *= -1  # the best tenth is the lowest one
     names = [name for name in name_parameters(results.trials) if trials[name].nunique() > 1]
     logarithmic = logarithmic_parameters(results)
     rows = []
@@ -130,12 +132,17 @@ def tell_disagreement(fanova: pd.DataFrame, ped_anova: pd.DataFrame) -> str:
 
 
 def tabulate_effects(
-    results: Results, parameters: Sequence[str] | None = None, bins: int = 4, metric: str = "wer"
+    results: Results,
+    parameters: Sequence[str] | None = None,
+    bins: int = 4,
+    metric: str = "wer",
+    *,
+    mode: Mode | None = None,
 ) -> pd.DataFrame:
     """What trials reached by value of a parameter: a row for each choice, or for each range of a number.
 
     Ranges hold about as many trials each; ``low`` and ``high`` are the lowest and highest value in one, NaN for
-    choices. ``median``, ``lowest``, ``quarter`` and ``three_quarters`` are those of the lowest metric of the trials.
+    choices. ``median``, ``lowest``, ``quarter`` and ``three_quarters`` are those of the best metric of the trials.
     All else differs between these trials too, and a sampler tries good values more often: this shows what was seen,
     not what a parameter does.
 
@@ -146,7 +153,7 @@ def tabulate_effects(
     Raises:
         SettingError: there is no such parameter or metric.
     """
-    trials = _scored(results, metric)
+    trials = _scored(results, metric, mode)
     known = name_parameters(results.trials)
     for name in parameters or ():
         if name not in known:
@@ -160,15 +167,15 @@ def tabulate_effects(
     return build_frame(rows, EFFECT_COLUMNS)
 
 
-def _scored(results: Results, metric: str) -> pd.DataFrame:
-    """The parameters of the trials that reported the metric, with its lowest value as ``_SCORE``."""
-    lowest = lowest_of(results.epochs, metric).rename(columns={"value": _SCORE})[["sweep", "trial", _SCORE]]
+def _scored(results: Results, metric: str, mode: Mode | None) -> pd.DataFrame:
+    """The parameters of the trials that reported the metric, with its best value as ``_SCORE``."""
+    best = best_of(results.epochs, metric, mode).rename(columns={"value": _SCORE})[["sweep", "trial", _SCORE]]
     names = name_parameters(results.trials)
     trials = results.trials[["sweep", "trial", *names]].copy()
     for name in names:  # an infinite one is a choice beside others, such as of a norm to clip at
         if trials[name].dtype == "Float64" and np.isinf(trials[name].dropna().to_numpy("float64")).any():
             trials[name] = trials[name].map(str, na_action="ignore").astype("string")
-    return trials.merge(lowest, on=["sweep", "trial"])
+    return trials.merge(best, on=["sweep", "trial"])
 
 
 def _importances(

@@ -92,6 +92,24 @@ DECISION_COLUMNS = {
     "reason": Column("string", "", "of the decision, in full"),
 }
 
+# What a confirmation came to; types alone.
+CONFIRMATION_COLUMNS = {
+    "scoring": "string",
+    "trial": "int64",
+    "seeds": "int64",
+    "sweep_wer": "float64",
+    "dev_wer": "float64",
+    "dev_sd": "float64",
+    "optimism": "float64",
+    "test_wer": "float64",
+    "test_sd": "float64",
+    "test_low": "float64",
+    "test_high": "float64",
+    "behind": "float64",
+    "behind_low": "float64",
+    "behind_high": "float64",
+}
+
 
 def dtypes(columns: Mapping[str, Column]) -> dict[str, str]:
     """The types of columns, by name."""

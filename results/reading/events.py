@@ -5,6 +5,7 @@ left out. Who changes what an event means raises ``FORMAT``, so that an older ve
 """
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin,
 from glosstune.results.reading.epoch_metrics import PLAIN
 
 FORMAT = 1
+_LARGEST = 2**63 - 1
 
 Kind = TypeVar("Kind")
 
@@ -345,6 +347,8 @@ def _one_of(known: Sequence[str], name: str, value: object) -> object:
 def _of_type(kind: type[Kind], name: str, value: object) -> Kind:
     if type(value) is not kind:  # which True, an int for isinstance, would pass as a number
         raise ValueError(f"{name}: {value!r} is no {kind.__name__}")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{name}: {value!r} is more than anybody counts")
     return value
 
 
@@ -354,7 +358,7 @@ def _number(name: str, value: object) -> float | None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{name}: {value!r} is no number")
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= sys.float_info.max else None
 
 
 def _list_fields(kind: type[Event]) -> dict[str, tuple[Callable[[str, Any], Any], bool]]:

@@ -38,6 +38,8 @@ _DECISIONS: Mapping[type[Event], str] = {
 }
 
 _LARGEST = int(sys.float_info.max)
+# No epoch takes thirty years, whatever a record from elsewhere says.
+_MOST_S = 1e9
 
 Records = Mapping[str, SweepRecord]  # by the name of the sweep
 
@@ -126,7 +128,7 @@ def _summarise(trial: TrialRecord, gpus: float | None) -> dict[str, Any]:
     loss = _by_epoch(trial, "train_loss")
     sizes = _by_epoch(trial, "trainable_params")
     last = max(trial.reports, default=0)
-    seconds = math.fsum(_by_epoch(trial, "epoch_s").values())
+    seconds = math.fsum(value for value in _by_epoch(trial, "epoch_s").values() if abs(value) < _MOST_S)
     return {
         "trial_id": trial.id,
         "source": trial.source,
@@ -177,7 +179,8 @@ def _build_column(values: Sequence[Any], dtype: str) -> pd.Series:
 
 
 def _as_count(value: float | None) -> int | None:
-    return None if value is None else int(value)
+    """None too where no column holds it, for a record may come from elsewhere."""
+    return None if value is None or not abs(value) < 2**63 else int(value)
 
 
 def _build_parameter(values: Sequence[Any]) -> pd.Series:

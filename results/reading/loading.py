@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glosstune.results.reading.columns import SWEEP_COLUMNS, dtypes
+from glosstune.results.reading.columns import CONFIRMATION_COLUMNS, SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
 from glosstune.results.reading.names import CONFIRM, MANIFEST, RECORD, SUMMARY, SWEEP
 from glosstune.results.reading.objectives import front_numbers, weigh
-from glosstune.results.reading.ray_folders import is_ray_folder, read_ray_folder
-from glosstune.results.reading.record import SweepRecord, read_record
+from glosstune.results.reading.ray.folders import experiments_below, is_ray_folder, is_ray_trial, read_ray_folder
+from glosstune.results.reading.record import SweepRecord, not_a_sweep, read_record
 from glosstune.results.reading.remote import as_local, local_path, origin
-from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.errors import FolderError, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]
+_LISTED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,14 @@ class Results:
     def confirmation(self) -> pd.DataFrame | None:
         """What ``glosstune confirm`` came to; None for several sweeps, or where nobody has confirmed."""
         summary = next(iter(self.folders.values())) / CONFIRM / SUMMARY
-        return pd.read_json(summary) if len(self.folders) == 1 and summary.exists() else None
+        if len(self.folders) != 1 or not summary.exists():
+            return None
+        try:
+            rows = json.loads(summary.read_text(encoding="utf-8"))
+            return build_frame([{**row} for row in rows], CONFIRMATION_COLUMNS)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            warnings.warn(f"{summary}: cannot be read ({error}); what was confirmed is left out", stacklevel=2)
+            return None
 
     def section(self, name: str, sweep: str) -> dict[str, Any]:
         """A section of a sweep's file, such as ``space``; empty for a folder without one."""
@@ -140,10 +149,13 @@ class Results:
 
     def manifest(self, sweep: str) -> dict[str, Any]:
         """What was written down of versions, corpus and machine when a sweep began; empty where nobody can read it."""
+        path = self.folders[sweep] / MANIFEST
         try:
-            text = (self.folders[sweep] / MANIFEST).read_text(encoding="utf-8")
-            return as_mapping(json.loads(text))
+            return as_mapping(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:  # as of Ray's own folders
+            return {}
         except (OSError, ValueError, RecursionError):
+            warnings.warn(f"{path}: cannot be read; versions and corpus are left out", stacklevel=2)
             return {}
 
 
@@ -152,13 +164,16 @@ def as_mapping(value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def load_frames(folders: Path | str | Sequence[Path | str]) -> Results:
+def load_frames(folders: Path | str | Sequence[Path | str], *, leave_out: bool = False) -> Results:
     """What ``results.load_results`` returns, without what shows it."""
     given = [folders] if isinstance(folders, Path | str) else list(folders)
     if not given:
         raise SettingError("name at least one folder", key="folders")
-    named = _name([as_local(place) if is_uri(place) else local_path(place) for place in given])
-    records = {sweep: _read(folder) for sweep, folder in named.items()}
+    places = [as_local(place) if is_uri(place) else local_path(place) for place in given]
+    leave_out = leave_out and len(places) > 1
+    named = _name(_sweeps_among(places) if leave_out else places)
+    records = _read_all(named, leave_out=leave_out)
+    named = {sweep: named[sweep] for sweep in records}
     settings = {sweep: _read_settings(folder) for sweep, folder in named.items()}
     epochs = build_epochs(records)
     gpus = {sweep: _gpu(record, settings[sweep]) for sweep, record in records.items()}
@@ -190,10 +205,44 @@ def _name(folders: Sequence[Path]) -> dict[str, Path]:
     return {"/".join(part[-length:]): folder for part, folder in zip(parts, folders, strict=True)}
 
 
+def _sweeps_among(places: Sequence[Path]) -> Sequence[Path]:
+    """Without what is there and no sweep, as beside those of ``runs/*``; all of them where that leaves none."""
+    others = [
+        place for place in places if place.exists() and not (place / RECORD).exists() and not is_ray_folder(place)
+    ]
+    if not others or len(others) == len(places):
+        return places
+    listed = ", ".join(map(str, others[:_LISTED])) + ", …" * (len(others) > _LISTED)
+    are = "are not the folders of sweeps, and are" if len(others) > 1 else "is not the folder of a sweep, and is"
+    warnings.warn(f"{listed}: {are} left out", stacklevel=4)
+    return [place for place in places if place not in others]
+
+
+def _read_all(named: Mapping[str, Path], *, leave_out: bool) -> dict[str, SweepRecord]:
+    records, errors = {}, []
+    for sweep, folder in named.items():
+        try:
+            records[sweep] = _read(folder)
+        except FolderError as error:
+            if not leave_out or not folder.exists():  # a misspelt one
+                raise
+            errors.append(error)
+    if not records:
+        raise errors[0]
+    for each in errors:
+        warnings.warn(f"{each}; the other sweeps are shown without it", stacklevel=4)
+    return records
+
+
 def _read(folder: Path) -> SweepRecord:
-    if not (folder / RECORD).exists() and folder.is_dir() and is_ray_folder(folder):
-        return read_ray_folder(folder)
-    return read_record(folder)
+    if folder.is_dir() and not (folder / RECORD).exists():
+        if is_ray_folder(folder):
+            return read_ray_folder(folder)
+        if is_ray_trial(folder):
+            rule = f"is a single trial of Ray Tune's; name its experiment, {quoted(str(folder.absolute().parent))}"
+            raise FolderError(f"{folder}: {rule}")
+        raise not_a_sweep(folder, experiments_below(folder))
+    return read_record(folder, leave_out=True)
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
@@ -203,7 +252,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     try:
         return read_yaml(path)
     except SettingError as error:
-        raise FolderError(f"{path}: cannot be read: {error}") from error
+        warnings.warn(f"{path}: cannot be read: {error}; the trials are shown without it", stacklevel=4)
+        return {}
 
 
 def _resource(settings: Mapping[str, Any], name: str) -> float | None:

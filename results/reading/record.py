@@ -1,7 +1,8 @@
 """Read a sweep's record: one JSON object a line, appended as things happened."""
 
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,15 @@ class SweepRecord:
     events: list[Event] = field(default_factory=list)
 
 
-def read_record(folder: Path) -> SweepRecord:
+def read_record(folder: Path, *, leave_out: bool = False) -> SweepRecord:
     """Return what the record in ``folder`` says.
 
     A crash may tear the last line, which is then dropped; any other line that cannot be read or
     cannot be true, or is of a newer format, is a FolderError that names it.
+
+    Args:
+        leave_out: show what else it says, as whoever only looks may: but for the first line, which says what the
+            others mean, such a line is left out, with a warning.
     """
     if folder.is_file():
         raise FolderError(f"{folder}: is a file; name the folder of a sweep")
@@ -107,28 +112,37 @@ def read_record(folder: Path) -> SweepRecord:
         raise FolderError(f"{folder}: no such folder")
     path = folder / RECORD
     if not path.exists():
-        raise FolderError(f"{folder}: not the folder of a sweep: {RECORD} is missing{_sweeps_below(folder)}")
-    record = SweepRecord()
+        raise not_a_sweep(folder, sorted(path.parent for path in folder.glob(f"*/{RECORD}")))
+    record, broken = SweepRecord(), []
     for number, line in _read_lines(path):
         try:
+            if isinstance(line, ValueError):
+                raise line
             if not record.events:
                 _check_format(line)
             event = parse_event(line)
             _apply(event, record)
         except ValueError as error:
-            raise FolderError(f"{path}:{number}: {error}") from error
+            broken.append(f"{path}:{number}: {error}")
+            if leave_out and record.events:
+                continue
+            raise FolderError(broken[0]) from error
         record.events.append(event)
+    if broken:
+        others = f", like {len(broken) - 1} more lines" * (len(broken) > 1)
+        warnings.warn(f"{broken[0]}; it is left out{others}", stacklevel=3)
     return record
 
 
-def _sweeps_below(folder: Path) -> str:
-    """A clause that names the folders that may have been meant; empty where there is none."""
-    below = sorted(str(path.parent) for path in folder.glob(f"*/{RECORD}"))
-    return f"; the sweeps below it are {', '.join(below[:_LISTED])}{', …' * (len(below) > _LISTED)}" if below else ""
+def not_a_sweep(folder: Path, below: Sequence[Path]) -> FolderError:
+    """Says so, and which folders may have been meant."""
+    listed = ", ".join(map(str, below[:_LISTED])) + ", …" * (len(below) > _LISTED)
+    meant = f"; the sweeps below it are {listed}" if below else ""
+    return FolderError(f"{folder}: not the folder of a sweep: {RECORD} is missing{meant}")
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield each line's number, from 1, and its JSON value."""
+    """Yield each line's number, from 1, and its JSON value, or what is wrong with it."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -142,7 +156,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
-            raise FolderError(f"{path}:{number}: not a line of JSON: {error}") from error
+            value = ValueError(f"not a line of JSON: {error}")
         yield number, value
 
 

@@ -26,7 +26,7 @@ def read_hypotheses(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, columns=["key", "reference", "hypothesis"])
     except Exception as error:  # pyarrow raises a different type for each kind of damage
         raise FolderError(f"{path}: cannot be read as hypotheses ({error})") from error
-    return table.astype("string")
+    return table.astype("string").dropna()
 
 
 def count_confusions(hypotheses: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

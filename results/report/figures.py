@@ -13,18 +13,20 @@ import plotly.graph_objects as go
 
 from glosstune.results.analysis.explaining import short
 from glosstune.results.analysis.importance import EVALUATORS, rank_importance, tell_disagreement
+from glosstune.results.analysis.metrics import Ranking
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.loading import Results
 from glosstune.results.report.curves import OTHERS, PALETTE
 
+_BY_WER = Ranking()
 _NAMES = {"fanova": "fANOVA", "ped-anova": "PED-ANOVA"}
 # fANOVA of a thousand trials takes half a minute.
 _MOST_FOR_FANOVA = 300
 _ALONE = "PED-ANOVA says what tells the best tenth from the rest; fANOVA of so many would take too long."
 
 
-def draw_importance(results: Results) -> go.Figure | None:
+def draw_importance(results: Results, ranking: Ranking = _BY_WER) -> go.Figure | None:
     """Importance of each parameter by both evaluators; what only some trials have is told among those."""
     figure, frames = go.Figure(), {}
     for evaluator, colour in zip(EVALUATORS, PALETTE, strict=False):
@@ -32,7 +34,7 @@ def draw_importance(results: Results) -> go.Figure | None:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the page itself says how many trials there are
-            frames[evaluator] = frame = rank_importance(results, evaluator)
+            frames[evaluator] = frame = rank_importance(results, evaluator, ranking.metric, mode=ranking.mode)
         frame = frame[frame["importance"].notna()]
         names = [
             escape(n) if among == "all trials" else f"{escape(n)}<br>({escape(among)})"
@@ -48,7 +50,7 @@ def draw_importance(results: Results) -> go.Figure | None:
     if not any(len(trace.x) for trace in figure.data):
         return None
     why = tell_disagreement(frames["fanova"], frames["ped-anova"]) if "fanova" in frames else _ALONE
-    note = f"For the WER, of all {len(results.trials)} trials whatever the filter keeps. {why}"
+    note = f"For the {ranking.label}, of all {len(results.trials)} trials whatever the filter keeps. {why}"
     bars = max(len(trace.x) for trace in figure.data)
     figure.update_layout(barmode="group", showlegend=True, meta={"note": note}, height=max(240, 46 * bars + 110))
     figure.update_xaxes(title="share explained", tickformat=".0%", range=[0, 1])
@@ -56,7 +58,7 @@ def draw_importance(results: Results) -> go.Figure | None:
     return figure
 
 
-def draw_front(results: Results) -> go.Figure | None:
+def draw_front(results: Results, ranking: Ranking = _BY_WER) -> go.Figure | None:
     """The lowest metric of every trial over what its recogniser costs; None where all cost the same."""
     metric, cost = results.objectives[:2]
     lowest = results.lowest(metric)

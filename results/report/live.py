@@ -11,10 +11,11 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from glosstune.results.analysis.metrics import Mode
 from glosstune.results.reading.loading import load_frames
 from glosstune.results.reading.names import CONFIRM, RECORD, SUMMARY
 from glosstune.results.reading.remote import as_local
-from glosstune.results.report.page import draw_figures, render_report
+from glosstune.results.report.page import draw_figures, rank_by, render_report
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.atomic import write_text
@@ -38,10 +39,20 @@ class LiveReport:
         folders: of sweeps, or their addresses.
         path: the page is written there too, each time.
         say: takes a line that the user should see.
+        metric: that the page ranks by; mode as for ``rank_trials``.
     """
 
-    def __init__(self, folders: Sequence[str], path: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[str],
+        path: Path,
+        say: Callable[[str], None],
+        *,
+        metric: str = "wer",
+        mode: Mode | None = None,
+    ) -> None:
         self.path, self.say = path, say
+        self._metric, self._mode = metric, mode
         self.pause_s = _STORAGE_S if any(map(is_uri, folders)) else _HERE_S
         self._folders = folders
         self._seen: object = None
@@ -73,12 +84,13 @@ class LiveReport:
         return True
 
     def _make(self) -> None:
-        results = load_frames(list(self._folders))
+        results = load_frames(list(self._folders), leave_out=True)
         # What takes the longest only tells the trials that have ended a little better with each epoch of another.
         ended = results.trials["status"].tolist()
         kept = {name: figure for name, figure in self._figures.items() if name == "importance" and ended == self._ended}
-        self._figures, self._ended = draw_figures(results, kept), ended
-        text = render_report(results, self._figures, results.confirmation)
+        ranking = rank_by(results, self._metric, self._mode)
+        self._figures, self._ended = draw_figures(results, kept, ranking), ended
+        text = render_report(results, self._figures, results.confirmation, ranking)
         write_text(self.path, text)
         self._versions += 1
         version = f'"{time.time_ns()}-{self._versions}"'  # another server on this port has none of the same

@@ -1,5 +1,6 @@
 """Put the figures, the headline and the table of trials together into one HTML file."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -14,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from glosstune.results.analysis.comparability import tell_differences
 from glosstune.results.analysis.confirmation import shorten_confirmation
 from glosstune.results.analysis.explaining import describe_parameters, short
+from glosstune.results.analysis.metrics import Mode, Ranking, best_of, check_metric, check_mode
 from glosstune.results.analysis.stops import sum_costs
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.frames import name_parameters
@@ -23,6 +25,9 @@ from glosstune.results.report.confusions import count_confusions, read_hypothese
 from glosstune.results.report.figures import draw_front, draw_importance
 from glosstune.results.report.page_data import build_data
 from glosstune.results.report.provenance import tell_provenance
+from glosstune.results.table import in_percent
+from glosstune.results.text import rounded
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_text
 
 
@@ -37,7 +42,7 @@ class _Shown(NamedTuple):
 
     title: str
     note: str = ""
-    draw: Callable[[Results], go.Figure | None] | None = None
+    draw: Callable[[Results, Ranking], go.Figure | None] | None = None
 
 
 _FIGURES: Mapping[str, _Shown] = {
@@ -58,22 +63,44 @@ _FIGURES: Mapping[str, _Shown] = {
 # In this order, for each uses those before it.
 _SCRIPTS = ("filter.js", "figures.js", "table.js", "trial.js", "page.js")
 _MOST_GLOSSES = 15
+_BY_WER = Ranking()
 
 
-def write_report(results: Results, path: Path | str, confirmed: pd.DataFrame | None = None) -> None:
+def write_report(
+    results: Results,
+    path: Path | str,
+    confirmed: pd.DataFrame | None = None,
+    *,
+    metric: str = "wer",
+    mode: Mode | None = None,
+) -> None:
     """Write one HTML file that holds everything it shows: no part of it is loaded from anywhere.
 
     Args:
         confirmed: what ``glosstune confirm`` came to.
+        metric: that the best trial is the best by, and that figures begin with.
+        mode: as for ``rank_trials``.
 
     Raises:
-        FolderError: hypotheses that are there cannot be read, or the file cannot be written.
+        FolderError: the file cannot be written.
+        SettingError: there is no such metric, or mode.
+
+    Warns:
+        UserWarning: hypotheses that are there cannot be read.
     """
-    page = render_report(results, draw_figures(results), confirmed)
+    ranking = rank_by(results, metric, mode)
+    page = render_report(results, draw_figures(results, ranking=ranking), confirmed, ranking)
     write_text(path, page)
 
 
-def draw_figures(results: Results, kept: Mapping[str, go.Figure] | None = None) -> dict[str, go.Figure]:
+def rank_by(results: Results, metric: str = "wer", mode: Mode | None = None) -> Ranking:
+    """What a page ranks trials by; SettingError if there is no such metric, or mode."""
+    return Ranking(check_metric(results.epochs, metric), check_mode(metric, mode))
+
+
+def draw_figures(
+    results: Results, kept: Mapping[str, go.Figure] | None = None, ranking: Ranking = _BY_WER
+) -> dict[str, go.Figure]:
     """The figures that the page does not draw itself.
 
     Args:
@@ -82,25 +109,30 @@ def draw_figures(results: Results, kept: Mapping[str, go.Figure] | None = None) 
     wanted = {
         name: shown.draw for name, shown in _FIGURES.items() if shown.draw is not None and name not in (kept or {})
     }
-    drawn = {name: draw(results) for name, draw in wanted.items()}
+    drawn = {name: draw(results, ranking) for name, draw in wanted.items()}
     return {**(kept or {}), **{name: _styled(figure) for name, figure in drawn.items() if figure is not None}}
 
 
-def render_report(results: Results, figures: Mapping[str, go.Figure], confirmed: pd.DataFrame | None = None) -> str:
+def render_report(
+    results: Results,
+    figures: Mapping[str, go.Figure],
+    confirmed: pd.DataFrame | None = None,
+    ranking: Ranking = _BY_WER,
+) -> str:
     """The page as text (see ``write_report``).
 
     Args:
         figures: see ``draw_figures``.
     """
-    best = None if results.trials["wer_best"].isna().all() else results.best
+    best = _best(results, ranking)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["cell"] = lambda value: "-" if pd.isna(value) else short(value)
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     return environment.from_string(_resource("page.html")).render(
         title=f"Sweep {', '.join(results.sweeps['sweep'])}",
-        lead=_lead(results, best),
+        lead=_lead(results, best, ranking),
         warnings=tell_differences(results),
-        cards=list(_cards(results, best, confirmed)),
+        cards=list(_cards(results, best, confirmed, ranking)),
         confirmed=None if confirmed is None else shorten_confirmation(confirmed),
         figures=_FIGURES,
         confusions=[] if best is None else _confusions(results, best),
@@ -109,7 +141,7 @@ def render_report(results: Results, figures: Mapping[str, go.Figure], confirmed:
         style=_resource("page.css"),
         script="\n".join(map(_resource, _SCRIPTS)),
         plotly=get_plotlyjs(),
-        data=build_data(results, figures, best),
+        data=build_data(results, figures, best, ranking),
     )
 
 
@@ -122,20 +154,36 @@ def _resource(name: str) -> str:
     return files("glosstune.results.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _lead(results: Results, best: pd.Series | None) -> str:
+def _best(results: Results, ranking: Ranking) -> pd.Series | None:
+    """The row of the best trial, with its ``value`` and ``value_epoch``; None where no trial has any."""
+    values = best_of(results.epochs, *ranking).rename(columns={"epoch": "value_epoch"})
+    rows = results.trials.merge(values, on=["sweep", "trial"], how="left")  # which keeps their order
+    if rows["value"].isna().all():
+        return None
+    at = rows["value"].argmax() if ranking.mode == "max" else rows["value"].argmin()
+    return rows.set_axis(results.trials.index).iloc[at]
+
+
+def _lead(results: Results, best: pd.Series | None, ranking: Ranking) -> str:
     if best is None:
-        return "No trial has reported a WER yet."
+        return f"No trial has reported a {ranking.label} yet."
     given = describe_parameters(best, name_parameters(results.trials))
     of = f" of {best['sweep']}" if len(results.sweeps) > 1 else ""
-    return f"Best trial {best['trial']}{of}, epoch {best['epoch_of_best']} of {best['epochs']}: {given}"
+    return f"Best trial {best['trial']}{of}, epoch {best['value_epoch']:.0f} of {best['epochs']}: {given}"
 
 
-def _cards(results: Results, best: pd.Series | None, confirmed: pd.DataFrame | None) -> Iterator[tuple[str, str]]:
+def _cards(
+    results: Results, best: pd.Series | None, confirmed: pd.DataFrame | None, ranking: Ranking
+) -> Iterator[tuple[str, str]]:
     """What stands large at the top, and what it is."""
     costs = sum_costs(results)
-    if best is not None:
-        yield f"{best['wer_best']:.1%}", f"best WER on dev{by_scoring(results.scoring)}"
-    if best is not None and results.target is not None:
+    by_wer = ranking.metric == "wer"
+    if best is not None and by_wer:
+        yield f"{best['value']:.1%}", f"best WER on dev{by_scoring(results.scoring)}"
+    elif best is not None:
+        value = f"{best['value']:.1%}" if in_percent(ranking.metric) else rounded(best["value"])
+        yield value, f"{'highest' if ranking.mode == 'max' else 'lowest'} {ranking.metric}"
+    if best is not None and by_wer and results.target is not None:
         verdict = "reached" if best["wer_best"] < results.target else "not reached"
         yield f"{results.target:.0%}", f"target, {verdict}"
     if confirmed is not None and len(confirmed):
@@ -164,6 +212,10 @@ def _confusions(results: Results, best: pd.Series) -> list[pd.DataFrame]:
     path = results.folders[best["sweep"]] / TRIALS / best["trial_id"] / HYPOTHESES
     if not path.is_file():
         return []
-    worst, confused = count_confusions(read_hypotheses(path))
+    try:
+        worst, confused = count_confusions(read_hypotheses(path))
+    except FolderError as error:
+        warnings.warn(f"{error}; what was confused is left out", stacklevel=2)
+        return []
     worst["share"] = [f"{share:.0%}" for share in worst["share"]]
     return [table.head(_MOST_GLOSSES) for table in (worst[worst["missed"] > 0], confused)]

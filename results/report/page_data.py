@@ -14,6 +14,7 @@ import plotly.io
 from glosstune.results.analysis.explaining import explain_trials
 from glosstune.results.analysis.importance import logarithmic_parameters
 from glosstune.results.analysis.incumbent import trace_incumbent
+from glosstune.results.analysis.metrics import Ranking, check_mode
 from glosstune.results.analysis.strategies import list_strategies
 from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.epoch_metrics import by_scoring
@@ -28,6 +29,7 @@ from glosstune.results.table import in_percent
 _DARK_PALETTE = ("#77aadd", "#ee8866", "#44bb99", "#eedd88", "#ffaabb", "#99ddff")
 _DARK_TARGET = "#ff7b72"
 
+_BY_WER = Ranking()
 _HIDDEN = ("best_checkpoint", "last_checkpoint", "trial_id")
 _FIRST = ("sweep", "trial", "status", "wer_best", "epoch_of_best", "epochs")
 # Beside these and the parameters, columns are shown where a reader asks for them.
@@ -43,12 +45,14 @@ _METRICS = (
 )
 
 
-def build_data(results: Results, figures: Mapping[str, go.Figure], best: pd.Series | None) -> dict[str, Any]:
+def build_data(
+    results: Results, figures: Mapping[str, go.Figure], best: pd.Series | None, ranking: Ranking = _BY_WER
+) -> dict[str, Any]:
     """JSON-able; what is not finite is None.
 
     Args:
         figures: see ``figures``.
-        best: a row of ``results.trials``.
+        best: a row of ``results.trials``, or of a frame with the same index.
     """
     trials = results.trials
     several = len(results.sweeps) > 1
@@ -56,7 +60,7 @@ def build_data(results: Results, figures: Mapping[str, go.Figure], best: pd.Seri
     columns = [*(name for name in _FIRST if name in columns), *(name for name in columns if name not in _FIRST)]
     parameters = name_parameters(trials)
     listed = trials[columns].astype(object).where(trials[columns].notna(), None)
-    metrics = _choose_metrics(results)
+    metrics = _choose_metrics(results, ranking)
     return {
         "columns": columns,
         "shown": [name for name in columns if name in _SHOWN or name in parameters],
@@ -69,6 +73,7 @@ def build_data(results: Results, figures: Mapping[str, go.Figure], best: pd.Seri
         ],
         "best": None if best is None else trials.index.get_loc(best.name),
         "sort": "wer_best",
+        "ranked": ranking.metric,
         "parameters": parameters,
         "logarithmic": sorted(logarithmic_parameters(results)),
         "strategies": list_strategies(trials),
@@ -91,11 +96,17 @@ def _tells(results: Results, name: str) -> bool:
     return name in INDICATORS or name not in TRIAL_COLUMNS or bool(results.trials[name].notna().any())
 
 
-def _choose_metrics(results: Results) -> list[dict[str, Any]]:
-    """Those that some trial has reported, with the one that the sweeps rank by."""
-    known = {name for name, *_ in _METRICS}
-    ranked = [name for name in results.sweeps["metric"].dropna().unique() if name not in known]
-    offered = [*_METRICS, *((name, name, name, "min", False) for name in ranked)]
+def _choose_metrics(results: Results, ranking: Ranking) -> list[dict[str, Any]]:
+    """Those that some trial has reported, first what trials are ranked by, with what the sweeps rank by."""
+    known = {name: (name, *more) for name, *more in _METRICS}
+    metric, mode = ranking
+    label, title = known[metric][1:3] if metric in known else (metric, metric)
+    ranked = [name for name in results.sweeps["metric"].dropna().unique() if name not in known and name != metric]
+    offered = [
+        (metric, label, title, mode, in_percent(metric)),
+        *(row for name, row in known.items() if name != metric),
+        *((name, name, name, check_mode(name), in_percent(name)) for name in ranked),
+    ]
     return [
         {
             "name": name,

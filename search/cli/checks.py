@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from glosstune.models.kinds import KINDS
-from glosstune.search.cli.arguments import split_arguments
+from glosstune.search.cli.arguments import split_arguments, split_files
 from glosstune.search.cli.completing import complete_argument, complete_override
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import SettingError, shown
 
 _KIND = f"{', '.join(KINDS)}, or package.module:Name of your own"
 Kinds = Annotated[
@@ -221,10 +221,11 @@ def compare_models(
     from glosstune.search.checks.comparing import describe_comparison, place_corpus
     from glosstune.trainables.export.comparing import Candidate, compare_models
 
-    paths = [Path(argument).expanduser() for argument in arguments if "=" not in argument]
-    overrides = [argument for argument in arguments if "=" in argument]
+    files, overrides = split_files(arguments)
+    paths = [Path(file).expanduser() for file in files]
     if len(paths) < 2:
-        raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}")
+        taken = f", and no file but a setting in {' and '.join(map(shown, overrides))}" if overrides else ""
+        raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}{taken}")
     candidates = [Candidate.read(path, kinds or []) for path in paths]
     corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides, kinds or [])
     comparison = compare_models(candidates, corpus, rounds=rounds, say=lambda line: typer.echo(line, err=True))

@@ -1,8 +1,10 @@
 """The commands that show what sweeps came to, and hand it on."""
 
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -10,11 +12,21 @@ from glosstune.results.text import escaped
 from glosstune.search.cli.arguments import Moved, ResultsFolder
 from glosstune.spaces.errors import Interrupted, SettingError
 
+if TYPE_CHECKING:
+    from glosstune.results import Results
+
 Folders = Annotated[
     list[str], typer.Argument(metavar="FOLDER...", help="Folders of sweeps, or of plain Ray Tune experiments.")
 ]
 Format = Literal["table", "csv", "json", "parquet", "markdown", "latex"]
 Per = Literal["trial", "strategy"]
+Metric = Annotated[
+    str | None, typer.Option(help="Rank by this metric of the epochs, such as val_wer, accuracy; default WER.")
+]
+Mode = Annotated[
+    Literal["min", "max"] | None,
+    typer.Option(help="Which end of --metric is the best; default max of an accuracy and its like, else min."),
+]
 # As ``confirm.plan`` has them, whose imports would take a second of every --help.
 Rules = Literal["none", "plain", "phoenix2014", "phoenix2014-camgoz", "phoenix2014t", "csl-daily", "characters"]
 # Files of a form that go by another ending.
@@ -27,6 +39,8 @@ def results(
     sort: Annotated[str | None, typer.Option(help="Column to sort by; a table by wer_best by itself.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Sort from the highest to the lowest.")] = False,
     columns: Annotated[str | None, typer.Option(help="Columns to show, joined by commas.")] = None,
+    metric: Metric = None,
+    mode: Mode = None,
     front: Annotated[
         bool, typer.Option("--front", help="Only trials that no other one beats in all objectives, or in WER and size.")
     ] = False,
@@ -38,7 +52,7 @@ def results(
 
     Example: glosstune results runs/a runs/b --where "strategy == 'progressive'" --columns trial,wer_best --format csv
     """
-    from glosstune.results import format_results, load_results, select_trials, write_results
+    from glosstune.results import format_results, rank_trials, select_trials, write_results
     from glosstune.results.analysis.comparability import tell_differences
     from glosstune.results.analysis.explaining import describe_parameters
     from glosstune.results.reading.epoch_metrics import by_scoring
@@ -51,10 +65,15 @@ def results(
         if form is None:
             raise SettingError(f"--out {out}: ends in none of .csv, .json, .parquet, .md, .tex; say --format")
         format = form
-    loaded = load_results(folders)
-    for told in tell_differences(loaded):
-        typer.echo(f"warning: {told}", err=True)
-    trials = loaded.front if front else loaded.trials
+    if metric is not None and front:
+        raise SettingError("--front: weighs the objectives of the sweep, so it goes with no --metric")
+    loaded = _load(folders, metric, mode)
+    if metric is None:
+        for told in tell_differences(loaded):
+            typer.echo(f"warning: {told}", err=True)
+        trials = loaded.front if front else loaded.trials
+    else:
+        trials = rank_trials(loaded, metric, mode=mode)  # which warns of differences itself
     chosen = [name.strip() for name in columns.split(",")] if columns is not None else None
     if front and chosen is None and format == "table":
         several = ["sweep"] if len(loaded.sweeps) > 1 else []
@@ -67,7 +86,7 @@ def results(
             trials = trials.assign(**{weighed[0]: loaded.lowest(metric)})
         chosen = [*several, "trial", *weighed, *costs, "epochs", "recipe"]
         sort = weighed[0] if sort is None else sort
-    if sort is None and (format == "table" or top is not None):
+    if sort is None and metric is None and (format == "table" or top is not None):
         sort = "wer_best"
     if trials.empty and front:
         typer.echo(f"front: {NO_FRONT}", err=True)
@@ -77,9 +96,21 @@ def results(
     elif format == "parquet":
         raise SettingError("--format parquet: is binary; name a file with --out")
     else:
-        sys.stdout.write(format_results(trials, format, len(loaded.sweeps) > 1))
-        if format == "table" and (scored := by_scoring(loaded.scoring)):
+        sys.stdout.write(format_results(trials, format, len(loaded.sweeps) > 1, metric=metric))
+        if format == "table" and metric is None and (scored := by_scoring(loaded.scoring)):
             typer.echo(f"WER is counted{scored}")
+
+
+def _load(folders: list[str], metric: str | None, mode: str | None) -> "Results":
+    """The results of all that are sweeps; whoever names a metric need not be told that there are others than WER."""
+    from glosstune.results import load_results
+    from glosstune.results.reading.ray.metrics import NO_WER
+
+    if mode is not None and metric is None:
+        raise SettingError(f"--mode {mode}: goes with --metric")
+    if metric is not None:
+        warnings.filterwarnings("ignore", f".*: {NO_WER}", UserWarning)
+    return load_results(folders, leave_out=True)
 
 
 def confirm(
@@ -127,6 +158,8 @@ def report(
         Path | None, typer.Option(help="File to write; default report.html in the first folder, if it is one.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the learning curves too: a file .png or .pdf.")] = None,
+    metric: Metric = None,
+    mode: Mode = None,
     live: Annotated[bool, typer.Option("--live", help="Serve the page on this machine, and renew it.")] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of --live; default 8090.")] = None,
 ) -> None:
@@ -134,24 +167,25 @@ def report(
 
     Example: glosstune report runs/a --out a.html --picture curves.pdf
     """
-    from glosstune.results import draw_curves, load_results
+    from glosstune.results import draw_curves
     from glosstune.results.report.curves import picture_format
 
     if picture is not None:
         picture_format(picture)  # which refuses a wrong ending at once
     if port is not None and not live:
         raise SettingError(f"--port {port}: goes with --live")
-    results = load_results(folders)
+    results = _load(folders, metric, mode)
     if picture is not None:
         draw_curves(results, picture.expanduser())
     if live:
         from glosstune.results.report.live import LiveReport, serve_report
 
-        page = LiveReport(folders, results.report_path(out), lambda line: typer.echo(line, err=True))
+        path, say = results.report_path(out), partial(typer.echo, err=True)
+        page = LiveReport(folders, path, say, metric=metric or "wer", mode=mode)
         page.update()
         serve_report(page, port or 8090)
         return
-    path = results.report(out)
+    path = results.report(out, metric=metric or "wer", mode=mode)
     typer.echo(escaped(f"{path}: {len(results.trials)} trials; open it in any browser"))
 
 

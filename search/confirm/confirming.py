@@ -21,6 +21,7 @@ from glosstune.results import Results, load_results, rank_trials
 from glosstune.results.analysis.confirmation import summarise_confirmation
 from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.names import CONFIRM, PLAN, SUMMARY, SWEEP, UTTERANCES
+from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import PLACES, check_places
 from glosstune.search.config.loading import load_sweep
@@ -84,6 +85,7 @@ def confirm(
     work = SweepFolder.at(
         out or join(str(place), CONFIRM), partial(console.print, soft_wrap=True, highlight=False, markup=False)
     )
+    read_record(folder)  # which refuses one that is not whole: the best of the rest may not be the best
     results = load_results(folder)
     # This machine may lack its files.
     sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP, overrides))

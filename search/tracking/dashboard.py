@@ -1,8 +1,12 @@
 """Serve Optuna's dashboard on the study that a sweep is mirrored to."""
 
-from contextlib import suppress
+import warnings
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from optuna.storages import BaseStorage
 
 from glosstune.results.reading.names import RECORD, SWEEP
 from glosstune.results.reading.record import read_record
@@ -17,7 +21,7 @@ def serve(folder: Path, host: str, port: int) -> None:
     """Serve until the process is interrupted. A study that is missing, torn or behind is made anew first.
 
     Args:
-        folder: of the sweep.
+        folder: of the sweep; where it cannot be written to, the study is made elsewhere, for the time being.
 
     Raises:
         SettingError: optuna-dashboard is not installed, the storage that the environment names cannot be used, or
@@ -26,16 +30,34 @@ def serve(folder: Path, host: str, port: int) -> None:
     """
     if find_spec("optuna_dashboard") is None:
         raise SettingError('dashboard: optuna-dashboard is not installed; pip install "glosstune[dashboard]"')
-    from optuna_dashboard import run_server
-
     events = read_record(folder).events
     state = SweepState(load_sweep(folder / SWEEP))
     state.replay(events, folder / RECORD)
-    with suppress(Driven), owned(folder):  # a driver that lives keeps the study itself
-        OptunaStudy(state.sweep, state.id, folder).open(state.trials.values(), final=True)
-    storage = open_storage(folder)
+    with ExitStack() as stack:
+        place = folder
+        try:
+            with owned(folder):
+                _make_study(state, folder)
+        except Driven:  # a driver that lives keeps the study itself
+            pass
+        except FolderError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            warnings.warn(f"{error}; the study is shown as it is now", stacklevel=2)
+            place = Path(stack.enter_context(TemporaryDirectory()))
+            _make_study(state, place)
+        _serve(open_storage(place), study_name(state.sweep, state.id), folder, host, port)
+
+
+def _make_study(state: SweepState, folder: Path) -> None:
+    OptunaStudy(state.sweep, state.id, folder).open(state.trials.values(), final=True)
+
+
+def _serve(storage: BaseStorage, study: str, folder: Path, host: str, port: int) -> None:
+    from optuna_dashboard import run_server
+
     try:
-        storage.get_study_id_from_name(study_name(state.sweep, state.id))
+        storage.get_study_id_from_name(study)
     except KeyError:
         rule = f"its driver keeps the study elsewhere, or has not begun it; wait, or set {URL} as it was for the driver"
         raise FolderError(f"{folder}: {rule}") from None

@@ -147,7 +147,7 @@ const drawers = {
   },
 
   best(view) {
-    if (data.best === null) return "No trial has reported a WER yet.";
+    if (data.best === null) return "No trial has reported " + (data.ranked === "wer" ? "a WER" : data.ranked) + " yet.";
     return curvesOf(data.best, view);
   },
 
@@ -272,25 +272,25 @@ const drawers = {
   },
 };
 
-// Losses and WER of one trial.
+// Losses of one trial, and what trials are ranked by.
 function curvesOf(place, view) {
   const curve = data.curves[place], traces = [];
-  const wer = data.metrics.find((metric) => metric.name === "wer");
+  const ranked = data.metrics.find((metric) => metric.name === data.ranked);
   const put = (name, label, colour, right) => {
     if (!curve[name] || curve[name].every((value) => value === null)) return;
-    const told = curve.epoch.map((epoch, at) => "epoch " + epoch + "<br>" + label + " " + shown(curve[name][at], { percent: right }));
+    const told = curve.epoch.map((epoch, at) => "epoch " + epoch + "<br>" + label + " " + shown(curve[name][at], { percent: right && ranked.percent }));
     const axes = right ? { xaxis: "x2", yaxis: "y2" } : {};
     traces.push({ x: curve.epoch, y: curve[name], text: told, name: label, mode: "lines+markers", marker: { size: 4 }, line: { color: colour }, ...axes, ...HOVER });
   };
   put("train_loss", "training loss", view.palette[0], false);
   put("dev_loss", "dev loss", view.palette[1], false);
-  put("wer", "WER", view.palette[2], true);
+  if (ranked) put(ranked.name, ranked.label, view.palette[2], true);
   const epoch = { title: { text: "epoch" } };
-  const loss = { title: { text: "nats a gloss" }, rangemode: "tozero" }, right = { title: { text: wer ? wer.title : "" }, tickformat: PERCENT, rangemode: "tozero" };
+  const loss = { title: { text: "nats a gloss" }, rangemode: "tozero" }, right = { title: { text: ranked ? ranked.title : "" }, tickformat: ranked?.percent ? PERCENT : "", rangemode: "tozero" };
   const beside = { xaxis: { ...epoch, domain: [0, 0.44] }, xaxis2: { ...epoch, domain: [0.56, 1], anchor: "y2" }, yaxis: loss, yaxis2: { ...right, anchor: "x2" } };
   const below = { height: 560, xaxis: { ...epoch, anchor: "y" }, xaxis2: { ...epoch, anchor: "y2" }, yaxis: { ...loss, domain: [0.6, 1] }, yaxis2: { ...right, domain: [0, 0.4], anchor: "x2" } };
   const layout = view.narrow ? below : beside;
-  if (data.target !== null && wer) {
+  if (data.target !== null && data.ranked === "wer" && ranked) {
     const line = { type: "line", xref: "x2 domain", yref: "y2", x0: 0, x1: 1, y0: data.target, y1: data.target };
     layout.shapes = [{ ...line, line: { color: view.target, dash: "dash", width: 1.5 } }];
   }

@@ -12,6 +12,7 @@ from sweep_folder import SweepFolder
 from glosstune.results import load_results
 from glosstune.results.reading import columns
 from glosstune.results.reading.columns import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
+from glosstune.results.reading.record import read_record
 from glosstune.spaces.errors import FolderError, SettingError
 
 CONFIGURATION = {
@@ -144,10 +145,10 @@ def test_the_sweep_says_when_it_ran_and_on_what(four_trials):
     assert trials["node"].tolist()[:2] == ["box", "box"]
 
 
-def test_a_sweep_file_that_is_no_yaml_is_named(four_trials):
+def test_a_sweep_file_that_is_no_yaml_is_named_and_hides_no_trial(four_trials):
     four_trials.settle("resources: {cpu: [")
-    with pytest.raises(FolderError, match=r"sweep\.yaml: cannot be read"):
-        load_results(four_trials.path)
+    with pytest.warns(UserWarning, match=r"sweep\.yaml: cannot be read"):
+        assert len(load_results(four_trials.path).trials) == 4
 
 
 def test_record_that_has_not_begun_is_an_empty_sweep(sweep):
@@ -281,6 +282,7 @@ def test_last_line_cut_inside_a_character_is_dropped(four_trials):
         ('{"event": "trial", "trial": "x", "configuration": {}}', "trial: 'x' is no int"),
         ('{"event": "trial", "trial": true, "configuration": {}}', "trial: True is no int"),
         ('{"event": "trial", "trial": 1, "configuration": {}}', "source is missing"),
+        ('{"event": "report", "trial": 0, "epoch": 9223372036854775808, "metrics": {}}', "is more than anybody counts"),
         ('{"event": "report", "trial": 9, "epoch": 1, "metrics": {}}', "trial 9: no earlier line starts it"),
         ('{"event": "report", "trial": 0, "epoch": 1, "metrics": {"wer": "bad"}}', "wer: 'bad' is no number"),
         (
@@ -289,12 +291,64 @@ def test_last_line_cut_inside_a_character_is_dropped(four_trials):
         ),
     ],
 )
-def test_broken_line_is_named(sweep, line, complaint):
+def test_broken_line_is_named_and_hides_no_other(sweep, line, complaint):
     sweep.start(0)
     sweep.append_text(line + "\n")
     sweep.start(1)
-    with pytest.raises(FolderError, match="record.jsonl:3: .*" + complaint):
-        load_results(sweep.path)
+    with pytest.warns(UserWarning, match="record.jsonl:3: .*" + complaint + ".*; it is left out$"):
+        assert load_results(sweep.path).trials["trial"].tolist() == [0, 1]
+    with pytest.raises(FolderError, match="record.jsonl:3: .*" + complaint):  # whoever goes on has to know all
+        read_record(sweep.path)
+
+
+def test_all_that_a_broken_line_costs_is_told_once(sweep):
+    sweep.start(0)
+    sweep.append_text('{"event": "trial", "trial": 1\n')
+    for epoch in range(1, 4):
+        sweep.report(1, epoch, wer=0.5)
+    sweep.start(2)
+    with pytest.warns(UserWarning, match="record.jsonl:3: .*; it is left out, like 3 more lines$") as told:
+        assert load_results(sweep.path).trials["trial"].tolist() == [0, 2]
+    assert len(told) == 1
+
+
+def test_of_several_what_is_no_sweep_is_left_out_and_named(four_trials, tmp_path):
+    (tmp_path / "a.log").write_text("")
+    (tmp_path / "b").mkdir()
+    places = [four_trials.path, tmp_path / "a.log", tmp_path / "b"]
+    with pytest.warns(UserWarning, match=r"a\.log, .*b: are not the folders of sweeps, and are left out$") as told:
+        results = load_results(places, leave_out=True)
+    assert (len(told), results.folder, len(results.trials)) == (1, four_trials.path, 4)
+    with pytest.raises(FolderError, match=r"a\.log: is a file"):
+        load_results(places)
+    with pytest.raises(FolderError, match=r"is missing|is a file"):
+        load_results(places[1:], leave_out=True)
+    with pytest.raises(FolderError, match="no such folder"):  # misspelt
+        load_results([*places[:1], tmp_path / "c"], leave_out=True)
+
+
+def test_of_several_one_whose_record_says_nothing_hides_no_other(four_trials, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "record.jsonl").write_text("nonsense\n{}\n")
+    with pytest.warns(UserWarning, match=r"b/record\.jsonl:1: .*; the other sweeps are shown without it$"):
+        assert len(load_results([four_trials.path, tmp_path / "b"], leave_out=True).trials) == 4
+
+
+def test_what_was_confirmed_and_cannot_be_read_is_left_out(four_trials):
+    (four_trials.path / "confirm").mkdir()
+    for torn in ("", "[7]", '[{"trial": "x"}]', "{"):
+        (four_trials.path / "confirm" / "confirmation.json").write_text(torn)
+        with pytest.warns(UserWarning, match=r"confirmation\.json: cannot be read .*; what was confirmed is left out"):
+            assert load_results(four_trials.path).confirmation is None
+
+
+def test_numbers_that_no_column_holds_are_missing(sweep):
+    sweep.start(0)
+    sweep.report(0, 1, wer=0.5, epoch_s=1e308, trainable_params=1e300, micro_batches=1e300)
+    sweep.report(0, 2, wer=0.4, epoch_s=1e308, costs={"parameters": 1e300})
+    (trial,) = load_results(sweep.path).trials.to_dict("records")
+    assert (trial["wer_best"], trial["train_seconds"]) == (0.4, 0.0)
+    assert pd.isna(trial["trainable_params"]) and pd.isna(trial["parameters"])
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,7 @@ def test_what_cannot_be_read_is_said_once_and_the_page_stays(live, sweep, said):
     sweep.start(0, dropout=0.1)
     live.update()
     before = live.page
-    sweep.append_text("nonsense\n")
-    sweep.append(event="report", trial=0, epoch=1, metrics={})
+    sweep.record.write_text("nonsense\n{}\n")
     assert not live.update() and not live.update()
     assert live.page is before and len(said) == 1 and "not a line of JSON" in said[0]
 

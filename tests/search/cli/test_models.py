@@ -38,6 +38,19 @@ def exported(
     return folder / "teacher.safetensors", folder / "student.safetensors"
 
 
+def test_a_file_whose_name_holds_an_equals_sign_is_a_file(
+    run: Run, few: None, exported: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for source, name in zip(exported, ("teacher top1=32.48.safetensors", "lr=0.01.safetensors"), strict=True):
+        shutil.copy(source, name)
+    assert run("compare-models", "teacher top1=32.48.safetensors", "lr=0.01.safetensors", "--rounds", "1") == 0
+    capsys.readouterr()
+    assert run("compare-models", "lr=0.01.safetensors", "lr=0.1.safetensors") == 2
+    assert "got 1, and no file but a setting in 'lr=0.1.safetensors'" in capsys.readouterr().err
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparing, "TIMED_UTTERANCES", 2)

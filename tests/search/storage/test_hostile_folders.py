@@ -109,8 +109,10 @@ def test_commands_run_nothing_that_a_folder_holds(
     ):
         assert run(*command) == 0, command
     capfd.readouterr()
+    with pytest.warns(UserWarning, match=r"cannot be read as hypotheses .*; what was confused is left out"):
+        assert run("report", folder, "--out", str(out / "report.html")) == 0
+    (out / "report.html").unlink()
     for command, rule in (
-        (["report", folder, "--out", str(out / "report.html")], "cannot be read as hypotheses"),
         (["export", folder, "--out", str(out / "a.safetensors")], "cannot be read as a checkpoint"),
         (["export", folder, "--trial", "1", "--out", str(out / "b.safetensors")], "cannot be read as a checkpoint"),
     ):
@@ -166,6 +168,7 @@ def test_a_table_that_carries_a_pickled_type_is_read_as_plain_data(
     assert run("report", str(ended), "--out", str(tmp_path / "report.html")) in (0, 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*sweep.yaml. cannot be read")
 @pytest.mark.parametrize("command", ["results", "report", "explain", "export", "reproduce", "confirm", "resume"])
 def test_a_sweep_file_cannot_call_functions(
     command: str, run: Run, ended: Path, opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -174,6 +177,10 @@ def test_a_sweep_file_cannot_call_functions(
         file.write(f"planted: !!python/object/apply:os.system ['touch {opened}']\n")
     number = ["0"] * (command in ("explain", "reproduce"))
     out = ["--out", str(tmp_path / "a.safetensors")] * (command == "export")
+    if command in ("results", "report", "explain"):  # which show the trials without it
+        with pytest.warns(UserWarning, match=r"sweep\.yaml: .*python/object/apply:os\.system"):
+            assert run(command, str(ended), *number) == 0
+        return
     assert run(command, str(ended), *number, *out) == 2
     told = capfd.readouterr().err
     assert "sweep.yaml" in told and "python/object/apply:os.system" in told and "Traceback" not in told
@@ -259,7 +266,8 @@ def test_a_sweep_on_s3_runs_nothing_that_was_put_there(
     assert run("results", uri) == 0
     assert run("explain", uri, "0") == 0
     assert run("reproduce", uri, "0", "--epochs", "1") == 0
-    assert run("report", uri, "--out", str(tmp_path / "report.html")) == 2
+    with pytest.warns(UserWarning, match="cannot be read as hypotheses"):
+        assert run("report", uri, "--out", str(tmp_path / "report.html")) == 0
     assert run("export", uri, "--out", str(tmp_path / "a.safetensors")) == 2
     assert run("resume", uri, "--samples", "+1") == 0
     assert "Traceback" not in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,10 @@ import pandas as pd
 import pytest
 from ray import tune
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
+from ray_experiment import SECONDS, result, write_state, write_trial
 
 from glosstune.results import load_results, rank_trials, trace_incumbent
-
-
-def result(iteration: int, **metrics: Any) -> dict[str, Any]:
-    """A line as Ray writes it."""
-    kept = {"training_iteration": iteration, "timestamp": 1_760_000_000 + 10 * iteration, "time_this_iter_s": 4.0}
-    return kept | {"trial_id": "ab1_00000", "hostname": "box", "pid": 7, "done": False, "config": {"lr": 0.1}} | metrics
-
-
-def write_trial(folder: Path, *rows: dict[str, Any], **configuration: Any) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "params.json").write_text(json.dumps(configuration))
-    (folder / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+from glosstune.spaces.errors import FolderError
 
 
 def test_an_experiment_has_the_same_frames_as_a_sweep(tmp_path):
@@ -64,10 +54,7 @@ def test_the_state_of_the_experiment_says_how_a_trial_ended(tmp_path):
     for number in range(2):
         folder = write_trial(tmp_path / "exp" / f"train_0000{number}", result(1, wer=0.9, trial_id=f"a_{number}"))
         (folder / "error.txt").write_text("ValueError: once\n")
-    states = [
-        [json.dumps({"trial_id": f"a_{n}", "status": state}), "{}"] for n, state in enumerate(("TERMINATED", "ERROR"))
-    ]
-    (tmp_path / "exp" / "experiment_state-2026.json").write_text(json.dumps({"trial_data": states}))
+    write_state(tmp_path / "exp", {"a_0": "TERMINATED", "a_1": "ERROR"})
     trials = load_results(tmp_path / "exp").trials
     assert trials["status"].tolist() == ["finished", "failed"]
     assert trials["error"].tolist() == [pd.NA, "ValueError: once"]
@@ -97,22 +84,119 @@ def test_what_ray_itself_writes_loads(tmp_path, ray_cluster):
     assert "too high" in trials["error"].tolist()[1]
 
 
-def test_a_line_torn_by_a_crash_is_left_out_and_told(tmp_path):
+def test_lines_torn_by_a_crash_are_left_out_and_told_once(tmp_path):
     folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
     lines = (folder / "result.json").read_text()
     (folder / "result.json").write_text(lines + '{"training_it' + lines + json.dumps(result(2, wer=0.8)) + '\n{"train')
-    with pytest.warns(UserWarning, match=r"result\.json:[24]: is no result, and is left out") as told:
+    with pytest.warns(UserWarning, match=r"result\.json:2: is no result, and is left out, like 1 more") as told:
         assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.9, 0.8]
-    assert len(told) == 2
-    (folder / "params.json").write_text("{")
+    assert len(told) == 1
 
 
-@pytest.mark.parametrize("torn", ["", "{", "[" * 100_000])
-def test_a_torn_file_of_parameters_costs_no_trial(tmp_path, torn):
+@pytest.mark.parametrize(("torn", "rule"), [("", "is empty"), ("{", "is no JSON"), ("[" * 100_000, "is no JSON")])
+def test_a_torn_file_of_parameters_costs_no_trial(tmp_path, torn, rule):
     folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
     (folder / "params.json").write_text(torn)
-    with pytest.warns(UserWarning, match=r"params\.json: cannot be read .*; the results say what the trial was given"):
+    with pytest.warns(UserWarning, match=rf"params\.json: {rule}.*; the results say what the trial was given"):
         assert load_results(tmp_path / "exp").trials["lr"].tolist() == [0.1]
+
+
+def test_a_torn_state_is_told_and_an_older_one_taken(tmp_path):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
+    write_state(tmp_path / "exp", {"ab1_00000": "TERMINATED"})
+    newest = write_state(tmp_path / "exp", {"ab1_00000": "ERROR"}, date="2026-01-02")
+    newest.write_text(newest.read_text()[:-9])
+    with pytest.warns(UserWarning, match=r"experiment_state-2026-01-02_00-00-00\.json: cannot be read") as told:
+        assert load_results(tmp_path / "exp").trials["status"].tolist() == ["finished"]
+    assert len(told) == 1
+
+
+def test_a_trial_that_a_state_garbles_hides_no_other(tmp_path):
+    for number in range(2):
+        write_trial(tmp_path / "exp" / f"train_{number}", result(1, wer=0.9, trial_id=f"a_{number}"))
+    path = write_state(tmp_path / "exp", {"a_0": "TERMINATED", "a_1": "TERMINATED"})
+    state = json.loads(path.read_text())
+    state["trial_data"][0][0] = state["trial_data"][0][0][:-3]
+    path.write_text(json.dumps(state))
+    assert load_results(tmp_path / "exp").trials["status"].tolist() == ["running", "finished"]
+
+
+def test_states_of_ray_2_4_say_how_trials_ended(tmp_path):
+    """They list trials under another name and without what they have come to."""
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9, experiment_id="0f", timesteps_total=None))
+    write_state(tmp_path / "exp", {"ab1_00000": "TERMINATED"}, key="checkpoints")
+    assert load_results(tmp_path / "exp").trials["status"].tolist() == ["finished"]
+
+
+def test_what_ray_counts_itself_is_no_metric(tmp_path):
+    own = {"timesteps_total": 3, "episodes_total": 0, "warmup_time": 0.1, "timesteps_since_restore": 3}
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9, loss=1.0, **own))
+    epochs = load_results(tmp_path / "exp").epochs
+    assert "loss" in epochs and not own.keys() & set(epochs)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [SECONDS, SECONDS * 1e3, SECONDS * 10**6, SECONDS * 10**9, "2025-10-09T08:53:20Z", "2025-10-09T10:53:20+02:00"],
+)
+def test_times_in_any_unit_are_the_same(tmp_path, stamp):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9, timestamp=stamp))
+    assert load_results(tmp_path / "exp").epochs["time"].tolist() == [pd.Timestamp("2025-10-09T08:53:20Z")]
+
+
+def test_without_a_timestamp_the_date_is_taken(tmp_path):
+    for number, stamp in enumerate((None, "today", -5, 1e300)):
+        row = result(1, wer=0.9, trial_id=str(number), timestamp=stamp, date="2025-10-09_08-53-20")
+        write_trial(tmp_path / "exp" / f"train_{number}", row)
+    assert set(load_results(tmp_path / "exp").epochs["time"]) == {pd.Timestamp("2025-10-09T08:53:20Z")}
+
+
+def test_cells_and_numbers_may_be_as_long_as_they_are(tmp_path):
+    folder = write_trial(tmp_path / "exp" / "train_00000")
+    long, digits = "x" * 200_000, "9" * 5000
+    (folder / "progress.csv").write_text(f"training_iteration,wer,note,steps\n1,0.5,{long},{digits}\n2,0.4\0,,\n")
+    assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.5, 0.4]
+    (folder / "params.json").write_text(f'{{"note": "{long}", "width": {digits}}}')
+    assert load_results(tmp_path / "exp").trials["width"].tolist() == [float("inf")]
+
+
+def test_half_a_character_is_no_reason_to_write_nothing(tmp_path):
+    folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.5))
+    (folder / "params.json").write_text('{"name": "a\\ud800b"}')
+    results = load_results(tmp_path / "exp")
+    results.report(tmp_path / "report.html")
+    assert results.trials["name"].tolist() == ["a?b"]
+
+
+def test_values_nested_deeper_than_anybody_nests_cost_no_other_trial(tmp_path):
+    deep = "[" * 400 + "]" * 400
+    folder = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.5))
+    (folder / "params.json").write_text(f'{{"a": {deep}}}')
+    write_trial(tmp_path / "exp" / "train_00001", result(1, wer=0.4, trial_id="b"), lr=0.3)
+    with pytest.warns(UserWarning, match=r"train_00000/params\.json: is no JSON of parameters"):
+        assert load_results(tmp_path / "exp").trials["lr"].tolist() == [0.1, 0.3]
+
+
+def test_a_folder_above_experiments_names_them(tmp_path):
+    write_trial(tmp_path / "runs" / "tuner" / "exp" / "train_00000", result(1, wer=0.9))
+    (tmp_path / "runs" / "sweep").mkdir()
+    (tmp_path / "runs" / "sweep" / "record.jsonl").write_text("")
+    below = f"{tmp_path}/runs/sweep, {tmp_path}/runs/tuner/exp"
+    with pytest.raises(FolderError, match=f"the sweeps below it are {re.escape(below)}$"):
+        load_results(tmp_path / "runs")
+
+
+def test_an_experiment_inside_a_trial_is_no_trial_of_the_outer_one(tmp_path):
+    trial = write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
+    write_trial(trial / "inner" / "train_00000", result(1, wer=0.1))
+    assert load_results(tmp_path / "exp").trials["wer_best"].tolist() == [0.9]
+    assert load_results(trial / "inner").trials["wer_best"].tolist() == [0.1]
+
+
+def test_of_a_single_trial_its_experiment_is_named(tmp_path):
+    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=0.9))
+    with pytest.raises(FolderError, match=rf"is a single trial of Ray Tune's; name its experiment, {tmp_path}/exp$"):
+        load_results(tmp_path / "exp" / "train_00000")
 
 
 def test_numbers_that_no_column_holds_are_missing(tmp_path):
@@ -126,27 +210,9 @@ def test_numbers_that_no_column_holds_are_missing(tmp_path):
     assert results.trials["width"].tolist() == [str(10**400), "1"]
 
 
-def test_wer_in_percent_is_told_and_becomes_a_fraction(tmp_path):
-    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=90.0), result(2, wer=1.5), result(3, wer=45.0))
-    with pytest.warns(UserWarning, match=r"exp: wer is read as percentages, for most are above 2"):
-        assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [0.9, 0.015, 0.45]
-
-
-def test_a_wer_of_many_insertions_stays_what_it_is(tmp_path):
-    write_trial(tmp_path / "exp" / "train_00000", result(1, wer=7.0), result(2, wer=1.0), result(3, wer=0.9))
-    assert load_results(tmp_path / "exp").epochs["wer"].tolist() == [7.0, 1.0, 0.9]
-
-
-def test_another_metric_than_wer_is_named(tmp_path):
-    write_trial(tmp_path / "exp" / "train_00000", result(1, val_wer=0.9))
-    with pytest.warns(UserWarning, match=r"exp: no trial has reported wer, but val_wer, epoch_s; rank_trials"):
-        load_results(tmp_path / "exp")
-
-
 def test_a_trial_without_a_result_has_the_state_that_ray_gave_it(tmp_path):
     write_trial(tmp_path / "exp" / "train_ab1_00000_0_lr=0.1", lr=0.1)
-    states = [[json.dumps({"trial_id": "ab1_00000", "status": "ERROR"}), "{}"]]
-    (tmp_path / "exp" / "experiment_state-2026.json").write_text(json.dumps({"trial_data": states}))
+    write_state(tmp_path / "exp", {"ab1_00000": "ERROR"})
     trial = load_results(tmp_path / "exp").trials.iloc[0]
     assert trial[["trial_id", "status", "epochs"]].tolist() == ["ab1_00000", "failed", 0]
 
