@@ -56,14 +56,17 @@ class Event:
 
     Attributes:
         time: when it was written down, ISO 8601 with its zone.
+        up_s: how long its writer had run by then, by a clock that nobody sets; None where an older version wrote it.
     """
 
     name: ClassVar[str] = ""
     time: str = ""
+    up_s: float | None = None
 
     def told(self) -> dict[str, Any]:
-        """What is written of it beside its name and time."""
-        values = {part.name: (getattr(self, part.name), part.default) for part in fields(self) if part.name != "time"}
+        """What is written of it beside its name and when."""
+        own = [part for part in fields(self) if part.name not in ("time", "up_s")]
+        values = {part.name: (getattr(self, part.name), part.default) for part in own}
         return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
 
 

@@ -76,14 +76,13 @@ class SweepState:
         self.id = ""
         self.scoring = PLAIN
         self._best_trial: int | None = None
-        self._last: datetime | None = None
+        self._last: Event | None = None
 
     def apply(self, event: Event) -> None:
         """Take in the next event of the record."""
-        at = datetime.fromisoformat(event.time)
         if self._last is not None and not isinstance(event, ARRIVALS):
-            self.used_s += max(0.0, (at - self._last).total_seconds())
-        self._last = at
+            self.used_s += max(0.0, self._since_last_s(event))
+        self._last = event
         match event:
             case EpochReported():
                 self._on_report(event)
@@ -142,6 +141,13 @@ class SweepState:
             return False
         self._front = [kept for kept in self._front if not _as_good(point, kept)] + [point]
         return True
+
+    def _since_last_s(self, event: Event) -> float:
+        """Seconds between the newest event and the next one of the same driver, whose clock may have been set since."""
+        assert self._last is not None
+        if event.up_s is not None and self._last.up_s is not None:
+            return event.up_s - self._last.up_s
+        return (datetime.fromisoformat(event.time) - datetime.fromisoformat(self._last.time)).total_seconds()
 
     def _take_heart(self) -> None:
         """Whatever ended the sweep, somebody wants it to go on."""

@@ -6,6 +6,7 @@ keeps a second driver out, whatever became of the first one.
 
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,40 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder
 
 
+# One for all records of a process: its driver opens more than one.
+_BEGUN = time.monotonic()
+
+
+class Unwritten(FolderError):
+    """An event could not be written; its driver ends, and nothing more is written by it."""
+
+
 class Record:
-    """Writes ``record.jsonl``; one driver at a time does."""
+    """Writes ``record.jsonl``; one driver at a time does.
+
+    Attributes:
+        broken: why an event could not be written, if one could not.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.broken: Unwritten | None = None
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write an event and return it as a reader will see it."""
-        line = json.dumps({"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields})
-        self._write(line.encode() + b"\n")
+        """Write an event and return it as a reader will see it.
+
+        Raises:
+            Unwritten: it cannot be written, or an earlier one could not.
+        """
+        if self.broken is not None:  # behind half a line another one would not be read
+            raise self.broken
+        stamp = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "up_s": _up_s()}
+        line = json.dumps({"event": event, **stamp, **fields})
+        try:
+            self._write(line.encode() + b"\n")
+        except FolderError as error:
+            self.broken = Unwritten(str(error))
+            raise self.broken from error
         return dict(json.loads(line))
 
     def repair(self) -> None:
@@ -53,6 +78,10 @@ class Record:
                 os.fsync(file.fileno())
         except OSError as error:
             raise FolderError(f"{self.path}: cannot be written: {error}") from error
+
+
+def _up_s() -> float:
+    return round(time.monotonic() - _BEGUN, 3)
 
 
 class StoredRecord(Record):
