@@ -31,6 +31,8 @@ KINDS = {
 }
 # More requests than are tried for as long as a driver is patient.
 OUTAGE = 60
+# Events in one object, where readers find a thousand.
+TOGETHER = 8
 ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
 
 
@@ -181,6 +183,7 @@ class Faults:
         patch.setattr(os, "fsync", lambda number: self.strike("fsync", lambda: synced(number)))
         patch.setattr(ObjectFolder, "_try", try_)
         patch.setattr(record.Record, "append", append_)
+        patch.setattr(record, "COMPACTED", TOGETHER)
         patch.setattr(record, "datetime", SimpleNamespace(now=lambda zone: self._now()))
         patch.setattr(record, "time", SimpleNamespace(monotonic=lambda: self._clock_s))
         patch.setattr(object_storage, "time", SimpleNamespace(sleep=self._sleep, monotonic=lambda: self._clock_s))

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import crash_driver
-from replay import check_decisions, learning
+from replay import Tape, check_decisions, drive, learning
 
 from glosstune.results import load_results
+from glosstune.results.reading.events import parse_event
 from glosstune.search import Sweep
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.files.addresses import local_folder
 
 
@@ -88,3 +90,19 @@ def check_record(folder: Path, plan: Sweep) -> None:
     check_decisions([event for event in events if event["event"] not in ("sweep", "resume")], plan)
     trials = load_results(folder).trials
     assert set(trials["status"]) <= {"finished", "stopped"}
+
+
+def check_same(folder: Path, plan: Sweep) -> None:
+    """What must hold besides where one trial ran at a time: the trials, curves and best of an undisturbed sweep."""
+    whole = Scheduler(plan, Tape().append)
+    drive(whole)
+    disturbed = Scheduler(plan, Tape().append, events=map(parse_event, read_events(folder)))
+    assert _shown(disturbed) == _shown(whole)
+    assert disturbed.state.best_wer == whole.state.best_wer
+
+
+def _shown(scheduler: Scheduler) -> dict[int, Any]:
+    """Trials with only those metrics that a made-up curve has."""
+    names = ("wer", "train_loss", "loss_below_floor")
+    trials = scheduler.state.trials.values()
+    return {t.number: (t.configuration, [{name: m[name] for name in names} for m in t.curve]) for t in trials}

@@ -167,3 +167,16 @@ def test_the_time_of_all_drivers_counts_and_the_time_between_them_does_not() -> 
     ]
     later = Scheduler(plan, tape.append, events=events, clock=lambda: now[0])
     assert later.used_s == 40.0
+
+
+def test_a_clock_that_is_set_costs_no_budget() -> None:
+    plan = sweep("search.time_budget_min=60", "search.samples=1")
+    seconds = [3.0, 10.0, 20.0, 25.0, 1.0, 6.0]  # the second driver began anew
+    stamps = ["21T06:00:00", "22T18:00:00", "20T07:00:00", "22T07:00:00", "22T07:00:01", "25T00:00:00"]
+    kinds = ["sweep", "queue", "queue", "queue", "resume", "queue"]
+    events = [
+        parse_event({"event": kind, "time": f"2026-11-{stamp}+00:00", "up_s": up_s, **FIELDS[kind]})
+        for kind, stamp, up_s in zip(kinds, stamps, seconds, strict=True)
+    ]
+    later = Scheduler(plan, Tape().append, events=events, clock=lambda: 0.0)
+    assert later.used_s == 22.0 + 5.0 and not later.must_end
