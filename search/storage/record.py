@@ -16,7 +16,6 @@ from glosstune.results.reading.remote import COMPACTED
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.object_storage import ObjectFolder
 
-
 # One for all records of a process: its driver opens more than one.
 _BEGUN = time.monotonic()
 

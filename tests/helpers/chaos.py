@@ -6,10 +6,7 @@ Without Ray, without training, without waiting. What is checked on the way: noth
 import heapq
 import json
 import logging
-import random
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +67,7 @@ class _Sweep:
     def __init__(self, place: Path | str, plan: Sweep, workers: int, faults: Faults) -> None:
         self._work = SweepFolder.at(place)
         self._plan, self._workers, self._faults = plan, workers, faults
-        self._known: list[Line] = []
+        self._known: list[Line] = read_events(self._work.folder)
         self._trials: dict[int, _Trial] = {}
         faults.rival = self._rival
 
@@ -182,7 +179,7 @@ class _Sweep:
         self._known = lines
 
     def _rival(self) -> None:
-        """Another driver tries, on this machine or, where the sweep outlives that, on one that takes this one for dead."""
+        """Another driver tries, here or, on object storage, on a machine that takes this one for dead."""
         with self._faults.sparing():
             if isinstance(self._work, StoredSweepFolder) and self._faults.generator.random() < 0.5:
                 line = {"event": "resume", "time": "2026-11-22T00:00:00+00:00", "changes": {}, "gpu": None}

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from s3_server import LOST, RESET, S3Server
 
+from glosstune.results.reading.names import RAY
 from glosstune.search.storage import record
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files import object_storage
@@ -48,8 +50,11 @@ class Faults:
     """Draws faults while it is ``planted``; the same generator draws the same.
 
     Args:
-        root: files below it are those that are touched.
+        root: files below it are those that are touched, but for Ray's.
         far: faults are so many touches apart at most.
+        log: hears of every fault too, before it strikes.
+        real: this is the process of a driver: it is killed by the system, clocks run on by themselves, and whoever is
+            patient waits.
 
     Attributes:
         told: every fault so far, a line each.
@@ -57,9 +62,18 @@ class Faults:
         in_trial: the process of a trial runs; whatever else runs is the driver.
     """
 
-    def __init__(self, generator: random.Random, root: Path, far: int) -> None:
+    def __init__(
+        self,
+        generator: random.Random,
+        root: Path,
+        far: int,
+        *,
+        log: Callable[[str], object] = lambda line: None,
+        real: bool = False,
+    ) -> None:
         self.generator = generator
         self.root, self.far = root, far
+        self._log, self._real = log, real
         self.told: list[str] = []
         self.rival: Callable[[], None] = lambda: None
         self.in_trial = False
@@ -111,6 +125,8 @@ class Faults:
                 do()
             else:
                 part(self._share)
+            if self._real:
+                os.kill(os.getpid(), signal.SIGKILL)
             self._gone = True
             raise AllDied if "all" in kind or not self.in_trial else Died
         return do()
@@ -129,6 +145,7 @@ class Faults:
             kinds = KINDS[what]
             kind = kinds[int(self._choice * len(kinds))]
             self.told.append(f"{'trial' if self.in_trial else 'driver'}: {what}: {kind}")
+            self._log(self.told[-1])
             self._draw()
             return kind
 
@@ -148,7 +165,7 @@ class Faults:
         clients: dict[tuple[tuple[str, str], ...], Any] = {}
 
         def touched(path: Path) -> bool:
-            return path.is_relative_to(self.root)
+            return path.is_relative_to(self.root) and not path.is_relative_to(self.root / RAY)
 
         def open_(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
             if not set(mode) & set("wax+") or not touched(path):
@@ -176,7 +193,6 @@ class Faults:
                 clients[key] = connect(options)
             return clients[key]
 
-        patch.setattr(object_storage, "_connect", connect_)
         patch.setattr(Path, "open", open_)
         patch.setattr(Path, "replace", replace)
         patch.setattr(Path, "unlink", unlink)
@@ -185,10 +201,15 @@ class Faults:
         patch.setattr(record.Record, "append", append_)
         patch.setattr(record, "COMPACTED", TOGETHER)
         patch.setattr(record, "datetime", SimpleNamespace(now=lambda zone: self._now()))
+        if self._real:
+            return
+        patch.setattr(object_storage, "_connect", connect_)
         patch.setattr(record, "time", SimpleNamespace(monotonic=lambda: self._clock_s))
         patch.setattr(object_storage, "time", SimpleNamespace(sleep=self._sleep, monotonic=lambda: self._clock_s))
 
     def _now(self) -> datetime:
+        if self._real:
+            return datetime.now(UTC) + timedelta(seconds=self._skew_s)
         self._clock_s += 0.1
         return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=self._clock_s + self._skew_s)
 
@@ -203,7 +224,9 @@ class _File:
         self._file, self._faults = file, faults
 
     def write(self, content: Any) -> Any:
-        return self._faults.strike("write", lambda: self._file.write(content), lambda share: self._write(content, share))
+        return self._faults.strike(
+            "write", lambda: self._file.write(content), lambda share: self._write(content, share)
+        )
 
     def _write(self, content: Any, share: float) -> None:
         self._file.write(content[: int(share * len(content))])

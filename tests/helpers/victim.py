@@ -2,15 +2,18 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import random
 import signal
 import time
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import crash_driver
+import pytest
 from replay import Tape, check_decisions, drive, learning
 
 from glosstune.results import load_results
@@ -18,6 +21,9 @@ from glosstune.results.reading.events import parse_event
 from glosstune.search import Sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.files.addresses import local_folder
+
+# By all drivers together. Not Ray: its random numbers would be the same in all of them.
+PRELOADED = ["replay", "glosstune.search.driver.driving", "glosstune.trainables.training.session"]
 
 
 class Victim:
@@ -33,9 +39,11 @@ class Victim:
         *,
         steady: bool = False,
         uri: str | None = None,
+        planted: int | None = None,
     ) -> None:
         self.folder = folder if uri is None else local_folder(uri, "sweeps")
-        arguments = (folder, samples, workers, address, steady, uri)
+        self.log = folder / "driver.log"
+        arguments = (folder, samples, workers, address, steady, uri, planted)
         self.process = context.Process(target=crash_driver.run, args=arguments)
         self.process.start()
 
@@ -48,21 +56,48 @@ class Victim:
             if len(read_reports(self.folder)) >= reports:
                 return True
             time.sleep(0.01)
-        raise AssertionError((self.folder / "driver.log").read_text()[-2000:])
+        raise AssertionError(self.log.read_text()[-2000:])
 
     def kill(self, what: str, generator: random.Random) -> None:
         time.sleep(generator.random() * 0.2)
         if what == "trial":
-            # Older ones may be of processes that ended, and their numbers may be another's by now.
-            newest = max(self.folder.glob("trials/*/pid"), key=lambda path: path.stat().st_mtime)
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(newest.read_text()), signal.SIGKILL)
+                os.kill(self._trial(), signal.SIGKILL)
             return
         if what == "ray":
             assert self.process.pid is not None
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+
+    def halt(self, what: str, seconds: float) -> None:
+        """Stop the driver or a trial for a while, as Ctrl-Z or a machine without memory does."""
+        pid = self.process.pid if what == "driver" else self._trial()
+        assert pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    def _trial(self) -> int:
+        """The process of a trial."""
+        # Older ones may be of processes that ended, and their numbers may be another's by now.
+        newest = max(self.folder.glob("trials/*/pid"), key=lambda path: path.stat().st_mtime)
+        return int(newest.read_text())
+
+
+def start_drivers() -> ForkServerContext:
+    """Starts processes that have imported already what takes a driver most of its life here."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        # A Ray that runs here must not be taken for the driver's.
+        patch.delenv("RAY_ADDRESS", raising=False)
+        forkserver.ensure_running()
+    return context
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
