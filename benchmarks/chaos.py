@@ -6,8 +6,8 @@ record is torn at any byte. With --s3 they lie on a server of S3 that refuses re
 they are small sweeps that train, by the command line, of which drivers and Rays are killed and stopped.
 
 Each fault is a line. At the end of each sweep every sample has to be there, every epoch once and in order, and with one
-worker the trials, curves and best WER of an undisturbed sweep. Sweep k draws by seed S + k: --seed draws the same again,
-though not at the very same moments. tests/test_chaos.py repeats exactly, without Ray.
+worker the trials, curves and best WER of an undisturbed sweep. Sweep k draws by seed S + k; --seed draws the same again,
+though not to the moment. tests/test_chaos.py repeats exactly, without Ray.
 
 --json FILE writes the faults and what failed; --short has two faults, to show that it runs.
 """
