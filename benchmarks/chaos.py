@@ -6,8 +6,8 @@ record is torn at any byte. With --s3 they lie on a server of S3 that refuses re
 they are small sweeps that train, by the command line, of which drivers and Rays are killed and stopped.
 
 Each fault is a line. At the end of each sweep every sample has to be there, every epoch once and in order, and with one
-worker the trials, curves and best WER of an undisturbed sweep. Sweep k draws by seed S + k; --seed draws the same again,
-though not to the moment. tests/test_chaos.py repeats exactly, without Ray.
+worker the trials, curves and best WER of an undisturbed sweep. Sweep k draws by seed S + k; --seed draws the same
+again, though not to the moment. tests/test_chaos.py repeats exactly, without Ray.
 
 --json FILE writes the faults and what failed; --short has two faults, to show that it runs.
 """
@@ -181,8 +181,8 @@ class Trained:
         from glosstune.results import load_results
 
         quiet, disturbed = self._folder / "quiet", self._folder / "disturbed"
+        driver = self._start(disturbed)
         for _ in range(most):
-            driver = self._start(disturbed)
             wanted, ends = len(read_reports(disturbed)) + 1, time.monotonic() + DRIVER_S
             while driver.poll() is None and len(read_reports(disturbed)) < wanted and time.monotonic() < ends:
                 time.sleep(0.1)
@@ -195,7 +195,10 @@ class Trained:
                 driver.send_signal(signal.SIGSTOP)
                 time.sleep(self._generator.uniform(0.2, 3.0))
                 driver.send_signal(signal.SIGCONT)
-            _end(driver, whole=fault == "Ray killed")
+            else:
+                _end(driver, whole=fault == "Ray killed")
+                driver = self._start(disturbed)
+        _end(driver, whole=True)
         for folder in (disturbed, quiet):
             driver = self._start(folder)
             assert driver.wait(timeout=3 * DRIVER_S) == 0, (self._folder / "log").read_text()[-2000:]
@@ -216,10 +219,9 @@ class Trained:
 
 
 def _end(driver: "subprocess.Popen[bytes]", *, whole: bool) -> None:
-    if not whole:
-        driver.kill()
+    """Kill a driver, and with ``whole`` at the same moment its Ray, which else ends by itself."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(driver.pid, signal.SIGKILL)  # what is left of its Ray too
+        os.killpg(driver.pid, signal.SIGKILL) if whole else driver.kill()
     driver.wait()
 
 
