@@ -1,11 +1,9 @@
 """What all tests share: a small corpus, packed once, and one Ray cluster."""
 
 import importlib
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import mkdtemp
@@ -65,9 +63,6 @@ def pytest_sessionfinish() -> None:
     shutil.rmtree(os.environ["GLOSSTUNE_CACHE"], ignore_errors=True)
 
 
-HELPERS = Path(__file__).parent / "helpers"
-# By all drivers together. Not Ray: its random numbers would be the same in all of them.
-PRELOADED = ["replay", "glosstune.search.driver.driving", "glosstune.trainables.training.session"]
 SIGNERS = ("ase", "gsg", "psr")
 
 
@@ -147,15 +142,9 @@ def s3(s3_server: S3Server) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def drivers() -> ForkServerContext:
-    """Starts processes that have imported already what takes a driver most of its life here."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)
-        # The tests' own Ray must not be taken for the driver's.
-        patch.delenv("RAY_ADDRESS", raising=False)
-        forkserver.ensure_running()
-    return context
+    from victim import start_drivers
+
+    return start_drivers()
 
 
 @pytest.fixture

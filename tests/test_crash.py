@@ -3,14 +3,12 @@
 import random
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
 from replay import Tape, crash_plan, drive
-from victim import Victim, check_record, read_events, read_reports
+from victim import Victim, check_checkpoints, check_record, check_same, read_reports
 
-from glosstune.results.reading.events import parse_event
 from glosstune.search import Sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 
@@ -55,22 +53,10 @@ def test_with_one_worker_the_same_trials_curves_and_best(
     kills = _torture(drivers, tmp_path, 1, VICTIMS, seed=1)
     check_record(tmp_path, _plan())
     tape = Tape()
-    whole = Scheduler(_plan(), tape.append)
-    drive(whole)
+    drive(Scheduler(_plan(), tape.append))
     assert len(tape.named("report")) == REPORTS
-    resumed = Scheduler(_plan(), Tape().append, events=map(parse_event, read_events(tmp_path)))
-    assert {n: (t.configuration, t.curve) for n, t in _shown(resumed).items()} == {
-        n: (t.configuration, t.curve) for n, t in _shown(whole).items()
-    }
-    assert resumed.state.best_wer == whole.state.best_wer
+    check_same(tmp_path, _plan())
     assert kills == 13
-
-
-def _shown(scheduler: Scheduler) -> dict[int, Any]:
-    """Trials with only those metrics that a made-up curve has."""
-    for trial in scheduler.state.trials.values():
-        trial.curve = [{name: m[name] for name in ("wer", "train_loss", "loss_below_floor")} for m in trial.curve]
-    return scheduler.state.trials
 
 
 @pytest.mark.slow
@@ -80,4 +66,5 @@ def test_with_two_workers_every_sample_and_every_epoch_once(
 ) -> None:
     kills = _torture(drivers, tmp_path, 2, ["driver", "trial", "driver", "driver"], seed)
     check_record(tmp_path, _plan())
+    check_checkpoints(tmp_path, _plan())
     assert kills == 5

@@ -141,10 +141,13 @@ def _read_record(storage: ObjectFolder) -> bytes:
 
 
 def _event_names(storage: ObjectFolder) -> list[str]:
-    """The objects that hold the record: thousands, and the single events after them."""
-    thousands = sorted(storage.names(f"{THOUSANDS}/"))
-    after = f"{EVENTS}/{thousands[-1][-13:]}" if thousands else ""  # the last event of the last thousand
-    return [*thousands, *storage.names(f"{EVENTS}/", after=after)]
+    """The objects that hold the record: thousands, and the single events from the first on that is in none of them."""
+    thousands, end = sorted(storage.names(f"{THOUSANDS}/")), 0
+    for first, after_last, _ in map(_span, thousands):
+        if first != end:  # a driver ended before it had copied this thousand
+            break
+        end = after_last
+    return [*thousands, *storage.names(f"{EVENTS}/", after=f"{EVENTS}/{end - 1:08d}.json" if end else "")]
 
 
 def _read_origin(folder: Path) -> dict[str, Any]:

@@ -17,13 +17,12 @@ from glosstune.search.driver.requests import Requests
 from glosstune.search.scheduler.ranking import WORST, lowest
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
-from glosstune.search.storage.record import Record
 from glosstune.search.storage.retention import Retention
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.views import Views
-from glosstune.spaces.errors import FolderError, quoted
+from glosstune.spaces.errors import quoted
 from glosstune.trainables.training.input_files import InputFile
 
 
@@ -56,7 +55,7 @@ def drive(
     from glosstune.search.nodes.resources import count_slots
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
-    record = _Guarded(work.record)
+    record = work.record
     scheduler = Scheduler(
         ready,
         record.append,
@@ -95,21 +94,6 @@ def drive(
     if scheduler.broken is not None:
         raise scheduler.broken
     return received
-
-
-class _Guarded:
-    """A record that remembers why it could not be written."""
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        self.broken: FolderError | None = None
-
-    def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        try:
-            return self._record.append(event, **fields)
-        except FolderError as error:
-            self.broken = error
-            raise
 
 
 class _Watcher:

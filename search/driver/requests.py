@@ -10,6 +10,7 @@ from glosstune.results.reading.names import REQUESTS, SWEEP
 from glosstune.search.config.changes import PLACES, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.storage.record import Unwritten
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import SettingError
 
@@ -52,6 +53,8 @@ class Requests:
             asked = True
             try:
                 self._follow(request)
+            except Unwritten:  # what was asked for waits for the next driver
+                raise
             except Exception as error:  # whatever somebody has put there
                 self._note(f"a request was not followed: {error}")
         return asked
@@ -78,9 +81,10 @@ class Requests:
             if key in begun_with:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)
         if changes:
-            write_sweep(new, self._work)
             # The file may leave weights, gains and the share of a GPU open, which this driver has found.
             now = self._scheduler.state.sweep
             resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
             ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources, "corpus": now.corpus})
             self._scheduler.change(ready, changes)
+            # Last: how many more samples are asked for is counted from what stands there.
+            write_sweep(new, self._work)

@@ -32,16 +32,35 @@ def _now() -> datetime:
     return _BEGUN + timedelta(seconds=_elapsed_s() - _BEGUN_S)
 
 
+class Unwritten(FolderError):
+    """An event could not be written; its driver ends, and nothing more is written by it."""
+
+
 class Record:
-    """Writes ``record.jsonl``; one driver at a time does."""
+    """Writes ``record.jsonl``; one driver at a time does.
+
+    Attributes:
+        broken: why an event could not be written, if one could not.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.broken: Unwritten | None = None
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Write an event and return it as a reader will see it."""
+        """Write an event and return it as a reader will see it.
+
+        Raises:
+            Unwritten: it cannot be written, or an earlier one could not.
+        """
+        if self.broken is not None:  # behind half a line another one would not be read
+            raise self.broken
         line = json.dumps({"event": event, "time": _now().isoformat(timespec="milliseconds"), **fields})
-        self._write(line.encode() + b"\n")
+        try:
+            self._write(line.encode() + b"\n")
+        except FolderError as error:
+            self.broken = Unwritten(str(error))
+            raise self.broken from error
         return dict(json.loads(line))
 
     def repair(self) -> None:

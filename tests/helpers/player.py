@@ -56,8 +56,12 @@ class ReplaySession:
     def save(self, path: Path) -> None:
         state = json.dumps({"epoch": self.epoch, "metrics": self.metrics, "best_wer": self.best_wer})
         write_whole(path, lambda partial: partial.write_text(state))
-        write_whole(path.parent / "pid", lambda partial: partial.write_text(str(os.getpid())))
-        with (path.parent / "nodes").open("a") as nodes:
+        self.tell_where(path.parent)
+
+    def tell_where(self, folder: Path) -> None:
+        """Leave process and node of the trial in its folder."""
+        write_whole(folder / "pid", lambda partial: partial.write_text(str(os.getpid())))
+        with (folder / "nodes").open("a") as nodes:
             nodes.write(f"{ray.get_runtime_context().get_node_id()}\n")
 
     def load(self, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A real server of S3 on loopback, which can be told to fail."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,8 @@ from werkzeug.serving import make_server
 KEY = "key-of-the-tests"
 SECRET = "secret-of-the-tests"
 BUCKET = "bucket"
+RESET = "reset"
+LOST = "lost"
 
 Environment = dict[str, Any]
 Fault = Callable[[str, str], "str | float | None"]
@@ -24,7 +27,7 @@ class S3Server:
 
     Attributes:
         fault: asked with method and path of every request; a status such as ``503 Slow Down`` is answered instead,
-            seconds are waited for first.
+            seconds are waited for first, ``RESET`` ends the connection, ``LOST`` too, once what was asked for is done.
         requests: every method and path.
     """
 
@@ -59,13 +62,25 @@ class S3Server:
         method, path = environment["REQUEST_METHOD"], environment["PATH_INFO"]
         self.requests.append((method, path))
         fault = self.fault(method, path) if self.fault is not None else None
+        if fault in (RESET, LOST):
+            if fault == LOST:
+                list(self._moto(environment, lambda *told: None))
+            else:
+                _read_whole(environment)
+            environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            start("500 Nobody Hears", [])
+            return []
         if isinstance(fault, str):
-            environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+            _read_whole(environment)
             start(fault, [("Content-Type", "application/xml")])
             return [f"<Error><Code>{fault.partition(' ')[2].replace(' ', '')}</Code></Error>".encode()]
         if fault is not None:
             time.sleep(fault)
         return self._moto(environment, start)  # type: ignore[no-any-return]  # moto has no types
+
+
+def _read_whole(environment: Environment) -> None:
+    environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
 
 
 @contextmanager

@@ -2,20 +2,28 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import random
 import signal
 import time
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import crash_driver
-from replay import check_decisions, learning
+import pytest
+from replay import Tape, check_decisions, drive, learning
 
 from glosstune.results import load_results
+from glosstune.results.reading.events import parse_event
 from glosstune.search import Sweep
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.files.addresses import local_folder
+
+# By all drivers together. Not Ray: its random numbers would be the same in all of them.
+PRELOADED = ["replay", "glosstune.search.driver.driving", "glosstune.trainables.training.session"]
 
 
 class Victim:
@@ -31,9 +39,11 @@ class Victim:
         *,
         steady: bool = False,
         uri: str | None = None,
+        planted: int | None = None,
     ) -> None:
         self.folder = folder if uri is None else local_folder(uri, "sweeps")
-        arguments = (folder, samples, workers, address, steady, uri)
+        self.log = folder / "driver.log"
+        arguments = (folder, samples, workers, address, steady, uri, planted)
         self.process = context.Process(target=crash_driver.run, args=arguments)
         self.process.start()
 
@@ -46,21 +56,48 @@ class Victim:
             if len(read_reports(self.folder)) >= reports:
                 return True
             time.sleep(0.01)
-        raise AssertionError((self.folder / "driver.log").read_text()[-2000:])
+        raise AssertionError(self.log.read_text()[-2000:])
 
     def kill(self, what: str, generator: random.Random) -> None:
         time.sleep(generator.random() * 0.2)
         if what == "trial":
-            # Older ones may be of processes that ended, and their numbers may be another's by now.
-            newest = max(self.folder.glob("trials/*/pid"), key=lambda path: path.stat().st_mtime)
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(newest.read_text()), signal.SIGKILL)
+                os.kill(self._trial(), signal.SIGKILL)
             return
         if what == "ray":
             assert self.process.pid is not None
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
+
+    def halt(self, what: str, seconds: float) -> None:
+        """Stop the driver or a trial for a while, as Ctrl-Z or a machine without memory does."""
+        pid = self.process.pid if what == "driver" else self._trial()
+        assert pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    def _trial(self) -> int:
+        """The process of a trial."""
+        # Older ones may be of processes that ended, and their numbers may be another's by now.
+        newest = max(self.folder.glob("trials/*/pid"), key=lambda path: path.stat().st_mtime)
+        return int(newest.read_text())
+
+
+def start_drivers() -> ForkServerContext:
+    """Starts processes that have imported already what takes a driver most of its life here."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        # A Ray that runs here must not be taken for the driver's.
+        patch.delenv("RAY_ADDRESS", raising=False)
+        forkserver.ensure_running()
+    return context
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -88,5 +125,26 @@ def check_record(folder: Path, plan: Sweep) -> None:
     check_decisions([event for event in events if event["event"] not in ("sweep", "resume")], plan)
     trials = load_results(folder).trials
     assert set(trials["status"]) <= {"finished", "stopped"}
+
+
+def check_checkpoints(folder: Path, plan: Sweep) -> None:
+    """The best trials have theirs, and nobody else has."""
+    trials = load_results(folder).trials
     best = trials.sort_values(["wer_best", "trial"]).head(plan.search.keep_checkpoints)
     assert set(trials[trials["last_checkpoint"].notna()]["trial"]) == set(best["trial"])
+
+
+def check_same(folder: Path, plan: Sweep) -> None:
+    """What must hold besides where one trial ran at a time: the trials, curves and best of an undisturbed sweep."""
+    whole = Scheduler(plan, Tape().append)
+    drive(whole)
+    disturbed = Scheduler(plan, Tape().append, events=map(parse_event, read_events(folder)))
+    assert _shown(disturbed) == _shown(whole)
+    assert disturbed.state.best_wer == whole.state.best_wer
+
+
+def _shown(scheduler: Scheduler) -> dict[int, Any]:
+    """Trials with only those metrics that a made-up curve has."""
+    names = ("wer", "train_loss", "loss_below_floor")
+    trials = scheduler.state.trials.values()
+    return {t.number: (t.configuration, [{name: m[name] for name in names} for m in t.curve]) for t in trials}

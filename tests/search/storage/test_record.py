@@ -48,6 +48,27 @@ def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         Record(tmp_path / "nowhere" / "record.jsonl").append("trial", trial=0)
 
 
+def test_nothing_is_written_behind_half_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills in the middle of a line, and has room again at once."""
+    record, write = Record(tmp_path / "record.jsonl"), Record._write
+    record.append("sweep", format=1, id="1", samples=1, epochs=2, metric="wer", target=0.3)
+
+    def fill(self: Record, line: bytes) -> None:
+        write(self, line[:20])
+        raise FolderError("no space left on the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "_write", fill)
+        with pytest.raises(FolderError, match="no space left"):
+            record.append("trial", trial=0, configuration={}, source="tpe")
+    with pytest.raises(FolderError, match="no space left"):
+        record.append("trial", trial=1, configuration={}, source="tpe")
+    again = Record(record.path)
+    again.repair()
+    again.append("trial", trial=0, configuration={}, source="tpe")
+    assert list(read_record(tmp_path).trials) == [0]
+
+
 @given(st.integers(0, 200))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_record_that_is_torn_anywhere_in_its_last_line_goes_on_whole(tmp_path: Path, keep: int) -> None:

@@ -110,6 +110,21 @@ def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.M
     assert len(read) == count % 7  # the others came by sevens
 
 
+def test_a_thousand_events_that_no_driver_came_to_copy_are_read_one_by_one(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "COMPACTED", 7)
+    work = SweepFolder.at(s3.uri("gap"))
+    with work.owned():
+        begun = _begin(work)
+        drive(Scheduler(PLAN, work.record.append, events=begun))
+    work.files.remove("thousands/00000007-00000013.json")
+    before = len(s3.requests)
+    assert (as_local(work.place) / "record.jsonl").read_bytes() == (work.folder / "record.jsonl").read_bytes()
+    read = {path[-13:-5] for method, path in s3.requests[before:] if method == "GET" and "/gap/record/" in path}
+    assert {f"{event:08d}" for event in range(7, 14)} <= read
+
+
 @given(st.integers(1, 60), st.integers(1, 10), st.integers(0, 60), st.data())
 def test_events_are_read_once_and_in_order(count: int, together: int, first: int, data: Any) -> None:
     spans = [(start, start + together - 1) for start in range(0, count - together + 1, together)]
