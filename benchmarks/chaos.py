@@ -39,7 +39,7 @@ REAL_SAMPLES = 3
 # Of one sweep.
 MOST_FAULTS = 12
 DRIVER_S = 300.0
-REAL = ("model.width=0.25", "corpus.sentences=24", "training.epochs=3", "pretrained=none", "resources.concurrent=1")
+REAL = ("model.width=0.25", "corpus.sentences=24", "training.epochs=3", "resources.concurrent=1")
 
 SHARED = ["driver killed", "trial killed", "driver stopped", "trial stopped", "node killed", "record torn"]
 # Of a Ray that a driver has started for itself.
@@ -281,6 +281,8 @@ def _go_on(options: argparse.Namespace, log: Log, work: Path, sweep: Any) -> Non
         except Exception as error:
             log.failures.append({"seed": seed, "error": f"{type(error).__name__}: {error}"})
             print(f"seed {seed}: FAILED: {type(error).__name__}: {error}; its folder is kept: {folder}", flush=True)
+            if len(log.faults) == begun:
+                return  # the next one would not even begin either
             continue
         print(f"seed {seed}: whole after {len(log.faults) - begun} faults", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
