@@ -7,6 +7,7 @@ from typing import Any
 from glosstune.results import load_results
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.names import BEST, CONFIRM, PLAN, SUMMARY, TRIALS
+from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import fetch_file
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CheckpointError
@@ -31,7 +32,9 @@ def export_trial(place: Path | str, out: Path, trial: int | None = None) -> str:
         raise SettingError(f"{out}: must end in .safetensors", key="--out")
     check_free(out)
     results = load_results(place)
-    if trial is not None:
+    if trial is None:
+        read_record(results.folder)  # which refuses one that is not whole: the best of the rest may not be the best
+    else:
         results.configuration(trial)  # refuses what is not there
     number = int(results.best["trial"]) if trial is None else trial
     row = results.trials[results.trials["trial"] == number].iloc[0]

@@ -177,9 +177,9 @@ def test_a_sweep_file_cannot_call_functions(
         file.write(f"planted: !!python/object/apply:os.system ['touch {opened}']\n")
     number = ["0"] * (command in ("explain", "reproduce"))
     out = ["--out", str(tmp_path / "a.safetensors")] * (command == "export")
-    if command in ("results", "report", "explain"):  # which show the trials without it
+    if command in ("results", "report", "explain", "export"):  # which do without it
         with pytest.warns(UserWarning, match=r"sweep\.yaml: .*python/object/apply:os\.system"):
-            assert run(command, str(ended), *number) == 0
+            assert run(command, str(ended), *number, *out) == 0
         return
     assert run(command, str(ended), *number, *out) == 2
     told = capfd.readouterr().err
