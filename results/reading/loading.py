@@ -1,6 +1,5 @@
 """Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,14 @@ from glosstune.results.reading.record import SweepRecord, read_record
 from glosstune.results.reading.remote import as_local, local_path, origin
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import is_uri
+from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]
+
+# What a summary of ``glosstune confirm`` has in numbers, or null.
+_CONFIRMED = ("sweep_wer", "dev_wer", "dev_sd", "test_wer", "test_sd", "test_low", "test_high", "optimism")
+_CONFIRMED += ("behind", "behind_low", "behind_high")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +132,13 @@ class Results:
     def confirmation(self) -> pd.DataFrame | None:
         """What ``glosstune confirm`` came to; None for several sweeps, or where nobody has confirmed."""
         summary = next(iter(self.folders.values())) / CONFIRM / SUMMARY
-        return pd.read_json(summary) if len(self.folders) == 1 and summary.exists() else None
+        if len(self.folders) != 1 or not summary.exists():
+            return None
+        try:
+            rows = [{name: row[name] for name in (*_CONFIRMED, *row)} for row in parse_json(read_text(summary))]
+            return pd.DataFrame(rows).astype(dict.fromkeys(_CONFIRMED, "float64") if rows else {})
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise FolderError(f"{summary}: cannot be read as a confirmation ({error}); remove it") from error
 
     def section(self, name: str, sweep: str) -> dict[str, Any]:
         """A section of a sweep's file, such as ``space``; empty for a folder without one."""
@@ -141,9 +151,8 @@ class Results:
     def manifest(self, sweep: str) -> dict[str, Any]:
         """What was written down of versions, corpus and machine when a sweep began; empty where nobody can read it."""
         try:
-            text = (self.folders[sweep] / MANIFEST).read_text(encoding="utf-8")
-            return as_mapping(json.loads(text))
-        except (OSError, ValueError, RecursionError):
+            return as_mapping(parse_json(read_text(self.folders[sweep] / MANIFEST)))
+        except (OSError, ValueError):
             return {}
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 import sys
 import warnings
@@ -14,6 +13,7 @@ from typing import Any, TypeGuard
 
 from glosstune.results.reading.events import FAILED, FINISHED, PAUSED
 from glosstune.results.reading.record import SweepRecord, TrialRecord
+from glosstune.spaces.files.bounded import parse_json, read_lines, read_text
 
 # What Ray adds to every result beside the metrics of the trial.
 _BOOKKEEPING = {
@@ -105,10 +105,10 @@ def _states(folder: Path) -> dict[str, str]:
     states: dict[str, str] = {}
     for path in files[-1:]:
         try:
-            for told, *_ in json.loads(path.read_text(encoding="utf-8"))["trial_data"]:
-                trial = json.loads(told) if isinstance(told, str) else told
+            for told, *_ in parse_json(read_text(path))["trial_data"]:
+                trial = parse_json(told) if isinstance(told, str) else told
                 states[str(trial["trial_id"])] = str(trial["status"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             return {}
     return states
 
@@ -134,8 +134,7 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
     if state == "TERMINATED" or (state is None and rows and rows[-1].get("done") in (True, "True")):
         trial.status = FINISHED
     elif error.is_file() and state in (None, "ERROR"):  # it stays where a trial was tried again
-        lines = error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        trial.status, trial.rule, trial.error = FAILED, "error", lines[-1] if lines else "unknown"
+        trial.status, trial.rule, trial.error = FAILED, "error", _last_line(error)
     elif state in ("PAUSED", "ERROR"):
         trial.status = PAUSED if state == "PAUSED" else FAILED
     return trial
@@ -165,10 +164,10 @@ def _rows(folder: Path) -> Iterator[dict[str, Any]]:
     """The results of a trial; a crash may tear a line, behind which Ray goes on when it is restored."""
     path = folder / "result.json"
     if path.is_file() and path.stat().st_size:
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
+                row = parse_json(line.decode("utf-8", "replace"))
+            except ValueError:
                 row = None
             if isinstance(row, dict):
                 yield row
@@ -177,7 +176,7 @@ def _rows(folder: Path) -> Iterator[dict[str, Any]]:
         return
     path = folder / "progress.csv"
     if path.is_file():
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path, errors="replace")
         whole = text[: text.rfind("\n") + 1]  # half a number would be another one
         if whole:
             for row in csv.DictReader(io.StringIO(whole)):
@@ -196,11 +195,19 @@ def _parse(text: str | None) -> Any:
     return text
 
 
+def _last_line(path: Path) -> str:
+    try:
+        lines = read_text(path, errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "unknown"
+
+
 def _read_json(path: Path) -> Any:
     """None where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(read_text(path))
+    except (OSError, ValueError) as error:
         warnings.warn(f"{path}: cannot be read ({error}); the results say what the trial was given", stacklevel=2)
         return None
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from glosstune.spaces.errors import CheckpointError, shown
+from glosstune.spaces.files.bounded import check_size, check_zip
 from glosstune.spaces.parts import is_own
 from glosstune.trainables.settings import TrialSettings
 
@@ -36,6 +37,8 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         CheckpointError: it is damaged, or no checkpoint of a trial.
     """
     try:
+        check_size(path)
+        check_zip(path)
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error})") from error
