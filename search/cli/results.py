@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from glosstune.results.text import escaped
-from glosstune.search.cli.arguments import Moved, ResultsFolder
+from glosstune.search.cli.arguments import Moved, ResultsFolder, warn
 from glosstune.spaces.errors import Interrupted, SettingError
 
 Folders = Annotated[
@@ -147,7 +147,7 @@ def report(
     if live:
         from glosstune.results.report.live import LiveReport, serve_report
 
-        page = LiveReport(folders, results.report_path(out), lambda line: typer.echo(line, err=True))
+        page = LiveReport(folders, results.report_path(out), warn)
         page.update()
         serve_report(page, port or 8090)
         return
@@ -166,7 +166,7 @@ def export(
     """
     from glosstune.search.confirm.exporting import export_trial
 
-    typer.echo(export_trial(folder, out.expanduser(), trial))
+    typer.echo(escaped(export_trial(folder, out.expanduser(), trial)))
 
 
 def reproduce(
@@ -182,7 +182,7 @@ def reproduce(
     from glosstune.results import format_table
     from glosstune.search.confirm.reproducing import reproduce as run
 
-    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs, overrides or [])
+    curve = run(folder, number, warn, epochs, overrides or [])
     sys.stdout.write(format_table(curve))
     apart = curve[(curve["train_loss_difference"] != 0) | (curve["wer_difference"] != 0)]
     if len(apart):

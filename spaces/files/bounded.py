@@ -1,4 +1,4 @@
-"""Read files of anybody: regular ones alone, and none that says of itself, or unfolds to, more than fits into memory."""
+"""Read files of anybody: regular ones alone, and none that is, says of itself, or unfolds to more than fits."""
 
 import errno
 import json
@@ -59,14 +59,11 @@ def check_zip(path: Path | str) -> None:
 
 def open_regular(path: Path | str) -> IO[bytes]:
     """A file opened for reading; OSError for a pipe or a device, which may never end, and where it does not fit."""
-    file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
-    try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
-    except OSError:
-        file.close()
-        raise
-    return file
+    held = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(held).st_mode):
+        os.close(held)
+        raise OSError(errno.EINVAL, "is no regular file")
+    return os.fdopen(held, "rb")
 
 
 def read_bytes(path: Path | str, most: int = LARGEST_TEXT) -> bytes:

@@ -39,7 +39,9 @@ class ParquetTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def rows(self, columns: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -66,7 +68,9 @@ def _letters(column: Any) -> int:
     if types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type):
         return _letters(column.flatten())
     kind = column.type.value_type if types.is_dictionary(column.type) else column.type
-    if not any(check(kind) for check in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
+    if not any(
+        check(kind) for check in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    ):
         return 8 * len(column)
     sizes = compute.binary_length(column.dictionary if types.is_dictionary(column.type) else column)
     longest = compute.max(sizes).as_py() or 0
