@@ -199,10 +199,17 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor holds as many values as it stands for: one may say that its only value is a billion."""
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
 def _check(path: Path, name: str, tensor: Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
         raise CheckpointError(f"{path}: {name}: is sparse, quantised or complex; save it as a dense tensor of floats")
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+    if not is_whole(tensor):
         raise CheckpointError(f"{path}: {name}: stands for more values than it holds; save it with .contiguous()")
     # In single precision, which is what the networks hold.
     bad = tensor.numel() - int(tensor.float().isfinite().sum())

@@ -25,8 +25,10 @@ from glosstune.spaces.files.yaml_data import read_yaml
 Configuration = Mapping[str, Any]
 
 # What a summary of ``glosstune confirm`` has in numbers, or null.
-_CONFIRMED = ("sweep_wer", "dev_wer", "dev_sd", "test_wer", "test_sd", "test_low", "test_high", "optimism")
-_CONFIRMED += ("behind", "behind_low", "behind_high")
+_CONFIRMED = (
+    *("sweep_wer", "dev_wer", "dev_sd", "test_wer", "test_sd", "test_low", "test_high"),
+    *("optimism", "behind", "behind_low", "behind_high"),
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
     rows = list(_rows(folder))
     configuration = _read_json(folder / "params.json") if (folder / "params.json").is_file() else None
     for row in rows:
-        trial.id = str(row.get("trial_id", trial.id))
+        trial.id = str(row.get("trial_id", trial.id)).replace("/", "_").replace("\\", "_")  # no way to another folder
         if configuration is None:
             told = _flat(row).items()
             configuration = {name.removeprefix("config/"): value for name, value in told if name.startswith("config/")}

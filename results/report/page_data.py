@@ -83,7 +83,7 @@ def build_data(results: Results, figures: Mapping[str, go.Figure], best: pd.Seri
         "targets": [TARGET, _DARK_TARGET],
         "figures": {name: _unpack(json.loads(plotly.io.to_json(figure))) for name, figure in figures.items()},
     }
-    return _printable(data)
+    return {name: _printable(part) for name, part in data.items()}
 
 
 def _tells(results: Results, name: str) -> bool:

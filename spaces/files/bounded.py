@@ -109,7 +109,7 @@ def parse_json(text: str | bytes) -> Any:
 def _whole(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if depth > DEEPEST:
+    if depth >= DEEPEST and isinstance(value, dict | list):
         raise ValueError(_TOO_DEEP)
     if isinstance(value, dict):
         return {_whole(key): _whole(item, depth + 1) for key, item in value.items()}

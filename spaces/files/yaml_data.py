@@ -54,6 +54,8 @@ def parse_yaml(text: str, source: str) -> Any:
             raise SettingError(f"must not be longer than {LARGEST:,} characters; got {len(text):,}")
         if re.search(r"^%", text, re.MULTILINE):
             raise SettingError("must have no directive such as %YAML: it is read as YAML 1.2")
+        if text.count("[") + text.count("{") > MOST_NODES:  # which would take minutes to parse
+            raise SettingError(f"must not hold more than {MOST_NODES} lists and mappings")
         node = yaml.compose(text)
         if sum(1 for _ in islice(_nodes(node), MOST_NODES)) == MOST_NODES:
             raise SettingError(f"must not hold more than {MOST_NODES} values, aliases counted out")
