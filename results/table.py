@@ -1,12 +1,12 @@
 """Choose from a frame of trials, and show it as a table for the terminal or a page, or as CSV, JSON or Parquet."""
 
 import io
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
+from html import escape
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -21,7 +21,7 @@ from glosstune.results.reading.columns import RANK_COLUMNS, TRIAL_COLUMNS
 from glosstune.results.reading.frames import name_parameters
 from glosstune.results.reading.indicators import INDICATORS
 from glosstune.results.reading.names import check_output
-from glosstune.results.text import printable
+from glosstune.results.text import as_json, printable
 from glosstune.spaces.errors import SettingError, initials, shown
 from glosstune.spaces.files.atomic import write_text, write_whole
 
@@ -32,6 +32,9 @@ MISSING = "-"
 _INDICATORS = "indi-\ncators"
 # Differences too small for a percentage are what ``reproduce`` is about.
 _WER = re.compile(r"(^|_)wer(_(?!difference)|$)")
+
+# The wide ones are the same to a Japanese spreadsheet.
+_FORMULA = re.compile(r"(^|;)(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 # Reached, missed, not decided; the second set is for terminals that know no more than ASCII.
 Marks = tuple[str, str, str]
@@ -145,8 +148,8 @@ def _format_text(
     if format == "json":
         # Not DataFrame.to_json, which rounds numbers.
         rows = trials.astype(object).where(trials.notna(), None).to_dict(orient="records")
-        told = [{name: _as_json(value) for name, value in row.items()} for row in rows]
-        return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+        told = [{name: _as_finite(value) for name, value in row.items()} for row in rows]
+        return as_json(told)
     if format == "markdown":
         return _as_markdown(trials)
     if format == "latex":
@@ -156,12 +159,14 @@ def _format_text(
 
 
 def _as_csv(text: str) -> str:
-    """Without control sequences; what a spreadsheet would take for a formula, and run, has an apostrophe in front."""
-    text = printable(text)
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text
+    """Without control sequences; what a spreadsheet would take for a formula, and run, has an apostrophe in front.
+
+    Behind a semicolon too, at which many of them divide cells.
+    """
+    return _FORMULA.sub(r"\1'\2", printable(text))
 
 
-def _as_json(value: Any) -> Any:
+def _as_finite(value: Any) -> Any:
     """Itself; infinity, which a parameter can be and JSON lacks, as text."""
     infinite = isinstance(value, float) and math.isinf(value)
     return ("Infinity" if value > 0 else "-Infinity") if infinite else value
@@ -173,7 +178,12 @@ def _as_markdown(trials: pd.DataFrame) -> str:
         ["---"] * len(trials.columns),
         *_as_texts(trials).to_numpy().tolist(),
     ]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    return "".join(f"| {' | '.join(map(_as_markdown_cell, row))} |\n" for row in rows)
+
+
+def _as_markdown_cell(text: str) -> str:
+    """Text that stays text: no tag, link or picture, and no further cell."""
+    return escape(text.replace("\\", "\\\\"), quote=False).replace("|", "\\|").replace("](", "]\\(")
 
 
 def _as_texts(trials: pd.DataFrame) -> pd.DataFrame:

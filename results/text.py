@@ -1,5 +1,6 @@
 """Text for a terminal: rows as columns that none may break, short numbers, and nothing that it takes for a command."""
 
+import json
 import shutil
 import sys
 from collections.abc import Container, Sequence
@@ -26,6 +27,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def as_json(value: object) -> str:
+    """JSON for people, in which what a terminal might take for a command is spelled out."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text) + "\n"
+
+
 def fold(text: str, width: int, indent: int) -> str:
     """The text in lines no longer than the width where blanks allow it, so that paths stay whole; the rest indented."""
     later = " " * indent
@@ -39,6 +46,7 @@ def fold(text: str, width: int, indent: int) -> str:
 
 def fold_for_terminal(text: str, indent: int) -> str:
     """The text, folded where a terminal shows it; a pipe or a file gets whole lines."""
+    text = escaped(text)
     return fold(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from glosstune.models.weights.weights_record import plain, recorded_by
 from glosstune.spaces.errors import CheckpointError, shown
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.bounded import check_fits, check_size, check_zip, parse_json
 
 TORCH_ENDINGS = (".pt", ".pth", ".pth.tar", ".ckpt")
 
@@ -70,6 +71,7 @@ def read_weights(path: Path | str) -> WeightsFile:
             raise CheckpointError(
                 f"{path}: {'is a folder, not a file of weights' if path.is_dir() else 'no such file'}"
             )
+        check_size(path)
         if path.name.endswith(TORCH_ENDINGS):
             tensors, recorded = _read_torch(path)
         elif path.suffix == ".safetensors":
@@ -82,7 +84,7 @@ def read_weights(path: Path | str) -> WeightsFile:
                 f"{path}: unknown ending; weights are read from {endings}, .safetensors and .npz files"
             )
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not tensors:
         raise CheckpointError(f"{path}: holds no tensors; save a state dict: torch.save(model.state_dict(), path)")
     for name, tensor in tensors.items():
@@ -109,6 +111,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_SCALARS):
             warnings.simplefilter("ignore")  # about files that are refused below
+            check_zip(path)
             checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage
         # A cut file makes it seek before the file's start, which is no fault of the disk.
@@ -160,7 +163,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]
             metadata = file.metadata() or {}
             # Copied from the mapped file: Windows replaces none that is mapped, and elsewhere it may be cut meanwhile.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # has keys only
-        recorded = json.loads(metadata.get(METADATA, "{}"))
+        recorded = parse_json(metadata.get(METADATA, "{}"))
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}); {AGAIN}") from error
     if not isinstance(recorded, dict):
@@ -176,6 +179,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         # Numpy leaves the file open where it fails, so it gets an open one.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            check_fits(sum(each.file_size for each in archive.zip.infolist()))
             for name in archive.files:
                 array = archive[name]
                 if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
@@ -195,9 +199,18 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor holds as many values as it stands for: one may say that its only value is a billion."""
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
 def _check(path: Path, name: str, tensor: Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
         raise CheckpointError(f"{path}: {name}: is sparse, quantised or complex; save it as a dense tensor of floats")
+    if not is_whole(tensor):
+        raise CheckpointError(f"{path}: {name}: stands for more values than it holds; save it with .contiguous()")
     # In single precision, which is what the networks hold.
     bad = tensor.numel() - int(tensor.float().isfinite().sum())
     if bad:

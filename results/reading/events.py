@@ -5,6 +5,7 @@ left out. Who changes what an event means raises ``FORMAT``, so that an older ve
 """
 
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -15,7 +16,10 @@ from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin,
 from glosstune.results.reading.epoch_metrics import PLAIN
 
 FORMAT = 1
-_LARGEST = 2**63 - 1
+# Nothing that is counted comes near, and a 64-bit integer holds it.
+_MOST = 10**15
+# Of this century and the next: any other is none that a clock has said.
+_TIMES = re.compile(r"2[01]\d\d-")
 
 Kind = TypeVar("Kind")
 
@@ -316,6 +320,8 @@ def parse_event(line: object) -> Event:
             values[name] = check(name, line[name])
         elif required:
             raise ValueError(f"{name} is missing")
+    if not _TIMES.match(values.get("time", "")):
+        values.pop("time", None)
     return kind(**values)
 
 
@@ -347,8 +353,8 @@ def _one_of(known: Sequence[str], name: str, value: object) -> object:
 def _of_type(kind: type[Kind], name: str, value: object) -> Kind:
     if type(value) is not kind:  # which True, an int for isinstance, would pass as a number
         raise ValueError(f"{name}: {value!r} is no {kind.__name__}")
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ValueError(f"{name}: {value!r} is more than anybody counts")
+    if isinstance(value, int) and abs(value) > _MOST:
+        raise ValueError(f"{name}: must not be beyond {_MOST:,}")
     return value
 
 
@@ -358,7 +364,7 @@ def _number(name: str, value: object) -> float | None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{name}: {value!r} is no number")
-    return value if abs(value) <= sys.float_info.max else None
+    return value if abs(value) <= sys.float_info.max else None  # NaN is not
 
 
 def _list_fields(kind: type[Event]) -> dict[str, tuple[Callable[[str, Any], Any], bool]]:

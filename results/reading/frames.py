@@ -172,6 +172,7 @@ def _build_column(values: Sequence[Any], dtype: str) -> pd.Series:
     if dtype == TIME:
         # A time that is none is missing: a record may come from elsewhere.
         times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601", errors="coerce")
+        times = times.where(times.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
         return pd.Series(times.array.as_unit("ns"), dtype=TIME)
     if dtype == "Int64":
         values = [_as_count(value) for value in values]

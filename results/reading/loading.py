@@ -1,6 +1,5 @@
 """Load the folders of sweeps, finished, crashed or still running, as data frames."""
 
-import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from glosstune.results.reading.record import SweepRecord, not_a_sweep, read_reco
 from glosstune.results.reading.remote import as_local, local_path, origin
 from glosstune.spaces.errors import FolderError, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri
+from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]
@@ -133,9 +133,9 @@ class Results:
         if len(self.folders) != 1 or not summary.exists():
             return None
         try:
-            rows = json.loads(summary.read_text(encoding="utf-8"))
+            rows = parse_json(read_text(summary))
             return build_frame([{**row} for row in rows], CONFIRMATION_COLUMNS)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError) as error:
             warnings.warn(f"{summary}: cannot be read ({error}); what was confirmed is left out", stacklevel=2)
             return None
 
@@ -151,10 +151,10 @@ class Results:
         """What was written down of versions, corpus and machine when a sweep began; empty where nobody can read it."""
         path = self.folders[sweep] / MANIFEST
         try:
-            return as_mapping(json.loads(path.read_text(encoding="utf-8")))
+            return as_mapping(parse_json(read_text(path)))
         except FileNotFoundError:  # as of Ray's own folders
             return {}
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             warnings.warn(f"{path}: cannot be read; versions and corpus are left out", stacklevel=2)
             return {}
 

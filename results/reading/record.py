@@ -1,6 +1,5 @@
 """Read a sweep's record: one JSON object a line, appended as things happened."""
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from glosstune.results.reading.events import (
 from glosstune.results.reading.names import RECORD, trial_name
 from glosstune.results.reading.objectives import check_objectives
 from glosstune.spaces.errors import FolderError, shown
+from glosstune.spaces.files.bounded import parse_json, read_lines
 
 _LISTED = 5
 
@@ -143,21 +143,22 @@ def not_a_sweep(folder: Path, below: Sequence[Path]) -> FolderError:
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each line's number, from 1, and its JSON value, or what is wrong with it."""
+    torn: tuple[int, ValueError] | None = None
     try:
-        text = path.read_bytes()
+        for number, line in enumerate(read_lines(path), start=1):
+            if not line.strip():
+                continue
+            if torn is not None:  # and was not the last one
+                yield torn
+                torn = None
+            try:
+                value = parse_json(line)
+            except ValueError as error:
+                torn = number, ValueError(f"not a line of JSON: {error}")
+            else:
+                yield number, value
     except OSError as error:
         raise FolderError(f"{path}: cannot be read: {error.strerror}") from error
-    lines = text.rstrip().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line.decode())
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                return
-            value = ValueError(f"not a line of JSON: {error}")
-        yield number, value
 
 
 def _check_format(line: Any) -> None:

@@ -13,6 +13,7 @@ from glosstune.results.reading.names import CONFIRM, EVENTS, INPUTS, LOCK, ORIGI
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import check_uri, is_uri, join, local_folder
 from glosstune.spaces.files.atomic import write_text, write_whole
+from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.spaces.files.object_storage import CONNECTIONS, PROBE, ObjectFolder
 
 COMPACTED = 1000  # events in one object of ``THOUSANDS``
@@ -157,11 +158,11 @@ def _read_origin(folder: Path) -> dict[str, Any]:
         # Anybody's folder may hold such a file: what it named would be asked, and written to, in this user's name.
         own = [local_folder(known["uri"], kind) for kind in ("copies", "sweeps")]
         return known if folder.absolute() in own else {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 
 @lru_cache(maxsize=8)
 def _parse_origin(path: Path, mtime_ns: int) -> dict[str, Any]:
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known: dict[str, Any] = parse_json(read_text(path))
     return known

@@ -7,10 +7,14 @@ import jiwer
 import pandas as pd
 
 from glosstune.results.reading.frames import build_frame
+from glosstune.results.text import printable
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.parquet import ParquetTable
 
 GLOSS_COLUMNS = {"gloss": "string", "times": "int64", "missed": "int64", "share": "float64"}
 CONFUSION_COLUMNS = {"reference": "string", "hypothesis": "string", "times": "int64"}
+
+_HYPOTHESES = ["key", "reference", "hypothesis"]
 
 # An inserted or a deleted gloss stands opposite to nothing.
 NOTHING = "(nothing)"
@@ -23,10 +27,11 @@ def read_hypotheses(path: Path) -> pd.DataFrame:
         FolderError: it cannot be read, or holds something else.
     """
     try:
-        table = pd.read_parquet(path, columns=["key", "reference", "hypothesis"])
+        with ParquetTable(path) as table:
+            rows = [[printable(str(row[name] or "")) for name in _HYPOTHESES] for row in table.rows(_HYPOTHESES)]
     except Exception as error:  # pyarrow raises a different type for each kind of damage
         raise FolderError(f"{path}: cannot be read as hypotheses ({error})") from error
-    return table.astype("string").dropna()
+    return pd.DataFrame(rows, columns=_HYPOTHESES, dtype="string")
 
 
 def count_confusions(hypotheses: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -14,6 +14,7 @@ from glosstune.spaces.files.atomic import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#24292f"
 MUTED = "#6b7580"
@@ -36,7 +37,7 @@ def draw_curves(results: Results, path: Path | str) -> None:
         FolderError: no trial has reported yet, or the file cannot be written.
         SettingError: another ending.
     """
-    form = picture_format(path)
+    picture_format(path)  # which refuses another ending before anything is drawn
     # Imported here, so that who only reads results does not wait for it; and no pyplot, which is global state.
     from matplotlib.figure import Figure
 
@@ -67,7 +68,7 @@ def draw_curves(results: Results, path: Path | str) -> None:
     if wer_axes.get_legend_handles_labels()[0]:
         spacing = {"columnspacing": 1.3, "handlelength": 1.3, "handletextpad": 0.5}
         figure.legend(loc="outside lower center", ncols=9, fontsize=7.5, frameon=False, labelcolor=INK, **spacing)
-    write_whole(path, lambda partial: figure.savefig(partial, format=form))
+    save_picture(figure, path)
 
 
 def picture_format(path: Path | str) -> str:
@@ -76,6 +77,17 @@ def picture_format(path: Path | str) -> str:
     if ending not in ("png", "pdf"):
         raise SettingError(f"{path}: must end in .png or .pdf", key="path")
     return ending
+
+
+def save_picture(figure: "Figure", path: Path | str) -> None:
+    """Write a figure whole, in the format of the ending, with a dollar in a name as a dollar: no formula is parsed."""
+    from matplotlib import rc_context
+
+    form = picture_format(path)
+    for words in figure.findobj(match=lambda artist: hasattr(artist, "set_parse_math")):
+        words.set_parse_math(False)  # type: ignore[attr-defined]  # as it has just been asked
+    with rc_context({"text.parse_math": False}):  # what is made only when it is drawn, as words beside ticks
+        write_whole(path, lambda partial: figure.savefig(partial, format=form))
 
 
 def _choose_colours(trials: pd.DataFrame) -> dict[str, str]:

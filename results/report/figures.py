@@ -91,6 +91,6 @@ def draw_front(results: Results, ranking: Ranking = _BY_WER) -> go.Figure | None
     figure.update_xaxes(title=cost.replace("_", " "), type="log")
     scored = by_scoring(results.scoring) if metric == "wer" else ""
     figure.update_yaxes(
-        title=f"lowest {title}{scored}", tickformat=".0%" if metric == "wer" else "", rangemode="tozero"
+        title=escape(f"lowest {title}{scored}"), tickformat=".0%" if metric == "wer" else "", rangemode="tozero"
     )
     return figure

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glosstune.results.report.curves import INK, MUTED, OTHERS, PALETTE, picture_format, style_axes
+from glosstune.results.report.curves import INK, MUTED, OTHERS, PALETTE, picture_format, save_picture, style_axes
 from glosstune.spaces.errors import SettingError
-from glosstune.spaces.files.atomic import write_whole
 
 
 def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
@@ -22,7 +21,7 @@ def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
     """
     from matplotlib.figure import Figure
 
-    form = picture_format(path)
+    picture_format(path)  # which refuses another ending before anything is drawn
     if not seen["blocks"]:
         raise SettingError("no utterance could be used, so there is nothing to draw", key="--picture")
     figure = Figure(figsize=(8, 6), dpi=150, facecolor="white", layout="constrained")
@@ -47,4 +46,4 @@ def draw_inspection(seen: Mapping[str, Any], path: Path | str) -> None:
         axes.set_yticks(list(places), labels)
         axes.invert_yaxis()
         style_axes(axes, heading, "x")
-    write_whole(path, lambda partial: figure.savefig(partial, format=form))
+    save_picture(figure, path)

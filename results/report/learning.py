@@ -5,9 +5,17 @@ from pathlib import Path
 import pandas as pd
 
 from glosstune.results.reading.loading import Results
-from glosstune.results.report.curves import INK, MUTED, PALETTE, TARGET, draw_level, picture_format, style_epochs
+from glosstune.results.report.curves import (
+    INK,
+    MUTED,
+    PALETTE,
+    TARGET,
+    draw_level,
+    picture_format,
+    save_picture,
+    style_epochs,
+)
 from glosstune.spaces.errors import FolderError
-from glosstune.spaces.files.atomic import write_whole
 
 
 def draw_trial(results: Results, trial: int, path: Path | str, sweep: str | None = None) -> None:
@@ -60,7 +68,7 @@ def draw_learning(
     """
     from matplotlib.figure import Figure
 
-    form = picture_format(path)
+    picture_format(path)  # which refuses another ending before anything is drawn
     figure = Figure(figsize=(8, 6), dpi=150, facecolor="white", layout="constrained")
     loss, wer, rate, norm = figure.subplots(2, 2).flat
     for axes, heading in (
@@ -91,4 +99,4 @@ def draw_learning(
     for axes in (rate, norm):
         axes.set_ylim(bottom=0)
     figure.suptitle(title, fontsize=10, color=INK)
-    write_whole(path, lambda partial: figure.savefig(partial, format=form))
+    save_picture(figure, path)

@@ -1,5 +1,7 @@
 """Put the figures, the headline and the table of trials together into one HTML file."""
 
+import base64
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -26,7 +28,7 @@ from glosstune.results.report.figures import draw_front, draw_importance
 from glosstune.results.report.page_data import build_data
 from glosstune.results.report.provenance import tell_provenance
 from glosstune.results.table import in_percent
-from glosstune.results.text import rounded
+from glosstune.results.text import printable, rounded
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import write_text
 
@@ -125,12 +127,13 @@ def render_report(
         figures: see ``draw_figures``.
     """
     best = _best(results, ranking)
+    plotly, script = get_plotlyjs(), "\n".join(['"use strict";', *map(_resource, _SCRIPTS)])
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["cell"] = lambda value: "-" if pd.isna(value) else short(value)
+    environment.filters["cell"] = lambda value: "-" if pd.isna(value) else printable(short(value))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     return environment.from_string(_resource("page.html")).render(
-        title=f"Sweep {', '.join(results.sweeps['sweep'])}",
-        lead=_lead(results, best, ranking),
+        title=printable(f"Sweep {', '.join(results.sweeps['sweep'])}"),
+        lead=printable(_lead(results, best, ranking)),
         warnings=tell_differences(results),
         cards=list(_cards(results, best, confirmed, ranking)),
         confirmed=None if confirmed is None else shorten_confirmation(confirmed),
@@ -139,9 +142,20 @@ def render_report(
         provenance=tell_provenance(results),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         style=_resource("page.css"),
-        script="\n".join(map(_resource, _SCRIPTS)),
-        plotly=get_plotlyjs(),
+        script=script,
+        plotly=plotly,
+        policy=_policy(script, plotly),
         data=build_data(results, figures, best, ranking),
+    )
+
+
+def _policy(*scripts: str) -> str:
+    """What a browser may do with the page: run these scripts, load nothing; ``unsafe-eval`` is for plotly's WebGL."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -24,6 +24,7 @@ from glosstune.results.reading.loading import Results
 from glosstune.results.report.curves import PALETTE, TARGET
 from glosstune.results.report.timeline import list_segments
 from glosstune.results.table import in_percent
+from glosstune.results.text import printable
 
 # In the order of PALETTE and as easy to tell apart, on a dark page: Paul Tol's "light" colours.
 _DARK_PALETTE = ("#77aadd", "#ee8866", "#44bb99", "#eedd88", "#ffaabb", "#99ddff")
@@ -61,7 +62,7 @@ def build_data(
     parameters = name_parameters(trials)
     listed = trials[columns].astype(object).where(trials[columns].notna(), None)
     metrics = _choose_metrics(results, ranking)
-    return {
+    data = {
         "columns": columns,
         "shown": [name for name in columns if name in _SHOWN or name in parameters],
         "percents": [name for name in columns if in_percent(name)],
@@ -87,6 +88,7 @@ def build_data(
         "targets": [TARGET, _DARK_TARGET],
         "figures": {name: _unpack(json.loads(plotly.io.to_json(figure))) for name, figure in figures.items()},
     }
+    return {name: _printable(part) for name, part in data.items()}
 
 
 def _tells(results: Results, name: str) -> bool:
@@ -183,6 +185,15 @@ def _unpack(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _unpack(part) for name, part in value.items()}
     return [_unpack(part) for part in value] if isinstance(value, list) else value
+
+
+def _printable(value: Any) -> Any:
+    """The same without what turns text around or commands a terminal, where somebody copies it there."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "\n".join(map(printable, value.split("\n")))
+    if isinstance(value, dict):
+        return {_printable(name): _printable(part) for name, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

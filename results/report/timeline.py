@@ -20,6 +20,9 @@ SEGMENT_COLUMNS = {
 # Between epochs of one segment lie checkpoints and Ray; a longer pause is a wait at a rung.
 _PAUSE_S = 5.0
 
+# Of an epoch; a record may come from elsewhere.
+_LONGEST_S = 1e8
+
 
 def list_segments(results: Results) -> pd.DataFrame:
     """A row for each time a trial trained without a pause, in order; lanes are counted from 0 in each sweep.
@@ -30,7 +33,7 @@ def list_segments(results: Results) -> pd.DataFrame:
     rows = []
     for (sweep, trial), own in epochs.groupby(["sweep", "trial"], sort=False):
         ended = own["time"]
-        begun = ended - pd.to_timedelta(own["epoch_s"].fillna(0.0), unit="s")
+        begun = ended - pd.to_timedelta(own["epoch_s"].fillna(0.0).clip(0.0, _LONGEST_S), unit="s")
         pause_s = (begun - ended.shift()).dt.total_seconds()
         # Earlier than the epoch before: another driver went on under a clock that had been set back.
         segment = ((pause_s > _PAUSE_S + own["epoch_s"].fillna(0.0)) | (ended < ended.shift())).cumsum()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from glosstune.results.text import escaped
 from glosstune.search.cli.completing import complete_argument, complete_override
 from glosstune.spaces.errors import SettingError
 
@@ -37,6 +38,11 @@ Arguments = Annotated[
         autocompletion=complete_argument,
     ),
 ]
+
+
+def warn(line: str) -> None:
+    """Tell the user something on standard error."""
+    typer.echo(escaped(line), err=True)
 
 
 # A folder or, as ``storage`` of a sweep file, an address on object storage: a Path would swallow one of its slashes.

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from glosstune.models.kinds import KINDS
-from glosstune.search.cli.arguments import split_arguments, split_files
+from glosstune.results.text import as_json as write_json
+from glosstune.results.text import escaped
+from glosstune.search.cli.arguments import split_arguments, split_files, warn
 from glosstune.search.cli.completing import complete_argument, complete_override
 from glosstune.spaces.errors import SettingError, shown
 
@@ -74,7 +76,7 @@ def verify(
     else:
         checks = verify_target(str(target), vocabulary, kinds=kinds or [], **given)
     for check in checks:
-        typer.echo(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")
+        typer.echo(escaped(f"{'PASS' if check.passed else 'FAIL'}  {check.name}: {check.evidence}"))
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
 
@@ -195,7 +197,7 @@ def diagnose(
     where = None if trial is None else (trial[0].expanduser().absolute(), trial[1])
     if path is None and where is not None and (where[0] / SWEEP).is_file():
         path = where[0] / SWEEP  # the trial's own
-    sweep, say = load_sweep(path, changes), lambda line: typer.echo(line, err=True)
+    sweep, say = load_sweep(path, changes), warn
     found = look(sweep, say, trial=where, model=model, classes=vocabulary, features=features)
     told = json.dumps([asdict(finding) for finding in found], indent=1) if as_json else None
     typer.echo(told or fold_for_terminal("\n".join(describe_findings(found)), indent=8))
@@ -228,12 +230,12 @@ def compare_models(
         raise SettingError(f"compare-models: name two or more exported .safetensors files; got {len(paths)}{taken}")
     candidates = [Candidate.read(path, kinds or []) for path in paths]
     corpus = place_corpus(candidates[0].recogniser.settings.corpus, overrides, kinds or [])
-    comparison = compare_models(candidates, corpus, rounds=rounds, say=lambda line: typer.echo(line, err=True))
+    comparison = compare_models(candidates, corpus, rounds=rounds, say=warn)
     if as_json:
         told = {**asdict(comparison), "warnings": comparison.warnings}
-        typer.echo(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
+        typer.echo(write_json(told), nl=False)
     else:
-        typer.echo(describe_comparison(comparison))
+        typer.echo(escaped(describe_comparison(comparison)))
 
 
 def _check_features(features: int | None, model: str | None) -> None:

@@ -2,14 +2,13 @@
 
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from glosstune.results.text import escaped
-from glosstune.search.cli.arguments import Moved, ResultsFolder
+from glosstune.search.cli.arguments import Moved, ResultsFolder, warn
 from glosstune.spaces.errors import Interrupted, SettingError
 
 if TYPE_CHECKING:
@@ -180,8 +179,7 @@ def report(
     if live:
         from glosstune.results.report.live import LiveReport, serve_report
 
-        path, say = results.report_path(out), partial(typer.echo, err=True)
-        page = LiveReport(folders, path, say, metric=metric or "wer", mode=mode)
+        page = LiveReport(folders, results.report_path(out), warn, metric=metric or "wer", mode=mode)
         page.update()
         serve_report(page, port or 8090)
         return
@@ -200,7 +198,7 @@ def export(
     """
     from glosstune.search.confirm.exporting import export_trial
 
-    typer.echo(export_trial(folder, out.expanduser(), trial))
+    typer.echo(escaped(export_trial(folder, out.expanduser(), trial)))
 
 
 def reproduce(
@@ -216,7 +214,7 @@ def reproduce(
     from glosstune.results import format_table
     from glosstune.search.confirm.reproducing import reproduce as run
 
-    curve = run(folder, number, lambda line: typer.echo(line, err=True), epochs, overrides or [])
+    curve = run(folder, number, warn, epochs, overrides or [])
     sys.stdout.write(format_table(curve))
     apart = curve[(curve["train_loss_difference"] != 0) | (curve["wer_difference"] != 0)]
     if len(apart):

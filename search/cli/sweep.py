@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments
+from glosstune.results.text import escaped
+from glosstune.search.cli.arguments import Arguments, Attached, ResultsFolder, split_arguments, warn
 from glosstune.search.cli.completing import complete_override
 from glosstune.spaces.errors import Interrupted, SettingError, quoted
 
@@ -96,7 +97,7 @@ def trial(
 
     if stop == pin:
         raise SettingError(f"say --stop or --pin; its life is told by: glosstune explain {quoted(folder)} {number}")
-    typer.echo(request(folder, number, "stop" if stop else "pin"))
+    typer.echo(escaped(request(folder, number, "stop" if stop else "pin")))
 
 
 def plan(
@@ -153,9 +154,9 @@ def pack(arguments: Arguments = None) -> None:
     size_mb = sum(file.stat().st_size for file in corpus.folder.iterdir()) / 1e6
     typer.echo(f"{corpus.folder}: {len(corpus.table)} utterances, {size_mb:.0f} MB")
     for note in corpus.notes:
-        typer.echo(note)
+        typer.echo(escaped(note))
     if alike := corpus_look_alikes(corpus):
-        typer.echo(alike)
+        typer.echo(escaped(alike))
     settle_gains(sweep, corpus, typer.echo)
 
 
@@ -165,9 +166,9 @@ def _check(settings: "Sweep", *, time: bool, as_json: bool) -> None:
 
     seen = preview(settings)
     if time and not seen.missing:
-        seen = timed(seen, settings, lambda line: typer.echo(line, err=True))
+        seen = timed(seen, settings, warn)
     told = json.dumps(asdict(seen), indent=1) if as_json else "\n".join(describe_preview(seen, settings))
-    typer.echo(told)
+    typer.echo(escaped(told))
     if seen.missing:
         raise typer.Exit(1)
 

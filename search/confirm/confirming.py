@@ -39,6 +39,7 @@ from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.bounded import open_regular, parse_json, read_text
 from glosstune.trainables.corpora import open_corpus, pack_corpus
 from glosstune.trainables.corpora.kinds import corpus_traits
 from glosstune.trainables.corpora.provenance import check_unseen
@@ -118,7 +119,8 @@ def confirm(
         scored = _score(work, plan, plan.parts(sweep), console)
     clusters = traits.clusters or ("signer",) * bool(plan.folds)
     try:
-        utterances = pd.read_parquet(scored)
+        with open_regular(scored) as file:
+            utterances = pd.read_parquet(file)
     except Exception as error:  # pyarrow raises a different type for each kind of damage
         raise FolderError(f"{work.place}: {UTTERANCES} is damaged ({error}); give another place with --out") from error
     utterances["broadcast"] = utterances["key"].map(find_broadcast)
@@ -185,7 +187,7 @@ def _agree(place: Path | str, work: SweepFolder, wanted: Confirmation) -> Confir
         work.write(PLAN, json.dumps(wanted.__dict__, indent=1))
         return wanted
     try:
-        kept = Confirmation(**json.loads(path.read_text(encoding="utf-8")))
+        kept = Confirmation(**parse_json(read_text(path)))
     except (OSError, ValueError, TypeError) as error:
         rule = f"{PLAN} cannot be read as a plan ({error})"
         raise FolderError(f"{work.place}: {rule}; give another place with --out") from error

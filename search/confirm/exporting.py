@@ -1,6 +1,5 @@
 """Write the checkpoint of a trial as one file, with what is known of how good it is."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from glosstune.results.reading.names import BEST, CONFIRM, PLAN, SUMMARY, TRIALS
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import fetch_file
 from glosstune.spaces import SettingError
-from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.errors import CheckpointError, FolderError
 from glosstune.spaces.files.atomic import check_free
+from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.trainables import export_checkpoint
 
 
@@ -59,6 +59,10 @@ def _confirmed(folder: Path, trial: int) -> dict[str, Any] | None:
     path = folder / CONFIRM / SUMMARY
     if not path.exists():
         return None
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    folds = json.loads((folder / CONFIRM / PLAN).read_text(encoding="utf-8"))["folds"]
-    return next(({**row, "folds": folds} for row in rows if row["trial"] == trial), None)
+    try:
+        rows = parse_json(read_text(path))
+        folds = [int(fold) for fold in parse_json(read_text(folder / CONFIRM / PLAN))["folds"]]
+        found = next(({**row, "folds": folds} for row in rows if row["trial"] == trial), None)
+        return found and {**found, "seeds": int(found["seeds"]), "test_wer": float(found["test_wer"])}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FolderError(f"{path}: cannot be read as a confirmation ({error}); remove {folder / CONFIRM}") from error

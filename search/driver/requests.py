@@ -12,7 +12,8 @@ from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Unwritten
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
-from glosstune.spaces.errors import SettingError
+from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.files.bounded import parse_json
 
 
 def send(work: SweepFolder, request: dict[str, Any]) -> None:
@@ -26,8 +27,8 @@ def take(work: SweepFolder) -> Iterator[dict[str, Any]]:
         if not name.endswith(".json"):
             continue  # on its way still
         try:
-            request = json.loads(work.files.read(name) or b"null")
-        except (ValueError, RecursionError):
+            request = parse_json(work.files.read(name) or b"null")
+        except (ValueError, FolderError):  # or a pipe, which cannot be read
             request = None
         if isinstance(request, dict):
             yield request

@@ -17,6 +17,7 @@ from glosstune.results.reading.names import LOCK, OWNER, WANDB
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, local_folder
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.bounded import parse_json, read_bytes
 from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, held, lives, read_holder
 from glosstune.spaces.files.object_storage import ObjectFolder
 
@@ -107,7 +108,7 @@ def read_owner(place: Path | str) -> tuple[int, str] | None:
         if is_uri(place):
             known = _read(ObjectFolder(str(place), local_folder(str(place), "copies")))
         else:
-            known = _parse((Path(place) / OWNER).read_bytes())
+            known = _parse(read_bytes(Path(place) / OWNER))
         return None if known is None else (int(known["pid"]), str(known["host"]))
     except (KeyError, OSError, TypeError, ValueError):
         return None
@@ -177,7 +178,7 @@ def _read(storage: ObjectFolder) -> dict[str, Any] | None:
 
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        owner = json.loads(content)
+        owner = parse_json(content)
     except ValueError:
         return None
     return owner if isinstance(owner, dict) else None

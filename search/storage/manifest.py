@@ -1,7 +1,6 @@
 """Say what ran: versions, commit, data, machine, so that it can be repeated."""
 
 import hashlib
-import json
 import platform
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import torch
 from glosstune.results.reading.names import MANIFEST
 from glosstune.search.storage.machine import usable_cpus
 from glosstune.spaces.errors import CorpusError, FolderError
+from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.settings import CorpusSettings, Gains
@@ -83,7 +83,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(read_text(path))
         _ = manifest["corpus"]["key"], manifest["corpus"]["scoring"], (manifest["pretrained"] or {}).get("sha256")
         _ = (manifest["teacher"] or {}).get("sha256")
         _ = manifest["versions"].items(), manifest["machine"]

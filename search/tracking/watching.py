@@ -98,8 +98,7 @@ class Watched:
         state = SweepState(load_sweep(folder / SWEEP))
         begun = max(place for place, event in enumerate(events) if isinstance(event, ARRIVALS))
         state.replay(events[: begun + 1], folder / RECORD)
-        self._last = datetime.fromisoformat(events[-1].time).timestamp()
-        started = datetime.fromisoformat(events[begun].time).timestamp()
+        self._last, started = _stamp(events[-1]), _stamp(events[begun])
         self.progress = SweepProgress(state, lambda: state.used_s, self._clock, started)
         state.replay(events[begun + 1 :], folder / RECORD)
         running = any(trial.status == RUNNING for trial in state.trials.values())
@@ -108,6 +107,14 @@ class Watched:
     def _clock(self) -> float:
         """Now, or when a sweep that nobody runs was last heard of."""
         return time.time() if self.silent_s < SILENT_S and not self.progress.ended else self._last
+
+
+def _stamp(event: Event) -> float:
+    """When an event was written down; 0 where it does not say so in a way that anybody reads."""
+    try:
+        return datetime.fromisoformat(event.time).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def watch(place: str, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:

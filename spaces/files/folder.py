@@ -8,6 +8,7 @@ from typing import Protocol
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import check_uri, is_uri, local_folder
 from glosstune.spaces.files.atomic import put_new, write_whole
+from glosstune.spaces.files.bounded import largest_array, read_bytes
 from glosstune.spaces.files.object_storage import PATIENCE_S, ObjectFolder
 
 
@@ -72,7 +73,7 @@ class LocalFolder:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self.here / name).read_bytes()
+            return read_bytes(self.here / name, largest_array())
         except FileNotFoundError:
             return None
         except OSError as error:

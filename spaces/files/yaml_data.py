@@ -16,6 +16,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import implicit_resolvers
 
 from glosstune.spaces.errors import SettingError, shown
+from glosstune.spaces.files.bounded import read_text
 
 DEEPEST = 20
 MOST_NODES = 10_000
@@ -29,7 +30,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         SettingError: it cannot be read, is no mapping, or holds what ``parse_yaml`` refuses.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, 4 * LARGEST)
     except FileNotFoundError:
         raise SettingError(f"{file}: no such file; give the path of a sweep file") from None
     except UnicodeDecodeError:
@@ -38,7 +39,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise SettingError(f"{file}: cannot be read: {error.strerror}") from None
     tree = parse_yaml(text, file.name)
     if not isinstance(tree, dict):
-        rule = f"must be a mapping of keys such as 'training: {{epochs: 24}}'; got {shown(tree)}"
+        # Not its words: a link may lead to a file of another kind, a key.
+        rule = f"must be a mapping of keys such as 'training: {{epochs: 24}}'; got {type(tree).__name__}"
         raise SettingError(f"{file.name}: {rule}")
     return tree
 
@@ -52,6 +54,8 @@ def parse_yaml(text: str, source: str) -> Any:
             raise SettingError(f"must not be longer than {LARGEST:,} characters; got {len(text):,}")
         if re.search(r"^%", text, re.MULTILINE):
             raise SettingError("must have no directive such as %YAML: it is read as YAML 1.2")
+        if text.count("[") + text.count("{") > MOST_NODES:  # which would take minutes to parse
+            raise SettingError(f"must not hold more than {MOST_NODES} lists and mappings")
         node = yaml.compose(text)
         if sum(1 for _ in islice(_nodes(node), MOST_NODES)) == MOST_NODES:
             raise SettingError(f"must not hold more than {MOST_NODES} values, aliases counted out")

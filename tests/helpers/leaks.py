@@ -2,11 +2,12 @@
 
 import gzip
 import io
+import threading
 import zipfile
 import zlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +39,27 @@ def leaks_below(folder: Path, secrets: Iterable[str]) -> dict[str, set[str]]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     found = {str(path): leaks(path.read_bytes(), secrets) | leaks(str(path).encode(), secrets) for path in files}
     return {path: held for path, held in found.items() if held}
+
+
+@contextmanager
+def watched_arguments(secrets: Iterable[str]) -> Iterator[set[str]]:
+    """The secrets that any process of this machine has among its arguments meanwhile, which all users can list."""
+    held: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):  # it has ended
+                    held.update(leaks(path.read_bytes(), secrets))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield held
+    finally:
+        over.set()
+        looking.join()
 
 
 def _layers(content: bytes, depth: int) -> Iterator[bytes]:

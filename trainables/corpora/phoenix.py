@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from glosstune.spaces.errors import CorpusError
+from glosstune.spaces.errors import CorpusError, shown
+from glosstune.spaces.files.bounded import LARGEST_TABLE, read_text
 from glosstune.trainables.corpora.files.contents import content_digests, content_hash
 from glosstune.trainables.corpora.files.features import load_values
 from glosstune.trainables.corpora.utterance import SPLITS, Corpus, CorpusTraits, Split, Utterance, check_found
@@ -175,6 +176,8 @@ class PhoenixCorpus(Corpus):
             if not glosses:
                 unannotated.append(f"{split}/{name}")
                 continue
+            if wrong := [text for text in (name, signer, *glosses) if not text.isprintable()]:
+                raise CorpusError(f"{self.root}: {split}/{name}: must be printable text; got {shown(wrong[0])}")
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise CorpusError(f"{self.root}: annotation id {name!r} leads outside the folder")
             path = self._feature_file(split, name)
@@ -265,9 +268,11 @@ def _first(folder: Path, name: str, endings: Sequence[str] = ("npz", "npy")) -> 
 def _read_lines(path: Path, headers: Sequence[str] = ()) -> list[str]:
     """Lines of a table; the first must be one of ``headers``, where these are given."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path, LARGEST_TABLE).removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError:
         raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     if headers and lines[0] not in headers:
         raise CorpusError(f"{path}: header {lines[0]!r} is unknown; known are {', '.join(map(repr, headers))}")
     return lines

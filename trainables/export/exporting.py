@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glosstune.models import build_model, read_weights, write_weights
 from glosstune.models.recogniser import Recogniser
+from glosstune.models.weights.weights_record import is_plain
 from glosstune.spaces.errors import CheckpointError, SettingError
 from glosstune.trainables.batches.conditioning import Conditioning
 from glosstune.trainables.batches.precision import autocast
@@ -87,18 +88,27 @@ def export_checkpoint(checkpoint: Path, out: Path, scores: Mapping[str, object])
     """
     state = read_checkpoint(checkpoint, torch.device("cpu"))
     settings = recorded_settings(checkpoint, state["settings"])
-    conditioning = {_SCALE: state["conditioning"]["scale"], _OFFSET: state["conditioning"]["offset"]}
+    try:
+        conditioning = {_SCALE: state["conditioning"]["scale"], _OFFSET: state["conditioning"]["offset"]}
+        tensors = {**state["model"], **conditioning}
+        plain = all(isinstance(tensor, Tensor) for tensor in tensors.values()) and is_plain(state["taught_by"])
+        words = [list(map(str, state[name])) for name in ("vocabulary", "recordings")]
+        epoch, layout = int(state["epoch"]), list(state["layout"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise CheckpointError(f"{checkpoint}: is no checkpoint of a trial ({error})") from error
+    if not plain or not is_plain(layout):
+        raise CheckpointError(f"{checkpoint}: is no checkpoint of a trial: it holds other things than those")
     alone = settings.model_copy(update=dict.fromkeys(("pretrained", "teacher", "teacher_kind")))
     recorded = {
         **settings.input_and_model(),
-        "layout": list(state["layout"]),
-        "vocabulary": list(state["vocabulary"]),
-        "recordings": list(state["recordings"]),
+        "layout": layout,
+        "vocabulary": words[0],
+        "recordings": words[1],
         "settings": alone.model_dump(mode="json"),
         "teacher": state["taught_by"],
-        "scores": {"epoch": int(state["epoch"]), **scores},
+        "scores": {"epoch": epoch, **scores},
     }
-    write_weights(out, {**state["model"], **conditioning}, recorded)
+    write_weights(out, tensors, recorded)
 
 
 def load_recogniser(path: Path | str, kinds: Collection[str | None] = ()) -> TrainedRecogniser:

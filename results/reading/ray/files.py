@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from glosstune.spaces.files.bounded import largest_array, read_text
+
 # Deeper than anybody nests, and shallow enough for whoever walks through it.
 _DEEPEST = 50
 
@@ -105,7 +107,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_text(path, largest_array(), errors="replace")
     except OSError as error:
         warnings.warn(f"{path}: cannot be read ({error.strerror}), and is left out", stacklevel=3)
         return ""

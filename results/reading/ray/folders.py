@@ -112,7 +112,7 @@ def _read_trial(folder: Path, states: Mapping[str, str]) -> TrialRecord:
     rows = list(read_rows(folder))
     configuration = read_parameters(folder / "params.json")
     for row in rows:
-        trial.id = str(row.get("trial_id", trial.id))
+        trial.id = str(row.get("trial_id", trial.id)).replace("/", "_").replace("\\", "_")  # no way to another folder
         if not configuration:
             told = flat(row).items()
             configuration = {name.removeprefix("config/"): value for name, value in told if name.startswith("config/")}

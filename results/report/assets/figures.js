@@ -68,7 +68,7 @@ function targetOf(view) {
 }
 
 function yAxis(metric, title = metric.title) {
-  return { title: { text: title }, tickformat: metric.percent ? PERCENT : "", rangemode: metric.best === "max" ? "normal" : "tozero" };
+  return { title: { text: escaped(title) }, tickformat: metric.percent ? PERCENT : "", rangemode: metric.best === "max" ? "normal" : "tozero" };
 }
 
 const drawers = {
@@ -168,7 +168,7 @@ const drawers = {
     const wide = { xaxis: { domain: [0, 0.47] }, xaxis2: { domain: [0.53, 1], anchor: "y2" }, yaxis: category, yaxis2: { ...category, matches: "y", showticklabels: false, anchor: "x2" } };
     const narrow = { xaxis: { anchor: "y" }, xaxis2: { anchor: "y2" }, yaxis: { ...category, domain: [0.6, 1] }, yaxis2: { ...category, domain: [0, 0.4], anchor: "x2" } };
     const layout = view.narrow ? narrow : wide;
-    layout.xaxis = { ...layout.xaxis, title: { text: wordsOf(view.metric) }, tickformat: view.metric.percent ? PERCENT : "" };
+    layout.xaxis = { ...layout.xaxis, title: { text: escaped(wordsOf(view.metric)) }, tickformat: view.metric.percent ? PERCENT : "" };
     layout.xaxis2 = { ...layout.xaxis2, title: { text: "epochs of all its trials" } };
     const rows = new Set(bars.flatMap((bar) => bar.names)).size;
     const height = Math.max(260, (view.narrow ? 2 : 1) * rows * 42 + (view.narrow ? 190 : 110));
@@ -181,7 +181,7 @@ const drawers = {
     if (given.length < 2 || !varying.length) return view.all ? null : "Too few trials pass the filter, or their parameters are the same.";
     const values = given.map((place) => valueOf(place, view.metric).value);
     const dimensions = varying.map((name) => axisOf(name, given));
-    dimensions.push({ label: wordsOf(view.metric), values, tickformat: view.metric.percent ? PERCENT : ".3g" });
+    dimensions.push({ label: escaped(wordsOf(view.metric)), values, tickformat: view.metric.percent ? PERCENT : ".3g" });
     const good = view.dark ? "#ffe08a" : "#440154", bad = view.dark ? "#3f6fb5" : "#9fd0c4";
     const scale = view.metric.best === "max" ? [[0, bad], [1, good]] : [[0, good], [1, bad]];
     const line = { color: values, colorscale: scale, showscale: false };
@@ -286,7 +286,7 @@ function curvesOf(place, view) {
   put("dev_loss", "dev loss", view.palette[1], false);
   if (ranked) put(ranked.name, ranked.label, view.palette[2], true);
   const epoch = { title: { text: "epoch" } };
-  const loss = { title: { text: "nats a gloss" }, rangemode: "tozero" }, right = { title: { text: ranked ? ranked.title : "" }, tickformat: ranked?.percent ? PERCENT : "", rangemode: "tozero" };
+  const loss = { title: { text: "nats a gloss" }, rangemode: "tozero" }, right = { title: { text: ranked ? escaped(ranked.title) : "" }, tickformat: ranked?.percent ? PERCENT : "", rangemode: "tozero" };
   const beside = { xaxis: { ...epoch, domain: [0, 0.44] }, xaxis2: { ...epoch, domain: [0.56, 1], anchor: "y2" }, yaxis: loss, yaxis2: { ...right, anchor: "x2" } };
   const below = { height: 560, xaxis: { ...epoch, anchor: "y" }, xaxis2: { ...epoch, anchor: "y2" }, yaxis: { ...loss, domain: [0.6, 1] }, yaxis2: { ...right, domain: [0, 0.4], anchor: "x2" } };
   const layout = view.narrow ? below : beside;
@@ -321,12 +321,12 @@ function summarised(view, column, missing) {
 
 // An axis of the parallel coordinates; what a trial was not given stands at its foot.
 function axisOf(name, places) {
-  const cells = places.map((place) => cell(place, name)), label = name;
+  const cells = places.map((place) => cell(place, name)), label = escaped(name);
   const numbers = cells.filter((value) => typeof value === "number"), lacking = cells.includes(null);
   if (!numbers.length) {
     const options = [...new Set(cells.map((value) => (value === null ? "none" : String(value))))].sort();
     const values = cells.map((value) => options.indexOf(value === null ? "none" : String(value)));
-    return { label, values, tickvals: options.map((_, at) => at), ticktext: options };
+    return { label, values, tickvals: options.map((_, at) => at), ticktext: options.map(escaped) };
   }
   const log = data.logarithmic.includes(name) && numbers.every((value) => value > 0);
   const scaled = (value) => (log ? Math.log10(value) : value);

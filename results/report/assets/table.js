@@ -83,7 +83,8 @@ function asCsv(places) {
   const quoted = (value) => {
     if (value === null) return "";
     let words = String(value);
-    if (typeof value === "string" && /^[=+\-@\t\r]/.test(words)) words = "'" + words;
+    // Behind a semicolon too, at which many of them divide cells; the wide signs are the same to a Japanese one.
+    if (typeof value === "string") words = words.replace(/(^|;)(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1'$2");
     return /[",\r\n]/.test(words) ? '"' + words.replace(/"/g, '""') + '"' : words;
   };
   const names = listedColumns();

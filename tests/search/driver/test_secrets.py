@@ -19,7 +19,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from leaks import leaks, leaks_below
+from leaks import leaks, leaks_below, watched_arguments
 from s3_server import KEY, S3Server
 
 Run = Callable[..., int]
@@ -78,6 +78,12 @@ def test_no_secret_is_found_where_there_is_none(content: bytes) -> None:
     assert leaks(content, SECRETS.values()) == set()
 
 
+def test_a_secret_among_the_arguments_of_a_process_is_found() -> None:
+    with watched_arguments(["argument-of-the-tests"]) as listed:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", "argument-of-the-tests"], check=True)
+    assert listed == {"argument-of-the-tests"}
+
+
 @pytest.fixture
 def short() -> Iterator[Path]:
     """A folder for Ray, whose sockets need a short path."""
@@ -102,16 +108,18 @@ def test_nothing_that_a_sweep_and_its_ray_write_holds_a_secret(
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "WANDB_", "MLFLOW_"))}
     own = {"HOME": str(tmp_path / "home"), "GLOSSTUNE_CACHE": str(tmp_path / "cache"), "RAY_TMPDIR": str(short)}
     own |= {"GLOSSTUNE_STUDY_URL": study, "WANDB_MODE": "offline", "AWS_ACCESS_KEY_ID": KEY}
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN_ALL, json.dumps(commands)],
-        env={**clean, **own, **SECRETS},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
     secrets = [*SECRETS.values(), STUDY_PASSWORD]
+    with watched_arguments(secrets) as listed:
+        ran = subprocess.run(
+            [sys.executable, "-c", RUN_ALL, json.dumps(commands)],
+            env={**clean, **own, **SECRETS},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert listed == set()
     assert leaks_below(tmp_path, secrets) == {}
     assert leaks_below(short, secrets) == {}
     assert leaks((ran.stdout + ran.stderr).encode(), secrets) == set()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.spaces.files.bounded import check_fits, check_size, check_zip
 
 FEATURE_KEYS = ("features", "feature", "arr_0")
 
@@ -28,10 +29,15 @@ def load_values(path: Path, inner: str = "") -> npt.NDArray[np.floating]:
     """
     kind, load = _FORMATS.get(path.suffix.lower(), ("NumPy", _load_numpy))
     try:
+        check_size(path)
         values = load(path, inner)
+        if isinstance(values, np.ndarray):  # a tensor may stand for more values than it holds
+            check_fits(values.size * 4)
     except (CorpusError, SettingError):
         raise
     except Exception as error:  # every library raises a different type for each kind of damage
+        if isinstance(error, OSError) and error.strerror:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
         rule = f"empty, truncated or no {kind} file of numbers ({type(error).__name__})"
         way_out = _WAYS_OUT.get(kind, "") if path.suffix.lower() in _ENDINGS else f"; what is read ends in {_READ}"
         raise CorpusError(f"{path}: {rule}{way_out}") from error
@@ -58,12 +64,15 @@ def _load_numpy(path: Path, inner: str) -> object:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _only(path, loaded, inner)
-        return loaded[_array_key(path, loaded.files, inner)]
+        key = _array_key(path, loaded.files, inner)
+        check_fits(sum(each.file_size for each in loaded.zip.infolist() if each.filename.removesuffix(".npy") == key))
+        return loaded[key]
 
 
 def _load_torch(path: Path, inner: str) -> object:
     import torch  # not needed to check a sweep file, which imports every kind of corpus
 
+    check_zip(path)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(loaded, Mapping):
         tensor = loaded[_array_key(path, [name for name in loaded if isinstance(name, str)], inner)]
@@ -89,7 +98,8 @@ def _load_hdf5(path: Path, inner: str) -> object:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             alone = not inner and len(names) == 1
             found = file[names[0] if alone else _array_key(path, names, inner.strip("/"))]
-        _check(path, found)  # before it is read: what is declared may be larger than memory
+        _check(path, found)  # before it is read
+        check_fits(found.nbytes)
         return found[()]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glosstune.spaces.errors import CorpusError, SettingError
+from glosstune.spaces.files.bounded import largest_array, read_bytes
 from glosstune.trainables.layouts.blocks import FileBlock, PointsBlock, describe_block
 
 Values = npt.NDArray[np.float32]
@@ -117,7 +118,7 @@ def open_pose(path: Path) -> PoseFile:
     from pose_format import Pose  # its import takes half a second
 
     try:
-        pose = Pose.read(path.read_bytes())
+        pose = Pose.read(read_bytes(path, largest_array()))
         seen = ~np.ma.getmaskarray(pose.body.data)  # (time, person, point, dimension)
         data = np.ma.filled(pose.body.data.astype(np.float32), np.nan)
         confidence = np.asarray(pose.body.confidence, np.float32)
@@ -125,6 +126,8 @@ def open_pose(path: Path) -> PoseFile:
         rate_hz = float(pose.body.fps)
         people = np.flatnonzero(seen.any(axis=(0, 2, 3)))
     except Exception as error:  # pose-format raises a different type for each kind of damage
+        if isinstance(error, OSError) and error.strerror:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
         raise CorpusError(f"{path}: empty, truncated or no .pose file ({type(error).__name__})") from error
     if not len(people):
         raise CorpusError(f"{path}: shows nobody in its {len(data)} frames; remove it, or its row")

@@ -1,14 +1,17 @@
 """Read a table of one's own recordings: CSV, TSV, JSON lines or parquet, a row a recording or a part of one."""
 
 import csv
-import json
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glosstune.results.text import printable
 from glosstune.spaces.errors import CorpusError, likeliest, shown
+from glosstune.spaces.files.bounded import LARGEST_TABLE, parse_json, read_text
+from glosstune.spaces.files.parquet import ParquetTable
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.corpora.vocabulary import split_glosses
 
@@ -55,7 +58,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
         if tuple(cells) != names:
             names = tuple(cells)
             columns = _columns(f"{path}: {place}" if read is _json_rows else str(path), names)
-            unused |= dict.fromkeys(name for name in names if name not in columns.values() and name.strip())
+            unused |= dict.fromkeys(printable(name) for name in names if name not in columns.values() and name.strip())
         rows.append(_row(path, place, {column: cells[name] for column, name in columns.items()}))
     if not rows:
         raise CorpusError(f"{path}: has no row")
@@ -158,7 +161,7 @@ def _glosses(where: str, value: Any) -> tuple[str, ...]:
 
 def _text_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_text(path, LARGEST_TABLE, ends=True).removeprefix("\ufeff"), newline="") as file:
             first = file.readline()
             file.seek(0)
             reader = csv.reader(file, delimiter=_delimiter(path, first), strict=True)
@@ -180,6 +183,8 @@ def _text_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
     except csv.Error as error:
         raise CorpusError(f"{path}: line {line}: is no sound row ({error}); look at its quotes") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _delimiter(path: Path, header: str) -> str:
@@ -191,16 +196,18 @@ def _delimiter(path: Path, header: str) -> str:
 
 def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path, LARGEST_TABLE).removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError:
         raise CorpusError(f"{path}: is not UTF-8 text; convert it") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{path}: line {number}"
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            found = parse_json(line)
+        except ValueError as error:
             raise CorpusError(f"{where}: is no JSON ({type(error).__name__}); each line must be an object") from None
         if not isinstance(found, dict):
             raise CorpusError(f'{where}: must be an object such as {{"path": …, "glosses": …}}; got {shown(found)}')
@@ -208,15 +215,14 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    from pyarrow import parquet  # takes long, and checking a sweep file needs none of it
-
     try:
-        with path.open("rb") as file:
-            table = parquet.ParquetFile(file).read()
-            names = list(table.column_names)
-            values = [table.column(place).to_pylist() for place in range(len(names))]
+        with ParquetTable(path) as table:
+            columns = set(_columns(str(path), table.names).values())
+            for number, cells in enumerate(table.rows(columns), start=1):
+                yield f"row {number}", {name: cells.get(name) for name in table.names}
+    except CorpusError:
+        raise
     except Exception as error:  # pyarrow raises a different type for each kind of damage
+        if isinstance(error, OSError) and error.strerror:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
         raise CorpusError(f"{path}: empty, truncated or no parquet file ({type(error).__name__})") from error
-    _columns(str(path), names)
-    for number, cells in enumerate(zip(*values, strict=True), start=1):
-        yield f"row {number}", dict(zip(names, cells, strict=True))
