@@ -79,6 +79,6 @@ $(VENV)/installed: $(REQUIREMENTS) | $(VENV)/torch
 # By uv, which is done in seconds where pip takes minutes, or by pip where uv finds no index.
 $(VENV)/installed-dev: $(REQUIREMENTS) | $(VENV)/torch
 	$(PIP) install -c constraints.txt uv
-	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[demo,dev]' \
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[demo,dev]' \
 		|| $(PIP) install -c constraints.txt -e '.[demo,dev]'
 	touch $(VENV)/installed $@
