@@ -18,8 +18,8 @@ from glosstune.results.reading.epoch_metrics import PLAIN
 FORMAT = 1
 # Nothing that is counted comes near, and a 64-bit integer holds it.
 _MOST = 10**15
-# Of this century and the next: any other is none that a clock has said.
-_TIMES = re.compile(r"2[01]\d\d-")
+# Years of no clock, which pandas cannot hold.
+_NO_TIMES = re.compile(r"(?!2[01]|19)\d{4}-")
 
 Kind = TypeVar("Kind")
 
@@ -320,7 +320,7 @@ def parse_event(line: object) -> Event:
             values[name] = check(name, line[name])
         elif required:
             raise ValueError(f"{name} is missing")
-    if not _TIMES.match(values.get("time", "")):
+    if _NO_TIMES.match(values.get("time", "")):
         values.pop("time", None)
     return kind(**values)
 
