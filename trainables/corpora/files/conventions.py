@@ -58,23 +58,25 @@ def clean_phoenix2014_output(glosses: Sequence[str]) -> list[str]:
 def clean_phoenix2014_camgoz(glosses: Sequence[str]) -> list[str]:
     """Annotation or output of PHOENIX-2014 as Camgoz et al. 2020 count both.
 
-    Marks, prefixes and endings go as in ``clean_phoenix2014``, but prefixes and endings at the ends of a gloss alone;
-    ``WIE AUSSEHEN`` becomes one gloss, letters spelled in a row too (``A B`` is ``A+B``), and last immediate repeats.
+    What goes from a gloss in ``clean_phoenix2014`` goes here; between prefixes and endings ``WIE AUSSEHEN`` becomes one
+    gloss, letters spelled in a row too (``A B`` is ``A+B``), and last immediate repeats.
 
     Letters join wherever they adjoin, also at the ends of a sentence, where the scripts' expressions miss some.
     """
-    kept = [gloss for gloss in glosses if not re.fullmatch("__(EMOTION|PU|LEFTHAND|EPENTHESIS)__", gloss)]
-    plain = _plain(kept, ("loc-", "cl-", "qu-", "poss-", "lh-"), re.compile("(?<=[A-Z]{2})RAUM$"))
-    return merge_repeats(_RENAMED.get(gloss, gloss) for gloss in _joined(plain))
+    joined = _joined(map(_without_marks, glosses))
+    return merge_repeats(clean for gloss in joined if (clean := _without_endings(gloss)))
 
 
 def clean_phoenix2014t(glosses: Sequence[str]) -> list[str]:
     """Glosses as evaluations of PHOENIX-2014-T count them: whatever is written ``__SO__`` goes, few spellings change.
 
+    ``loc-``, ``cl-``, ``-PLUSPLUS`` and ``RAUM`` behind a letter go wherever a word of the gloss begins or ends there.
+
     Source: the evaluation of Camgoz et al. 2020.
     """
-    kept = [gloss for gloss in glosses if not re.fullmatch("__.*__", gloss)]
-    return merge_repeats(_joined(_plain(kept, ("loc-", "cl-"), re.compile("(?<=[A-Z])RAUM$"))))
+    plain = (re.sub(r"\b__[^_]*__\b|\b(loc|cl)-(?=\w)|-PLUSPLUS\b", "", gloss) for gloss in glosses)
+    joined = _joined(re.sub(r"\b([A-Z]+)RAUM\b", r"\1", gloss) for gloss in plain)
+    return merge_repeats(gloss for gloss in joined if gloss)
 
 
 def merge_repeats(glosses: Iterable[str]) -> list[str]:
@@ -104,32 +106,29 @@ def target_clean_up(scoring: str, targets: str) -> CleanUp:
 
 @lru_cache(maxsize=1 << 14)  # every epoch asks about the same glosses
 def _clean_phoenix2014(gloss: str) -> str:
+    return _without_endings(_without_marks(gloss))
+
+
+def _without_marks(gloss: str) -> str:
     if "__EPENTHESIS__" in gloss:
         return ""
     for part in _INSIDE:
         gloss = gloss.replace(part, "")
     for spelled in ("S0NNE", "HABEN2"):
         gloss = gloss.replace(spelled, _RENAMED[spelled])
-    gloss = re.sub("ZEIGEN$", _RENAMED["ZEIGEN"], gloss)
+    return re.sub("ZEIGEN$", _RENAMED["ZEIGEN"], gloss)
+
+
+def _without_endings(gloss: str) -> str:
     return re.sub("([A-Z][A-Z])RAUM", r"\1", gloss).replace(_SUFFIX, "")
 
 
-def _plain(glosses: Sequence[str], prefixes: tuple[str, ...], ending: re.Pattern[str]) -> list[str]:
-    plain = []
-    for gloss in glosses:
-        while (prefix := next((each for each in prefixes if gloss.startswith(each)), None)) is not None:
-            gloss = gloss.removeprefix(prefix)
-        while (shorter := ending.sub("", gloss.removesuffix(_SUFFIX))) != gloss:
-            gloss = shorter
-        plain += [gloss] * bool(gloss)
-    return plain
-
-
-def _joined(glosses: Sequence[str]) -> list[str]:
+def _joined(glosses: Iterable[str]) -> list[str]:
+    """An empty one is kept: what stands on both sides of a mark does not join."""
     joined: list[str] = []
     for gloss in glosses:
-        if joined and joined[-1] == "WIE" and gloss == "AUSSEHEN":
-            joined[-1] = "WIE-AUSSEHEN"
+        if joined and joined[-1].endswith("WIE") and gloss.startswith("AUSSEHEN"):
+            joined[-1] = f"{joined[-1]}-{gloss}"
         elif joined and _spelled(joined[-1]) and _spelled(gloss):
             joined[-1] = f"{joined[-1]}+{gloss}"
         else:
