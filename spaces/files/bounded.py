@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -25,10 +27,10 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 @cache
 def largest_array() -> int:
     """Bytes that one file may say, or unfold to: half of the memory of this machine, or of its container."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        memory = _USUAL_MEMORY
+    memory = _USUAL_MEMORY
+    if sys.platform != "win32":
+        with suppress(ValueError, OSError):
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in _CGROUPS:
         try:
             memory = min(memory, int(Path(name).read_text(encoding="ascii")))

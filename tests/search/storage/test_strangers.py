@@ -124,6 +124,7 @@ def test_what_names_code_imports_none_where_it_is_only_read(
     assert "planted_part" not in sys.modules
 
 
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # to those who only read, what is damaged is a warning
 @pytest.mark.parametrize("name", [RECORD, "sweep.yaml", "manifest.json", "trials/0000/hypotheses.parquet"])
 @pytest.mark.parametrize("kind", ["pipe", "device", "terabyte", "deep"])
 def test_a_file_that_is_none_or_never_ends_is_told_at_once(
@@ -149,6 +150,7 @@ def test_a_file_that_is_none_or_never_ends_is_told_at_once(
     assert "Traceback" not in told and all(line.startswith(("glosstune: ", "warning: ")) for line in told.splitlines())
 
 
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
 @pytest.mark.parametrize(
     ("event", "field", "value"),
     [
