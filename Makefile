@@ -40,7 +40,7 @@ types-windows: $(VENV)/installed-dev
 doc-tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_packaging.py tests/test_architecture.py
 
-# From nothing each time, since the newest are others every day. torch is the same as elsewhere. With EVERY=6 each sixth
+# From nothing each time, since the newest are others every day. torch is the same as elsewhere. With EVERY=12 each twelfth
 # of the tests alone.
 oldest: PINS := -c constraints-oldest.txt
 newest: PINS :=

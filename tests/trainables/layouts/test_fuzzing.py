@@ -22,7 +22,7 @@ from glosstune.trainables.layouts.blocks import BlockSpec
 from glosstune.trainables.layouts.layout import FileLayout
 from glosstune.trainables.settings import CorpusSettings
 
-CASES = 300
+CASES = 150
 SPLITS = ("train", "train", "train", "dev")
 WORDS = (("A", "B"), ("B",), ("A",), ("B", "A"))
 FAULTS = ("none", "none", "none", "zeros", "nan", "sparse", "still", "huge", "infinite", "wide", "half")
