@@ -16,6 +16,9 @@ PIP := $(BIN)/python -m pip
 REQUIREMENTS := setup.cfg setup.py pyproject.toml constraints.txt
 RIM := tests/models tests/spaces tests/trainables tests/results
 
+# Tests start many processes, each of which would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: sweep test check lint types types-windows doc-tests docs bench oldest newest
 .DELETE_ON_ERROR:
 

@@ -18,6 +18,7 @@ LONGEST_LINE = 16_000_000
 # Of a table of recordings, millions of rows.
 LARGEST_TABLE = 512_000_000
 DEEPEST = 100
+_NOT_REGULAR = "is no regular file"
 _TOO_DEEP = f"is nested in more than {DEEPEST} levels"
 # Where the system does not tell how much memory there is.
 _USUAL_MEMORY = 8 << 30
@@ -48,8 +49,10 @@ def check_fits(nbytes: int) -> None:
 
 def check_size(path: Path | str) -> None:
     """Require a regular file that fits; else OSError."""
-    with open_regular(path) as file:
-        check_fits(os.fstat(file.fileno()).st_size)
+    told = os.stat(path)
+    if not stat.S_ISREG(told.st_mode):
+        raise OSError(errno.EINVAL, _NOT_REGULAR)
+    check_fits(told.st_size)
 
 
 def check_zip(path: Path | str) -> None:
@@ -64,7 +67,7 @@ def open_regular(path: Path | str) -> IO[bytes]:
     held = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(held).st_mode):
         os.close(held)
-        raise OSError(errno.EINVAL, "is no regular file")
+        raise OSError(errno.EINVAL, _NOT_REGULAR)
     return os.fdopen(held, "rb")
 
 

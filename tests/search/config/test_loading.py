@@ -82,9 +82,9 @@ def test_everything_that_the_sections_get_wrong_is_said_at_once(refusal):
         ("on: 1", "on: unknown key; known keys: name, model"),
         ("true: 1", "a key must be printable text; got true; put it in quotes"),
         ("model: {1: 2}", "model: a key must be printable text; got 1; put it in quotes"),
-        ("- a\n- b", "must be a mapping of keys such as 'training: {epochs: 24}'; got ['a', 'b']"),
-        ("just text", "must be a mapping of keys such as 'training: {epochs: 24}'; got 'just text'"),
-        ("", "must be a mapping of keys such as 'training: {epochs: 24}'; got null"),
+        ("- a\n- b", "must be a mapping of keys such as 'training: {epochs: 24}'; got list"),
+        ("just text", "must be a mapping of keys such as 'training: {epochs: 24}'; got str"),
+        ("", "must be a mapping of keys such as 'training: {epochs: 24}'; got NoneType"),
     ],
 )
 def test_file_that_is_no_sound_yaml_is_refused(refusal, text, message):

@@ -284,7 +284,7 @@ def test_ray_is_not_imported_before_its_authentication_is_decided() -> None:
 def test_a_process_that_dies_with_the_whole_cluster_is_no_fault_of_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = Scheduler(sweep("search.samples=1"), (tape := Tape()).append)
     assert scheduler.next_trial() == 0
-    relay = _Relay(scheduler, Log(), "head:6379")
+    relay = _Relay(scheduler, Log(), "head:6379", Path())
     trial: Any = SimpleNamespace(config={"trial": 0}, error_file=None)
     for listening in (False, True):
         monkeypatch.setattr(tuning, "listens", lambda head, listening=listening: listening)
