@@ -82,10 +82,12 @@ def picture_format(path: Path | str) -> str:
 def save_picture(figure: "Figure", path: Path | str) -> None:
     """Write a figure whole, in the format of the ending, with a dollar in a name as a dollar: no formula is parsed."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
     form = picture_format(path)
-    for words in figure.findobj(match=lambda artist: hasattr(artist, "set_parse_math")):
-        words.set_parse_math(False)  # type: ignore[attr-defined]  # as it has just been asked
+    for artist in figure.findobj():
+        if isinstance(artist, Text):
+            artist.set_parse_math(False)
     with rc_context({"text.parse_math": False}):  # what is made only when it is drawn, as words beside ticks
         write_whole(path, lambda partial: figure.savefig(partial, format=form))
 

@@ -14,8 +14,8 @@ from glosstune.search.cli.help import Command, Commands
 from glosstune.search.cli.jobs import logs, status, stop, submit
 from glosstune.search.cli.results import confirm, dashboard, explain, export, report, reproduce, results, watch
 from glosstune.search.cli.sweep import pack, plan, pretrain, resume, sweep, trial
-from glosstune.search.storage.machine import limit_threads
 from glosstune.spaces.errors import GlosstuneError
+from glosstune.spaces.files.machine import limit_threads
 
 app = typer.Typer(
     cls=Commands,

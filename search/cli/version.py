@@ -3,7 +3,7 @@
 import platform
 
 from glosstune.search.nodes.probe import find_version
-from glosstune.search.storage.machine import describe_cpus
+from glosstune.spaces.files.machine import describe_cpus
 
 _SHOWN = ("torch", "ray", "optuna", "pandas")
 

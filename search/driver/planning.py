@@ -14,9 +14,9 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
-from glosstune.search.storage.machine import describe_cpus, usable_cpus
 from glosstune.spaces import SettingError, Space
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.machine import describe_cpus, usable_cpus
 from glosstune.spaces.parameters import listed
 
 # Fewer would make a sweep of one rung a lottery.

@@ -215,7 +215,8 @@ class _Relay(_Stateless, tune.Callback):
         if not file.exists() or not file.stat().st_size:
             return None
         limit_min = self._scheduler.state.sweep.resources.hang_min
-        return f"no batch came for {limit_min:g} min, so its process was ended; {TRIAL_LOG} says where it stood"
+        long = "long" if limit_min is None else f"{limit_min:g} min"  # None where it hung under another driver
+        return f"no batch came for {long}, so its process was ended; {TRIAL_LOG} says where it stood"
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         if self._restore is not None:

@@ -14,8 +14,8 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.probe import can_write
-from glosstune.search.storage.machine import describe_cpus, usable_cpus
 from glosstune.spaces import SettingError
+from glosstune.spaces.files.machine import describe_cpus, usable_cpus
 
 _LOOK_S = 60.0
 _REGISTERS_S = 5.0

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from glosstune.results.reading.names import MANIFEST
-from glosstune.search.storage.machine import usable_cpus
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.bounded import parse_json, read_text
+from glosstune.spaces.files.machine import usable_cpus
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.settings import CorpusSettings, Gains

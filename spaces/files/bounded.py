@@ -4,13 +4,13 @@ import errno
 import json
 import os
 import stat
-import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
+
+from glosstune.spaces.files.machine import usable_memory
 
 # Of JSON and YAML that is read as a whole, and of one line of a file that is read line by line.
 LARGEST_TEXT = 64_000_000
@@ -20,24 +20,12 @@ LARGEST_TABLE = 512_000_000
 DEEPEST = 100
 _NOT_REGULAR = "is no regular file"
 _TOO_DEEP = f"is nested in more than {DEEPEST} levels"
-# Where the system does not tell how much memory there is.
-_USUAL_MEMORY = 8 << 30
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @cache
 def largest_array() -> int:
     """Bytes that one file may say, or unfold to: half of the memory of this machine, or of its container."""
-    memory = _USUAL_MEMORY
-    if sys.platform != "win32":
-        with suppress(ValueError, OSError):
-            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in _CGROUPS:
-        try:
-            memory = min(memory, int(Path(name).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # there is no limit, or no such file
-            continue
-    return memory // 2
+    return usable_memory() // 2
 
 
 def check_fits(nbytes: int) -> None:
@@ -95,15 +83,18 @@ def read_lines(path: Path | str) -> Iterator[bytes]:
             yield line
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, parse_int: Callable[[str], float] | None = None) -> Any:
     """JSON as plain data that can be written again; ValueError for anything else, also for what is nested too deeply.
 
     Half a surrogate pair, which JSON can spell and no file or terminal can hold, becomes the sign for that.
+
+    Args:
+        parse_int: reads integers, of which Python refuses the longest.
     """
     if isinstance(text, bytes):
         text = text.decode()
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=parse_int)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if "\\u" not in text and text.count("[") + text.count("{") <= DEEPEST:  # as nearly all lines of a record

@@ -36,15 +36,13 @@ class Victim:
         samples: int,
         workers: int | None,
         address: str | None,
-        *,
-        steady: bool = False,
-        uri: str | None = None,
-        planted: int | None = None,
+        **more: Any,
     ) -> None:
-        self.folder = folder if uri is None else local_folder(uri, "sweeps")
+        """Start it; ``more`` is as for ``crash_driver.run``."""
+        self.folder = local_folder(more["uri"], "sweeps") if more.get("uri") else folder
         self.log = folder / "driver.log"
-        arguments = (folder, samples, workers, address, steady, uri, planted)
-        self.process = context.Process(target=crash_driver.run, args=arguments)
+        arguments = (folder, samples, workers, address)
+        self.process = context.Process(target=crash_driver.run, args=arguments, kwargs=more)
         self.process.start()
 
     def wait_for(self, reports: int) -> bool:

@@ -33,6 +33,7 @@ from glosstune.trainables.ctc.floor import corpus_floor
 from glosstune.trainables.ctc.losses import CTCLoss, ctc_loss, shares_of_parts, sum_losses
 from glosstune.trainables.ctc.rules import RULES
 from glosstune.trainables.ctc.scoring import ErrorRates
+from glosstune.trainables.ctc.steps import sum_steps
 from glosstune.trainables.distillation.distillation import Distillation
 from glosstune.trainables.distillation.posteriors import open_teacher, with_gains_of
 from glosstune.trainables.export.checkpoints import check_named, read_checkpoint, recorded_settings
@@ -289,7 +290,7 @@ class TrainingSession:
             # Read once an epoch: to read a value of a GPU waits for all that it has been given to do.
             figures = (result.mean.detach(), result.feasible.sum(), result.squares, taught, norm)
             steps.append(torch.stack([figure.float() for figure in figures]))
-        return {**_summed(torch.stack(steps).tolist(), len(rows)), "learning_rate": rate}
+        return {**sum_steps(torch.stack(steps).tolist(), len(rows)), "learning_rate": rate}
 
     def _step(self, batch: Batch) -> tuple[CTCLoss, Tensor, Tensor]:
         """One optimiser step; its CTC loss, divergence from the teacher and gradient norm.
@@ -383,20 +384,3 @@ class TrainingSession:
 
     def _target(self, row: int) -> list[int]:
         return self.corpus.vocabulary.encode(self.corpus.glosses(row))
-
-
-def _summed(steps: Sequence[Sequence[float]], utterances: int) -> dict[str, float]:
-    """Metrics of an epoch from loss, feasible utterances, squared losses, divergence and gradient norm of each step."""
-    good = [step for step in steps if math.isfinite(step[0]) and math.isfinite(step[4])]
-    feasible = sum(step[1] for step in good)
-    mean = sum(step[0] * step[1] for step in good) / feasible if feasible else math.nan
-    squares = sum(step[2] for step in good)
-    variance = (squares - feasible * mean**2) / (feasible - 1) if feasible > 1 else math.nan
-    return {
-        "train_loss": mean,
-        "train_loss_se": math.sqrt(max(variance, 0.0) / feasible) if feasible > 1 else math.nan,
-        "distillation_loss": sum(step[3] for step in good) / len(good) if good else math.nan,
-        "grad_norm": sum(step[4] for step in good) / len(good) if good else math.nan,
-        "infeasible_utterances": utterances - round(sum(step[1] for step in steps)),
-        "nonfinite_steps": len(steps) - len(good),
-    }

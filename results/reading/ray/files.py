@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 import sys
 import warnings
@@ -10,10 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from glosstune.spaces.files.bounded import largest_array, read_text
-
-# Deeper than anybody nests, and shallow enough for whoever walks through it.
-_DEEPEST = 50
+from glosstune.spaces.files.bounded import largest_array, parse_json, read_text
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -116,19 +112,9 @@ def _text(path: Path) -> str:
 def _parse_json(text: str) -> Any:
     """None where it is no JSON, or of no use to anybody."""
     try:
-        value = json.loads(text, parse_int=_integer)
-        if text.count("[") + text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
-            return None
-        if "\\ud" in text.lower():  # half a character, which no file and no terminal takes
-            return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
+        return parse_json(text, _integer)
+    except ValueError:
         return None
-    return value
-
-
-def _depth(value: Any) -> int:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, inside), default=0)
 
 
 def _integer(text: str) -> int | float:

@@ -12,7 +12,6 @@ from sweep_folder import SweepFolder
 from glosstune.results import load_results
 from glosstune.results.reading import columns
 from glosstune.results.reading.columns import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
-from glosstune.results.reading.record import read_record
 from glosstune.spaces.errors import FolderError, SettingError
 
 CONFIGURATION = {
@@ -254,104 +253,6 @@ def test_figures_that_are_not_finite_are_missing(sweep):
     assert results.best[["wer_best", "epoch_of_best", "loss_best"]].tolist() == [0.9, 1, 2.0]
     assert results.trials[["wer_last", "loss_last"]].isna().all(axis=None)
     assert results.epochs[["grad_norm", "nonfinite_steps"]].isna().all(axis=None)
-
-
-@pytest.mark.parametrize(
-    "tail", ['{"event": "report", "tri', '{"event": "report"}'[:-1], '"é'.encode()[:-1].decode("latin-1")]
-)
-def test_torn_last_line_is_dropped(four_trials, tail):
-    whole = load_results(four_trials.path)
-    four_trials.append_text(tail)
-    torn = load_results(four_trials.path)
-    pd.testing.assert_frame_equal(torn.trials, whole.trials)
-    pd.testing.assert_frame_equal(torn.epochs, whole.epochs)
-
-
-def test_last_line_cut_inside_a_character_is_dropped(four_trials):
-    with four_trials.record.open("ab") as record:
-        record.write('{"event": "trial", "configuration": {"name": "é'.encode()[:-1])
-    assert len(load_results(four_trials.path).trials) == 4
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        ('{"event": "repo', "not a line of JSON"),
-        ("[1, 2]", "not an object"),
-        ('{"trial": 1}', "event is missing"),
-        ('{"event": "trial", "trial": "x", "configuration": {}}', "trial: 'x' is no int"),
-        ('{"event": "trial", "trial": true, "configuration": {}}', "trial: True is no int"),
-        ('{"event": "trial", "trial": 1, "configuration": {}}', "source is missing"),
-        (
-            '{"event": "report", "trial": 0, "epoch": 9223372036854775808, "metrics": {}}',
-            "must not be beyond 1,000,000,000,000,000",
-        ),
-        ('{"event": "report", "trial": 9, "epoch": 1, "metrics": {}}', "trial 9: no earlier line starts it"),
-        ('{"event": "report", "trial": 0, "epoch": 1, "metrics": {"wer": "bad"}}', "wer: 'bad' is no number"),
-        (
-            '{"event": "end", "trial": 0, "reason": "", "status": "lost", "rule": ""}',
-            "'lost' is none of finished, stopped, failed",
-        ),
-    ],
-)
-def test_broken_line_is_named_and_hides_no_other(sweep, line, complaint):
-    sweep.start(0)
-    sweep.append_text(line + "\n")
-    sweep.start(1)
-    with pytest.warns(UserWarning, match="record.jsonl:3: .*" + complaint + ".*; it is left out$"):
-        assert load_results(sweep.path).trials["trial"].tolist() == [0, 1]
-    with pytest.raises(FolderError, match="record.jsonl:3: .*" + complaint):  # whoever goes on has to know all
-        read_record(sweep.path)
-
-
-def test_all_that_a_broken_line_costs_is_told_once(sweep):
-    sweep.start(0)
-    sweep.append_text('{"event": "trial", "trial": 1\n')
-    for epoch in range(1, 4):
-        sweep.report(1, epoch, wer=0.5)
-    sweep.start(2)
-    with pytest.warns(UserWarning, match="record.jsonl:3: .*; it is left out, like 3 more lines$") as told:
-        assert load_results(sweep.path).trials["trial"].tolist() == [0, 2]
-    assert len(told) == 1
-
-
-def test_of_several_what_is_no_sweep_is_left_out_and_named(four_trials, tmp_path):
-    (tmp_path / "a.log").write_text("")
-    (tmp_path / "b").mkdir()
-    places = [four_trials.path, tmp_path / "a.log", tmp_path / "b"]
-    with pytest.warns(UserWarning, match=r"a\.log, .*b: are not the folders of sweeps, and are left out$") as told:
-        results = load_results(places, leave_out=True)
-    assert (len(told), results.folder, len(results.trials)) == (1, four_trials.path, 4)
-    with pytest.raises(FolderError, match=r"a\.log: is a file"):
-        load_results(places)
-    with pytest.raises(FolderError, match=r"is missing|is a file"):
-        load_results(places[1:], leave_out=True)
-    with pytest.raises(FolderError, match="no such folder"):  # misspelt
-        load_results([*places[:1], tmp_path / "c"], leave_out=True)
-
-
-def test_of_several_one_whose_record_says_nothing_hides_no_other(four_trials, tmp_path):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "record.jsonl").write_text("nonsense\n{}\n")
-    with pytest.warns(UserWarning, match=r"b/record\.jsonl:1: .*; the other sweeps are shown without it$"):
-        assert len(load_results([four_trials.path, tmp_path / "b"], leave_out=True).trials) == 4
-
-
-def test_what_was_confirmed_and_cannot_be_read_is_left_out(four_trials):
-    (four_trials.path / "confirm").mkdir()
-    for torn in ("", "[7]", '[{"trial": "x"}]', "{"):
-        (four_trials.path / "confirm" / "confirmation.json").write_text(torn)
-        with pytest.warns(UserWarning, match=r"confirmation\.json: cannot be read .*; what was confirmed is left out"):
-            assert load_results(four_trials.path).confirmation is None
-
-
-def test_numbers_that_no_column_holds_are_missing(sweep):
-    sweep.start(0)
-    sweep.report(0, 1, wer=0.5, epoch_s=1e308, trainable_params=1e300, micro_batches=1e300)
-    sweep.report(0, 2, wer=0.4, epoch_s=1e308, costs={"parameters": 1e300})
-    (trial,) = load_results(sweep.path).trials.to_dict("records")
-    assert (trial["wer_best"], trial["train_seconds"]) == (0.4, 0.0)
-    assert pd.isna(trial["trainable_params"]) and pd.isna(trial["parameters"])
 
 
 @pytest.mark.parametrize(

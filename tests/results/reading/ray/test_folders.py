@@ -165,7 +165,7 @@ def test_half_a_character_is_no_reason_to_write_nothing(tmp_path):
     (folder / "params.json").write_text('{"name": "a\\ud800b"}')
     results = load_results(tmp_path / "exp")
     results.report(tmp_path / "report.html")
-    assert results.trials["name"].tolist() == ["a?b"]
+    assert results.trials["name"].tolist() == ["a\ufffdb"]
 
 
 def test_values_nested_deeper_than_anybody_nests_cost_no_other_trial(tmp_path):

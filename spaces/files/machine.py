@@ -1,8 +1,13 @@
 """What of this machine a process may use: a job or a container has less than there is."""
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+# Where the system does not tell how much memory there is.
+_USUAL_MEMORY = 8 << 30
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
@@ -11,7 +16,17 @@ def usable_cpus(root: Path = Path("/")) -> int:
     Args:
         root: where ``proc`` and ``sys`` lie.
     """
-    return max(1, min([_bound_to(), *(int(quota + 1e-3) for quota in _quotas(root))]))
+    shares = (quota / period for quota, period in _limits(root, "cpu") if quota > 0 and period > 0)
+    return max(1, min([_bound_to(), *(int(share + 1e-3) for share in shares)]))
+
+
+def usable_memory(root: Path = Path("/")) -> int:
+    """Bytes of memory that this process may use: all that there is, and no more than its control groups let it have."""
+    there = _USUAL_MEMORY
+    if sys.platform != "win32":
+        with suppress(ValueError, OSError):
+            there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([there, *(int(limit) for limit, *_ in _limits(root, "memory") if limit > 0)])
 
 
 def limit_threads() -> None:
@@ -32,31 +47,35 @@ def _bound_to() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    """CPUs' worth of time that each control group of this process, or one around it, may take (cgroups(7))."""
+# Of a controller, the files of version 2 and of version 1 that say its limit.
+_FILES = {
+    "cpu": (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")),
+    "memory": (("memory.max",), ("memory.limit_in_bytes",)),
+}
+
+
+def _limits(root: Path, controller: str) -> Iterator[list[float]]:
+    """What the control groups of this process, and those around them, say; see cgroups(7)."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):  # no Linux
         return
+    second, first = _FILES[controller]
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
             for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
-                yield from _found(root / mount, path, "cpu.max")
-        elif "cpu" in controllers.split(","):
-            for mount in {controllers, "cpu"}:
-                yield from _found(root / "sys/fs/cgroup" / mount, path, "cpu.cfs_quota_us", "cpu.cfs_period_us")
+                yield from _found(root / mount, path, second)
+        elif controller in controllers.split(","):
+            for mount in {controllers, controller}:
+                yield from _found(root / "sys/fs/cgroup" / mount, path, first)
 
 
-def _found(mount: Path, path: str, *names: str) -> Iterator[float]:
+def _found(mount: Path, path: str, names: tuple[str, ...]) -> Iterator[list[float]]:
     # A container may see its own group at the mount itself, whatever its path is called outside.
     group = mount / path.strip("/") if ".." not in path else mount
     for folder in (group, *group.parents):
         if not folder.is_relative_to(mount):
             return
-        try:
-            quota, period = " ".join((folder / name).read_text(encoding="utf-8") for name in names).split()
-            if float(quota) > 0 and float(period) > 0:
-                yield float(quota) / float(period)
-        except (OSError, ValueError):  # not there, or "max"
-            continue
+        with suppress(OSError, ValueError):  # not there, or "max"
+            yield [float(word) for name in names for word in (folder / name).read_text(encoding="utf-8").split()]

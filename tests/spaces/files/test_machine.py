@@ -1,4 +1,4 @@
-"""As many CPUs are counted as may be used: affinity, and the limits of control groups of either version."""
+"""As much is counted as may be used: affinity, and the limits of control groups of either version."""
 
 import os
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from glosstune.search.storage import machine
-from glosstune.search.storage.machine import describe_cpus, limit_threads, usable_cpus
+from glosstune.spaces.files import machine
+from glosstune.spaces.files.machine import describe_cpus, limit_threads, usable_cpus, usable_memory
 
 COUNT = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-COUNT += "from glosstune.search.storage.machine import usable_cpus\nprint(usable_cpus())"
+COUNT += "from glosstune.spaces.files.machine import usable_cpus\nprint(usable_cpus())"
 
 
 @pytest.fixture
@@ -57,6 +57,23 @@ def test_a_control_group_limits_what_is_counted(tmp_path: Path, files: dict[str,
     assert usable_cpus(write(tmp_path, files)) == cpus
 
 
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({CGROUP: "0::/"}, None),
+        ({CGROUP: "0::/a", "sys/fs/cgroup/memory.max": "max", "sys/fs/cgroup/a/memory.max": "max"}, None),
+        (
+            {CGROUP: "0::/a/b", "sys/fs/cgroup/a/memory.max": "1000000", "sys/fs/cgroup/a/b/memory.max": "max"},
+            1_000_000,
+        ),
+        ({CGROUP: "5:memory:/j", "sys/fs/cgroup/memory/j/memory.limit_in_bytes": "2000000"}, 2_000_000),
+        ({CGROUP: "5:memory:/j", "sys/fs/cgroup/memory/j/memory.limit_in_bytes": "9223372036854771712"}, None),
+    ],
+)
+def test_a_control_group_limits_the_memory(tmp_path: Path, files: dict[str, str], limit: int | None) -> None:
+    assert usable_memory(write(tmp_path, files)) == (limit or usable_memory(tmp_path / "nothing"))
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are bound to CPUs on Linux alone")
 def test_a_process_that_is_bound_to_one_cpu_counts_one() -> None:
     counted = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
@@ -65,15 +82,15 @@ def test_a_process_that_is_bound_to_one_cpu_counts_one() -> None:
 
 @pytest.mark.usefixtures("many")
 def test_what_may_be_used_is_told_beside_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_quotas", lambda root: iter([]))
+    monkeypatch.setattr(machine, "_limits", lambda root, controller: iter([]))
     assert describe_cpus() == "64 CPUs"
-    monkeypatch.setattr(machine, "_quotas", lambda root: iter([4.0]))
+    monkeypatch.setattr(machine, "_limits", lambda root, controller: iter([[400_000.0, 100_000.0]]))
     assert describe_cpus() == "4 of 64 CPUs (CPU affinity or a cgroup's limit)"
 
 
 @pytest.mark.usefixtures("many")
 def test_a_control_group_limits_threads_unless_the_user_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_quotas", lambda root: iter([4.0]))
+    monkeypatch.setattr(machine, "_limits", lambda root, controller: iter([[400_000.0, 100_000.0]]))
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "2"
