@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 # As typer calls kinds of values, and click before it.
@@ -31,7 +32,15 @@ class Commands(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose arguments are called by their metavars alone."""
+    """A command whose arguments are called by their metavars alone, and whose errors are ours alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does, which puts pydantic's words before some errors."""
+        try:
+            return super().parse_args(ctx, args)
+        except BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Of the line that begins with ``Usage``."""

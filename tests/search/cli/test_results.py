@@ -60,6 +60,7 @@ def test_another_metric_ranks_from_its_better_end(run: Run, runs: Path, capsys: 
     ("options", "rule"),
     [
         (["--metric", "acuracy"], "no metric 'acuracy'; did you mean 'accuracy'; metrics are epoch_s, accuracy"),
+        (["--metric", "accuracy", "--mode", "best"], "Invalid value for '--mode': 'best' is not one of 'min', 'max'"),
         (["--mode", "max"], "--mode max: goes with --metric"),
         (["--metric", "accuracy", "--front"], "--front: weighs the objectives of the sweep"),
     ],
