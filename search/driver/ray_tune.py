@@ -214,9 +214,7 @@ class _Relay(_Stateless, tune.Callback):
         file = self._folder / TRIALS / trial_name(number) / HANG
         if not file.exists() or not file.stat().st_size:
             return None
-        limit_min = self._scheduler.state.sweep.resources.hang_min
-        long = "long" if limit_min is None else f"{limit_min:g} min"  # None where it hung under another driver
-        return f"no batch came for {long}, so its process was ended; {TRIAL_LOG} says where it stood"
+        return f"no batch came for resources.hang_min, so its process was ended; {TRIAL_LOG} says where it stood"
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         if self._restore is not None:
