@@ -35,8 +35,13 @@ class Mark:
 
 
 @contextmanager
-def marking(first_end: Callable[[], None] = lambda: None) -> Iterator[list[Mark]]:
-    """Note when each event is recorded; ``first_end`` is called after the first trial ended."""
+def marking(
+    first_end: Callable[[], None] = lambda: None, on_trial: Callable[[int], None] = lambda number: None
+) -> Iterator[list[Mark]]:
+    """Note when each event is recorded.
+
+    ``first_end`` is called after the first trial ended, ``on_trial`` with the number of each that begins.
+    """
     marks: list[Mark] = []
     append = Record.append
 
@@ -46,6 +51,8 @@ def marking(first_end: Callable[[], None] = lambda: None) -> Iterator[list[Mark]
         marks.append(Mark(event, fields.get("trial"), time.perf_counter() - started))
         if event == "end" and not any(mark.event == "end" for mark in marks[:-1]):
             first_end()
+        if event == "trial":
+            on_trial(fields["trial"])
         return kept
 
     with mock.patch.object(Record, "append", noting):

@@ -24,7 +24,7 @@ from glosstune.results.reading.names import HANG, RAY, TRIAL_LOG, TRIALS, trial_
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import listens, watch_ray
-from glosstune.search.nodes.private_ray import count_no_callbacks, keep_keys_here
+from glosstune.search.nodes.private_ray import count_no_callbacks, forgetting, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext
@@ -94,10 +94,10 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             progress_reporter=tune.CLIReporter(),  # which says nothing; that of notebooks clears what stands there
             callbacks=[relay],
             stop=_End(scheduler),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    with watch_ray(head, _own_node(), watcher.lose):
+    with watch_ray(head, _own_node(), watcher.lose), forgetting():
         tuner.fit()
     return relay.received[0] if relay.received else None
 

@@ -2,12 +2,15 @@
 
 Looked for in Ray 2.60 and not found in public: which variables Tune hands on to trials (``class_cache``), a way to have
 the environment read again after ``import ray`` (``Config``), how ``auto`` is looked up and whether a raylet runs here
-(``services``), and a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``).
+(``services``), a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``), and a bound to what
+Tune keeps of trials that ended (``TuneController``).
 """
 
 import importlib
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -50,7 +53,11 @@ CONFIG = Part("ray._raylet", "Config", "turns authentication on after Ray was im
 LOOK_UP = Part("ray._private.services", "canonicalize_bootstrap_address", "finds the head that auto means")
 NODE_IDS = Part("ray._private.services", "find_node_ids", "tells whether this machine is a node")
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, CHANNEL)
+CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, CHANNEL, CONTROLLER)
+
+# Where a controller holds trials that ended, and what it writes of each.
+ENDED, WRITTEN = ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 # What answers on a head that is alive.
@@ -80,6 +87,34 @@ def count_no_callbacks() -> None:
     """Have Tune import no MLflow and no Weights & Biases, over a second, to count callbacks of theirs."""
     if COUNTING.find() is not None:
         COUNTING.replace(lambda callbacks: False)
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Have Tune forget what has ended but the last, which it returns.
+
+    It keeps all of it, and writes all of it again every few seconds into a state of its own that nothing here reads:
+    by thousands of segments, hundreds of MB. Where Ray has changed, it goes on so.
+    """
+    controller = CONTROLLER.find()
+    on_step_end = getattr(controller, "on_step_end", None)
+    if controller is None or on_step_end is None:
+        yield
+        return
+
+    def forget(tune: Any) -> None:
+        on_step_end(tune)
+        for trial in [trial for trial in tune.get_trials() if trial.is_finished()][:-1]:
+            tune.get_trials().remove(trial)
+            for held in ENDED:
+                getattr(tune, held, set()).discard(trial)
+            getattr(tune, WRITTEN, {}).pop(trial.trial_id, None)
+
+    controller.on_step_end = forget
+    try:
+        yield
+    finally:
+        controller.on_step_end = on_step_end
 
 
 def read_environment_again() -> None:
