@@ -85,8 +85,8 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        plans = {space: sweep_of(own, work / "cache", short=options.short) for space, (own, _) in SPACES.items()}
-        for space, plan in plans.items():
+        for space, (own, aim) in list(SPACES.items())[-1 if options.short else 0 :]:
+            plan = sweep_of(own, work / "cache", short=options.short)
             took: dict[bool, list[float]] = {True: [], False: []}
             for number in range(1 if options.short else 5):
                 seeded = plan.model_copy(update={"search": plan.search.model_copy(update={"seed": number})})
@@ -94,7 +94,7 @@ def main() -> None:
                     folder = work / f"{space}, seed {number}, {'cached' if cached else 'uncached'}"
                     took[cached].append(seconds(seeded, folder, activation_cache=cached))
             told = f"a sweep over {space} without the activation cache, against the same with it"
-            found.append(Ratio(told, "s", took[False], took[True], SPACES[space][1]))
+            found.append(Ratio(told, "s", took[False], took[True], aim))
     write_ratios(options.json, found)
 
 

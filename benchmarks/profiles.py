@@ -119,7 +119,7 @@ def main() -> None:
         run_epochs(options.epochs, epochs, short=options.short)
         return
     own = [sys.executable, str(HERE / "profiles.py"), *["--short"] * options.short]
-    if runs := [run for run in options.runs if run in EPOCHS]:
+    if runs := [run for run in options.runs if run in EPOCHS][: 1 if options.short else None]:
         found = {run: sampled([*own, "--epochs", run], TRIAL, within="profiled_epochs") for run in runs}
         show("seconds of an epoch", {EPOCHS[run][0]: parts for run, parts in found.items()}, 1 / epochs)
     if "driver" not in options.runs:

@@ -135,7 +135,7 @@ def main() -> None:
     if options.against is not None and shutil.which(options.against) is None:
         parser.error(f"--against {options.against}: no such interpreter")
     python, width = (sys.executable, 0.25) if options.short else (options.against, 1.0)
-    pairs, rounds = (1, 2) if options.short else (options.pairs, options.rounds)
+    pairs, rounds = (1, 1) if options.short else (options.pairs, options.rounds)
     print("| a step of | here, s | against, s | ratio, least and most of a round |\n|---|---|---|---|", flush=True)
     rows = []
     for kind, norm in product(KINDS, NORMS[: 1 if options.short else None]):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_workers import Forks
 
 from glosstune.results import Results, load_results
 from glosstune.trainables.corpora import FingerspellingCorpus
@@ -40,7 +41,7 @@ def blocks(section: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def follow(corpus_cache: Path, tmp_path: Path) -> Follow:
+def follow(corpus_cache: Path, forks: Forks, tmp_path: Path) -> Follow:
     """Follow a recipe in an empty folder, with overrides that make it small, and read what its sweep left."""
 
     def follow(section: str, *overrides: str) -> Results:
@@ -56,7 +57,7 @@ def follow(corpus_cache: Path, tmp_path: Path) -> Follow:
         script = Path(sys.executable).with_name(command)  # python -m would find the user's file by itself
         run = [str(script), *arguments, *SMALL, cache, *overrides, "--out", "swept"]
         free = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        ended = subprocess.run(run, cwd=tmp_path, env=free, capture_output=True, text=True)
+        ended = subprocess.run(run, cwd=tmp_path, env=free | forks.environment, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
         return load_results(tmp_path / "swept")
 

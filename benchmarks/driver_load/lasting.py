@@ -15,11 +15,13 @@ from driver_load.marks import marking
 from driver_load.memory import memory_mb
 from driver_load.running import run, show
 from glosstune.results.reading.names import RAY, TRIALS
+from glosstune.trainables.corpora import pack_corpus
 
 TOGETHER, PARTS = 2, 50
+SMALL = ("model.width=0.25", "corpus.sentences=24", "corpus.signers=[ase, gsg, psr]")
 # By what stands in their command lines, the first of them that does; a trial's process is called after its method.
 KINDS = {
-    "a trial's process": ("ray::Replay", "ray::ResourceTrainable"),
+    "a trial's process": ("ray::Replay", "ray::CTCTrainable", "ray::ResourceTrainable"),
     "gcs_server": ("gcs_server",),
     "raylet": ("raylet/raylet",),
     "Ray's agents": ("DashboardAgent", "RuntimeEnvAgent"),
@@ -28,13 +30,16 @@ KINDS = {
 Sizes = dict[str, float]
 
 
-def measure_growth(trials: int, epoch_s: float) -> list[Sizes]:
-    """Run a sweep and say what grew."""
+def measure_growth(trials: int, epoch_s: float, *, real: bool) -> list[Sizes]:
+    """Run a sweep and say what grew; with ``real`` its trials train, whatever ``epoch_s`` says."""
     noted: list[Sizes] = []
     part = max(1, trials // PARTS)
-    sweep = sweep_of(trials, "resources.cpu=1", f"resources.concurrent={TOGETHER}")
     with tempfile.TemporaryDirectory() as place:
         folder, began = Path(place), time.monotonic()
+        small = [*SMALL, f"corpus.cache={folder / 'cache'}"] if real else []
+        sweep = sweep_of(trials, "search.time_budget_min=null", f"resources.concurrent={TOGETHER}", *small)
+        if real:
+            pack_corpus(sweep.corpus)
 
         def note(begun: int) -> None:
             if begun % part == 0:
@@ -42,12 +47,13 @@ def measure_growth(trials: int, epoch_s: float) -> list[Sizes]:
 
         ray.init("local", num_cpus=TOGETHER, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         try:
-            with marking(on_trial=note):
-                run(folder, sweep, replay_of(folder, epoch_s, 1))
-            noted.append({"trials": trials, "h": (time.monotonic() - began) / 3600, **_sizes(folder)})
+            with marking(on_trial=note) as marks:
+                run(folder, sweep, None if real else replay_of(folder, epoch_s, 1))
+            begun = sum(mark.event == "trial" for mark in marks)
+            noted.append({"trials": begun, "h": (time.monotonic() - began) / 3600, **_sizes(folder)})
         finally:
             ray.shutdown()
-    print(f"{trials} trials, {TOGETHER} at a time, in {noted[-1]['h']:.2f} h; epochs of {epoch_s:g} s")
+    print(f"{begun} trials, {TOGETHER} at a time, in {noted[-1]['h']:.2f} h")
     show("", *(f"after {at['trials']:.0f} trials" for at in _told(noted)), "by a thousand trials")
     for name in dict.fromkeys(name for each in noted for name in each if name not in ("trials", "h")):
         show(name, *(f"{at[name]:.1f}" if name in at else "" for at in _told(noted)), _slope(noted, name))

@@ -1,7 +1,7 @@
 """Show that every benchmark runs: PYTHONPATH=benchmarks python -m suite.short
 
 Each runs with --short in a fork of this process, which has imported already what takes them seconds, and as many at a
-time as there are cores. What a benchmark wrote is shown when it has ended.
+time as there are cores; Ray's workers are forked likewise. What a benchmark wrote is shown when it has ended.
 """
 
 import importlib
@@ -12,10 +12,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import BinaryIO
 
 BENCHMARKS = Path(__file__).parents[1]
+HELPERS = BENCHMARKS.parent / "tests" / "helpers"
 # Not Ray: its random numbers would be the same in all of them.
 PRELOADED = ["glosstune.search.driver.launching", "glosstune.trainables.training.session"]
 
@@ -41,6 +42,15 @@ def _become(script: Path, written: BinaryIO) -> None:
 def main() -> None:
     for module in PRELOADED:
         importlib.import_module(module)
+    sys.path[:0] = [str(HELPERS), str(HELPERS / "forking")]
+    from forked_workers import forked_workers
+
+    with TemporaryDirectory(prefix="short-") as folder, forked_workers(Path(folder)) as forks:
+        forks.install()
+        _run_all()
+
+
+def _run_all() -> None:
     waiting = sorted(BENCHMARKS.glob("*.py"))
     running: dict[int, Run] = {}
     failed = []

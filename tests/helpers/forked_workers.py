@@ -1,5 +1,6 @@
 """Ray whose workers are forked from a process that has imported already what takes them seconds (``worker_fork``)."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import worker_fork
 
 from glosstune.search.nodes.private_ray import Part
 
-RAYLET = Part("ray._private.services", "start_raylet", "lets tests fork their workers")
+RAYLET = Part(worker_fork.SERVICES, "start_raylet", "lets tests fork their workers")
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,21 @@ class Forks:
     def used(self) -> Iterator[None]:
         """Every raylet that this process starts in here has forked workers."""
         start_raylet = RAYLET.need()
-
-        def with_forks(*arguments: object, **named: object) -> object:
-            swapped = (worker_fork.__file__ if str(each).endswith(worker_fork.SETUP) else each for each in arguments)
-            return start_raylet(*swapped, **named)
-
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(worker_fork.SOCKET, str(self.socket))
-            patch.setattr(f"{RAYLET.module}.{RAYLET.name}", with_forks)
+            patch.setattr(f"{RAYLET.module}.{RAYLET.name}", worker_fork.with_forks(start_raylet))
             yield
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a Python, and all that it starts, whose raylets are to have forked workers."""
+        paths = [str(Path(worker_fork.__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        return {worker_fork.SOCKET: str(self.socket), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+    def install(self) -> None:
+        """The same for this process, which has not imported Ray yet, and all that it starts or forks."""
+        os.environ |= self.environment
+        worker_fork.install()
 
     def of(self, raylet: int) -> set[int]:
         """The living workers of a raylet, which are not its children."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_workers import Forks
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 CELLS: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
@@ -32,10 +33,11 @@ def test_it_holds_no_output() -> None:
 
 @pytest.mark.slow
 def test_it_runs_and_shows_what_it_says(
-    ray_cluster: None, corpus_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: None, forks: Forks, corpus_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GLOSSTUNE_CACHE", str(corpus_cache))
+    for name, value in {"GLOSSTUNE_CACHE": str(corpus_cache), **forks.environment}.items():
+        monkeypatch.setenv(name, value)
     names: dict[str, Any] = {}
     pages = [shown(run_cell("".join(cell["source"]), names)) for cell in CELLS if cell["cell_type"] == "code"]
     assert "preparing" in pages[1] or "running" in pages[1]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import ray
 import yaml
+from forked_workers import Forks
 
 from glosstune.results import load_results
 from glosstune.search import load_sweep
@@ -277,7 +278,7 @@ def test_sweep_with_resume_begins_or_goes_on(
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status", "own_ray"), [(signal.SIGTERM, 143, True), (signal.SIGINT, 130, False)])
 def test_a_signal_saves_and_resume_goes_on(
-    run: Run, ray_cluster: None, tiny: list[str], tmp_path: Path, number: int, status: int, own_ray: bool
+    run: Run, ray_cluster: None, forks: Forks, tiny: list[str], tmp_path: Path, number: int, status: int, own_ray: bool
 ) -> None:
     folder = tmp_path / "sweep"
     plan = [*tiny, "search.samples=3", "training.epochs=8", "halving.kind=none"]
@@ -288,7 +289,7 @@ def test_a_signal_saves_and_resume_goes_on(
             [sys.executable, "-c", code, "sweep", *plan, "--out", str(folder)],
             stderr=log,
             stdout=log,
-            env={**os.environ, "RAY_AUTH_MODE": "disabled", **cluster},
+            env={**os.environ, **forks.environment, "RAY_AUTH_MODE": "disabled", **cluster},
         )
     deadline = time.monotonic() + 120
     while (

@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 import pandas as pd
 import pytest
 import yaml
+from forked_workers import Forks
 from hypothesis import given
 from hypothesis import strategies as st
 from leaks import leaks, leaks_below, watched_arguments
@@ -94,7 +95,7 @@ def short() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_nothing_that_a_sweep_and_its_ray_write_holds_a_secret(
-    tiny: list[str], s3: S3Server, tmp_path: Path, short: Path
+    tiny: list[str], s3: S3Server, forks: Forks, tmp_path: Path, short: Path
 ) -> None:
     place = s3.uri("secret")
     study = f"sqlite:///file:{tmp_path / 'study.db'}?uri=true&password={STUDY_PASSWORD}"
@@ -112,7 +113,7 @@ def test_nothing_that_a_sweep_and_its_ray_write_holds_a_secret(
     with watched_arguments(secrets) as listed:
         ran = subprocess.run(
             [sys.executable, "-c", RUN_ALL, json.dumps(commands)],
-            env={**clean, **own, **SECRETS},
+            env={**clean, **forks.environment, **own, **SECRETS},
             cwd=tmp_path,
             capture_output=True,
             text=True,

@@ -8,8 +8,13 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
 
 SOCKET = "GLOSSTUNE_TESTS_FORKS"
+SERVICES = "ray._private.services"
 SETUP = "ray/_private/workers/setup_worker.py"
 CONTEXT = "--serialized-runtime-env-context="
 PRELOADED = [
@@ -22,6 +27,40 @@ PRELOADED = [
     "tensorboardX",
     "torch._dynamo",
 ]
+
+
+def with_forks(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
+    """What starts a raylet whose workers this program asks for."""
+
+    def start(*arguments: object, **named: object) -> Any:
+        return start_raylet(*(__file__ if str(each).endswith(SETUP) else each for each in arguments), **named)
+
+    return start
+
+
+class Services:
+    """Finds the module of Ray that starts raylets, and changes it once it is there."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != SERVICES:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_change(module: ModuleType) -> None:
+            execute(module)
+            module.start_raylet = with_forks(module.start_raylet)
+
+        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec
+
+
+def install() -> None:
+    """Have every raylet that this process starts get forked workers; Ray is not imported yet."""
+    sys.meta_path.insert(0, Services)
 
 
 def ask(arguments: list[str]) -> None:
@@ -70,6 +109,7 @@ def serve(path: str) -> None:
             for stream in streams:
                 os.close(stream)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)  # a raylet ends the whole group of a worker
     random.seed()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
