@@ -21,6 +21,9 @@ from glosstune.spaces.files.bounded import parse_json, read_bytes
 from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, held, lives, read_holder
 from glosstune.spaces.files.object_storage import ObjectFolder
 
+# Whoever asks whether a lock is free has it for as long.
+_INSTANT_S = 0.1
+
 
 class Driven(FolderError):
     """Another driver runs the sweep."""
@@ -55,7 +58,7 @@ def check_idle(folder: Path) -> None:
 def _locked(folder: Path, place: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(folder / LOCK, patience_s=0))
+            stack.enter_context(held(folder / LOCK, patience_s=_INSTANT_S))
         except Held:
             raise _living(folder, place) from None
         except OSError as error:

@@ -9,18 +9,18 @@ from pathlib import Path
 from rich.console import Console
 
 from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
-from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.names import LOCK, RECORD, SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.results.text import escaped
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import Driven, check_idle, read_owner
+from glosstune.search.storage.lock import read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri
-from glosstune.spaces.files.locks import lives
+from glosstune.spaces.files.locks import is_free, lives
 
 LOOK_S = 1.0
 LOOK_AT_STORAGE_S = 15.0
@@ -68,16 +68,11 @@ class Watched:
         """Whether somebody drives it, as far as can be told from here: only on its machine for sure."""
         if self.progress.ended or self._interrupted or self.owner is None:
             return False
-        pid, host = self.owner
-        if not is_uri(self.place) and host == platform.node():
-            try:
-                check_idle(Path(self.place).expanduser())
-                return False
-            except Driven:
-                return True
-            except FolderError:  # not a folder that may be written to
-                pass
-        found = lives(pid) if host == platform.node() else None
+        (pid, host), lock = self.owner, Path(self.place).expanduser() / LOCK
+        here = host == platform.node()
+        if not is_uri(self.place) and (is_free(lock) or (here and not lock.exists())):
+            return False
+        found = lives(pid) if here else None
         return self.silent_s < SILENT_S if found is None else found
 
     def line(self) -> str:
