@@ -33,19 +33,21 @@ class Watched:
 
     Args:
         place: folder of the sweep, or its address on object storage.
+        folder: that of its driver on this machine; default the place, or a fresh copy of what lies on object storage.
 
     Raises:
         FolderError: no sweep lies there, or its record cannot be read.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, folder: Path | None = None) -> None:
         self.place = place
+        self._folder = Path(place).expanduser() if folder is None and not is_uri(place) else folder
         self._seen: tuple[int, int] | None = None
         self.look()
 
     def look(self) -> bool:
         """Read what is new; whether anything was."""
-        folder = as_local(self.place)
+        folder = self._folder or as_local(self.place)
         state = (folder / RECORD).stat() if (folder / RECORD).is_file() else None
         known = None if state is None else (state.st_size, state.st_mtime_ns)
         if known is not None and known == self._seen:
@@ -54,7 +56,7 @@ class Watched:
         if not events:
             raise FolderError(f"{self.place}: its record is empty; nothing has begun there yet")
         self._seen = known
-        self.owner = read_owner(self.place if is_uri(self.place) else folder)
+        self.owner = read_owner(self._folder or self.place)
         self._follow(folder, events)
         return True
 
@@ -68,9 +70,9 @@ class Watched:
         """Whether somebody drives it, as far as can be told from here: only on its machine for sure."""
         if self.progress.ended or self._interrupted or self.owner is None:
             return False
-        (pid, host), lock = self.owner, Path(self.place).expanduser() / LOCK
+        pid, host = self.owner
         here = host == platform.node()
-        if not is_uri(self.place) and (is_free(lock) or (here and not lock.exists())):
+        if self._folder is not None and (is_free(self._folder / LOCK) or (here and not (self._folder / LOCK).exists())):
             return False
         found = lives(pid) if here else None
         return self.silent_s < SILENT_S if found is None else found
