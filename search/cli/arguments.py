@@ -43,7 +43,7 @@ Moved = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Where its corpus lies now: corpus.root, corpus.cache.",
+        help="Where its files lie now: corpus.root, corpus.cache, pretrained, teacher.",
         autocompletion=complete_override,
     ),
 ]
