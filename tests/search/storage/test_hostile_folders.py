@@ -232,7 +232,7 @@ def test_links_that_stay_in_the_folder_are_followed(run: Run, ended: Path) -> No
 
 @pytest.mark.parametrize("name", ["study.journal", "driver.lock", "tensorboard/0001/events"])
 def test_a_pipe_and_a_loop_of_links_in_a_folder_hold_nobody_up(
-    name: str, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = SweepFolder(tmp_path / "sweep")
     folder.start(0, learning_rate=0.1)
@@ -242,7 +242,7 @@ def test_a_pipe_and_a_loop_of_links_in_a_folder_hold_nobody_up(
     os.mkfifo(path)
     for command in (["resume", str(folder.path)], ["trial", str(folder.path), "0", "--pin"]):
         assert run(*command) == 2
-        told = capfd.readouterr().err
+        told = capsys.readouterr().err
         assert _is_one_line(told) and f"{name}: is a pipe or a device" in told
     assert run("results", str(folder.path)) == 0
 

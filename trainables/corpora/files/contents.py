@@ -12,7 +12,7 @@ from pathlib import Path
 
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.atomic import write_text
-from glosstune.spaces.files.bounded import check_size, open_regular
+from glosstune.spaces.files.bounded import check_size
 from glosstune.spaces.files.cache import cache_folder
 from glosstune.spaces.files.locks import Held, held
 
@@ -91,7 +91,7 @@ def _stays(path: str, before: State) -> bool:
 def _digest(path: str) -> str:
     try:
         check_size(path)
-        with open_regular(path) as file:
+        with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
