@@ -49,7 +49,7 @@ TRIAL_COLUMNS = {
     "status": Column(
         "string",
         "",
-        "`running` (or killed: see `glosstune status`), `paused` (at a rung), `interrupted`, `finished`, `stopped` "
+        "`running`, `paused` (at a rung), `interrupted` (by a signal, or its driver was killed), `finished`, `stopped` "
         "or `failed`",
     ),
     "stop_rule": Column("string", "", "what ended or paused it, in a word"),

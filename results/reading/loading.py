@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from glosstune.results.reading.columns import CONFIRMATION_COLUMNS, SWEEP_COLUMNS, dtypes
+from glosstune.results.reading.events import INTERRUPTED, RUNNING
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
-from glosstune.results.reading.names import CONFIRM, MANIFEST, RECORD, SUMMARY, SWEEP
+from glosstune.results.reading.names import CONFIRM, LOCK, MANIFEST, RECORD, SUMMARY, SWEEP
 from glosstune.results.reading.objectives import front_numbers, weigh
 from glosstune.results.reading.ray.folders import experiments_below, is_ray_folder, is_ray_trial, read_ray_folder
 from glosstune.results.reading.record import SweepRecord, not_a_sweep, read_record
@@ -21,6 +22,7 @@ from glosstune.results.reading.remote import as_local, local_path, origin
 from glosstune.spaces.errors import FolderError, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.bounded import parse_json, read_text
+from glosstune.spaces.files.locks import is_free
 from glosstune.spaces.files.yaml_data import read_yaml
 
 Configuration = Mapping[str, Any]
@@ -242,7 +244,12 @@ def _read(folder: Path) -> SweepRecord:
             rule = f"is a single trial of Ray Tune's; name its experiment, {quoted(str(folder.absolute().parent))}"
             raise FolderError(f"{folder}: {rule}")
         raise not_a_sweep(folder, experiments_below(folder))
-    return read_record(folder, leave_out=True)
+    record = read_record(folder, leave_out=True)
+    cut_off = [trial for trial in record.trials.values() if trial.status == RUNNING]
+    if cut_off and is_free(folder / LOCK):  # its driver was killed, and nobody has gone on
+        for trial in cut_off:
+            trial.status = INTERRUPTED
+    return record
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:

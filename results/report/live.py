@@ -13,12 +13,13 @@ import plotly.graph_objects as go
 
 from glosstune.results.analysis.metrics import Mode
 from glosstune.results.reading.loading import load_frames
-from glosstune.results.reading.names import CONFIRM, RECORD, SUMMARY
+from glosstune.results.reading.names import CONFIRM, LOCK, RECORD, SUMMARY
 from glosstune.results.reading.remote import as_local
 from glosstune.results.report.page import draw_figures, rank_by, render_report
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.locks import is_free
 
 _HOST = "127.0.0.1"
 # How often folders here are looked at, and those on object storage, which is asked for a list each time.
@@ -137,7 +138,8 @@ def _look(folder: Path) -> list[tuple[str, int, int]]:
         with suppress(OSError):  # gone since
             state = path.stat()
             found.append((str(path), state.st_mtime_ns, state.st_size))
-    return found
+    # A driver that is killed writes nothing more.
+    return [*found, (LOCK, int(is_free(folder / LOCK)), 0)]
 
 
 def _handler(report: LiveReport) -> type[BaseHTTPRequestHandler]:

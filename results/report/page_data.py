@@ -14,7 +14,7 @@ import plotly.io
 from glosstune.results.analysis.explaining import explain_trials
 from glosstune.results.analysis.importance import logarithmic_parameters
 from glosstune.results.analysis.incumbent import trace_incumbent
-from glosstune.results.analysis.metrics import Ranking, check_mode
+from glosstune.results.analysis.metrics import Ranking, best_of, check_mode
 from glosstune.results.analysis.strategies import list_strategies
 from glosstune.results.reading.columns import TRIAL_COLUMNS
 from glosstune.results.reading.epoch_metrics import by_scoring
@@ -55,16 +55,17 @@ def build_data(
         figures: see ``figures``.
         best: a row of ``results.trials``, or of a frame with the same index.
     """
-    trials = results.trials
+    trials, ranked = _with_ranked(results, ranking)
     several = len(results.sweeps) > 1
     columns = [name for name in trials.columns if name not in _HIDDEN and _tells(results, name)]
-    columns = [*(name for name in _FIRST if name in columns), *(name for name in columns if name not in _FIRST)]
+    first = dict.fromkeys((*_FIRST[:3], ranked, *_FIRST[3:]))
+    columns = [*(name for name in first if name in columns), *(name for name in columns if name not in first)]
     parameters = name_parameters(trials)
     listed = trials[columns].astype(object).where(trials[columns].notna(), None)
     metrics = _choose_metrics(results, ranking)
     data = {
         "columns": columns,
-        "shown": [name for name in columns if name in _SHOWN or name in parameters],
+        "shown": [name for name in columns if name in _SHOWN or name in parameters or name == ranked],
         "percents": [name for name in columns if in_percent(name)],
         "fixed": ["sweep", "trial"] if several else ["trial"],
         "trials": [[_plain(value) for value in row] for row in listed.itertuples(index=False)],
@@ -73,7 +74,7 @@ def build_data(
             for sweep, trial in zip(trials["sweep"], trials["trial"], strict=True)
         ],
         "best": None if best is None else trials.index.get_loc(best.name),
-        "sort": "wer_best",
+        "sort": {"column": ranked, "down": ranking.mode == "max"},
         "ranked": ranking.metric,
         "parameters": parameters,
         "logarithmic": sorted(logarithmic_parameters(results)),
@@ -89,6 +90,17 @@ def build_data(
         "figures": {name: _unpack(json.loads(plotly.io.to_json(figure))) for name, figure in figures.items()},
     }
     return {name: _printable(part) for name, part in data.items()}
+
+
+def _with_ranked(results: Results, ranking: Ranking) -> tuple[pd.DataFrame, str]:
+    """The trials with the best value of what they are ranked by, and the name of its column."""
+    trials, name = results.trials, f"{ranking.metric}_best"
+    if ranking == _BY_WER:
+        return trials, name
+    while name in trials:
+        name += "_"
+    values = best_of(results.epochs, *ranking).rename(columns={"value": name}).drop(columns="epoch")
+    return trials.merge(values, on=["sweep", "trial"], how="left").set_axis(trials.index), name
 
 
 def _tells(results: Results, name: str) -> bool:

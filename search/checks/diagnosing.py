@@ -13,6 +13,7 @@ from glosstune.results import load_results
 from glosstune.search.checks.curve import judge_curve
 from glosstune.search.checks.verifying import verify_foreign, verify_target
 from glosstune.search.config.errors import Say
+from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Choice, Int, Space
@@ -115,6 +116,7 @@ def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
     if settings.pretrained is None:
         told = f"{strategy.name} freezes layers, and there are no pretrained weights"
         return [Finding(cause, 0.9, told, mend, "certain", "the sweep's settings")]
+    check_inputs(sweep.model_copy(update={"teacher": None}))
     taken, missing = _arrived(settings)
     if taken < missing:
         told = f"{settings.pretrained.name} fills {taken} of the {taken + missing} tensors before the head"

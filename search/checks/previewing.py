@@ -4,12 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from textwrap import wrap
 
 from glosstune.results.text import align, rounded
 from glosstune.search.config.errors import Say
-from glosstune.search.config.rules import check_parts, tell_rungs
+from glosstune.search.config.rules import check_parts, missing_inputs, tell_rungs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.planning import Plan, find_slots
@@ -231,11 +230,8 @@ def _limits(sweep: Sweep) -> Iterator[str]:
 
 def _missing_files(sweep: Sweep) -> Iterator[str]:
     """What the sweep names and is not there."""
-    files = {"pretrained": None if sweep.pretrained == AUTO else sweep.pretrained, "teacher": sweep.teacher}
-    files["pretraining.align_with"] = sweep.pretraining.align_with
-    for key, file in files.items():
-        if file is not None and not Path(file).is_file():
-            yield f"{key}: {file}: no such file"
+    for key, file in missing_inputs(sweep):
+        yield f"{key}: {file}: no such file"
     folders = {"search.warm_start": sweep.search.warm_start, "search.prior": sweep.search.prior}
     for key, places in folders.items():
         for folder in () if isinstance(places, str) else places:

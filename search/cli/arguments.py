@@ -1,6 +1,5 @@
 """What several commands take: a sweep file and overrides, a folder of results, a cluster."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,18 +7,8 @@ import typer
 
 from glosstune.results.text import escaped
 from glosstune.search.cli.completing import complete_argument, complete_override
+from glosstune.search.cli.words import split_files
 from glosstune.spaces.errors import SettingError
-
-
-def split_files(arguments: list[str] | None) -> tuple[list[str], list[str]]:
-    """Files, and the overrides: whatever holds a ``=`` and is no path, for folders of Ray's are called lr=0.01."""
-    overrides = [argument for argument in arguments or [] if "=" in argument and not _is_path(argument)]
-    return [argument for argument in arguments or [] if argument not in overrides], overrides
-
-
-def _is_path(argument: str) -> bool:
-    """Whether something lies there, or its key would hold a slash."""
-    return "/" in argument.partition("=")[0] or os.path.lexists(argument)
 
 
 def split_arguments(arguments: list[str] | None) -> tuple[Path | None, list[str]]:
@@ -54,7 +43,7 @@ Moved = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Where its corpus lies now: corpus.root, corpus.cache.",
+        help="Where its files lie now: corpus.root, corpus.cache, pretrained, teacher.",
         autocompletion=complete_override,
     ),
 ]

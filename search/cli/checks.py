@@ -11,8 +11,9 @@ import typer
 from glosstune.models.kinds import KINDS
 from glosstune.results.text import as_json as write_json
 from glosstune.results.text import escaped
-from glosstune.search.cli.arguments import split_arguments, split_files, warn
+from glosstune.search.cli.arguments import split_arguments, warn
 from glosstune.search.cli.completing import complete_argument, complete_override
+from glosstune.search.cli.words import split_files
 from glosstune.spaces.errors import SettingError, shown
 
 _KIND = f"{', '.join(KINDS)}, or package.module:Name of your own"

@@ -7,13 +7,18 @@ from typing import Any
 
 import typer
 
+from glosstune.search.cli.words import split_files
+
 Completions = list[tuple[str, str]]  # with what a shell may show beside each
 
 
 def complete_argument(ctx: typer.Context, incomplete: str) -> Completions:
     """A sweep or an override."""
-    overrides = complete_override(ctx, incomplete)
-    return overrides if _key_before(ctx) else [*complete_sweep(incomplete), *overrides]
+    overrides, before = complete_override(ctx, incomplete), _before_equals(ctx)
+    if not before:
+        return [*complete_sweep(incomplete), *overrides]
+    start = f"{before}="  # which bash has put in already
+    return [*overrides, *((name.removeprefix(start), told) for name, told in complete_sweep(start + incomplete))]
 
 
 def complete_sweep(incomplete: str) -> Completions:
@@ -36,7 +41,7 @@ def complete_key(incomplete: str) -> Completions:
 
 def complete_override(ctx: typer.Context, incomplete: str) -> Completions:
     """Keys, each with what the sweep has and the other values that can be listed."""
-    key = _key_before(ctx)
+    key = _before_equals(ctx)
     if not incomplete and not key:
         return []  # more than a hundred
     if key:
@@ -65,11 +70,12 @@ def _own_values(ctx: typer.Context) -> dict[str, Any]:
     from glosstune.spaces.errors import GlosstuneError
 
     words = "\n".join(_words(ctx)).replace("\n=\n", "=").split("\n")  # as bash has them, of which some hold blanks
-    named = next((word for word in words if word and "=" not in word), ctx.params.get("kind"))
+    files, overrides = split_files([word for word in words if word])
+    named = files[0] if files else ctx.params.get("kind")
     if folder := ctx.params.get("folder"):
         named = f"{folder}/{SWEEP}"
     try:
-        tree = read_sweep(named, [word for word in words if "=" in word])[1]
+        tree = read_sweep(named, overrides)[1]
     except GlosstuneError:
         return {}
     return {
@@ -83,8 +89,8 @@ def _words(ctx: typer.Context) -> list[str]:
     return [str(word) for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
 
 
-def _key_before(ctx: typer.Context) -> str:
-    """The key whose value is completed, where the shell has taken it for a word of its own."""
+def _before_equals(ctx: typer.Context) -> str:
+    """What stands before the = at the cursor, a key or the beginning of a path, where bash makes a word of it."""
     words = _words(ctx)
     # Click leaves out an = at the cursor.
     if os.environ.get("COMP_WORDS", "").split()[-1:] == ["="]:

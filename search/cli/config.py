@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from glosstune.search.cli.arguments import split_files
 from glosstune.search.cli.completing import complete_key, complete_sweep
+from glosstune.search.cli.words import split_files
 from glosstune.spaces.errors import FolderError, SettingError, quoted
 
 SCHEMA = "glosstune.schema.json"

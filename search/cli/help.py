@@ -6,6 +6,8 @@ from typing import Any
 from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
+from glosstune.spaces.errors import likeliest, shown
+
 # As typer calls kinds of values, and click before it.
 _KINDS = {
     r"<list\[str\]>|<str>": "TEXT",
@@ -13,6 +15,14 @@ _KINDS = {
     r"<int( range)?>|\bINTEGER( RANGE)?\b": "N",
     r"<float( range)?>|\bFLOAT( RANGE)?\b": "NUMBER",
     r"<([^<>\s]+\|[^<>\s]+)>": r"[\1]",
+}
+# By pydantic's names of what is wrong.
+_RULES = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
 }
 
 
@@ -35,11 +45,11 @@ class Command(TyperCommand):
     """A command whose arguments are called by their metavars alone, and whose errors are ours alone."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does, which puts pydantic's words before some errors."""
+        """As typer does, whose errors are in pydantic's words and do not say what was given."""
         try:
             return super().parse_args(ctx, args)
         except BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")
+            error.message = _told(error)
             raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -65,6 +75,21 @@ class Command(TyperCommand):
             if section:
                 with formatter.section(heading):
                     formatter.write_dl(section)
+
+
+def _told(error: BadParameter) -> str:
+    """The rule that a value breaks, and the value."""
+    try:
+        found = error.__cause__.errors()[0]  # type: ignore[union-attr]
+    except AttributeError:  # typer's own
+        return error.message
+    rule, given = _RULES.get(found["type"]), found["input"]
+    if rule is not None:
+        return f"{rule.format(**found.get('ctx', {}))}; got {shown(given)}"
+    _, is_none, valid = str(found["msg"]).partition(" is not one of ")
+    names = valid.replace("'", "").rstrip(".")
+    rule = f"must be one of {names}" if is_none else str(found["msg"]).removeprefix("Value error, ")
+    return f"{rule}; got {shown(given)}{likeliest(given, names.split(', '))}"
 
 
 def _name(param: Any) -> str:

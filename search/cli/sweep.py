@@ -64,7 +64,7 @@ def resume(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="Ranges of the space, budgets, resources, corpus.root.",
+            help="Ranges of the space, budgets, resources, and where files lie now: corpus.root, pretrained, teacher.",
             autocompletion=complete_override,
         ),
     ] = None,

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import shown
 
 # Where a corpus lies: it may have moved, for whoever opens it compares its content.
 PLACES = ("corpus.root", "corpus.cache")
+# Where all lies that a sweep begins from; files are compared by their hashes.
+INPUTS = (*PLACES, "pretrained", "teacher", "pretraining.align_with")
 
 _CHANGEABLE = (
-    *PLACES,
+    *INPUTS,
     "search.samples",
     "search.sampler",
     "search.target",
@@ -26,7 +29,6 @@ _CHANGEABLE = (
     "resources",
     "space",
     "storage",
-    "teacher",
     "tracking",
 )
 
@@ -36,8 +38,8 @@ def is_changeable(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in _CHANGEABLE)
 
 
-def check_places(overrides: Sequence[str], why: str, places: Sequence[str] = PLACES) -> None:
-    """Require that overrides say only where a corpus lies.
+def check_places(overrides: Sequence[str], why: str, places: Sequence[str] = INPUTS) -> None:
+    """Require that overrides say only where something lies.
 
     Args:
         why: all else stays as it is, for the error.
@@ -49,6 +51,14 @@ def check_places(overrides: Sequence[str], why: str, places: Sequence[str] = PLA
     for override in overrides:
         if override.partition("=")[0].strip() not in places:
             raise SettingError(f"override {override!r}: {why}; only {', '.join(places)} may change")
+
+
+def value_of(sweep: Sweep, key: str) -> Any:
+    """What a sweep has under a dotted key, as plain data."""
+    value: Any = sweep.resolved()
+    for name in key.split("."):
+        value = value[name]
+    return value
 
 
 def count_samples(samples: str, sweep: Sweep) -> int:
@@ -75,7 +85,9 @@ def list_changes(old: Sweep, new: Sweep) -> dict[str, Any]:
     before, after = _flat(old.resolved()), _flat(new.resolved())
     changed = {key: after.get(key) for key in {**before, **after} if before.get(key) != after.get(key)}
     for key in changed:
-        if not is_changeable(key):
+        # Another file is compared with the one that the sweep began with; none is another way to begin.
+        lost = key == "pretrained" and after[key] in (None, AUTO)
+        if lost or not is_changeable(key):
             rule = f"cannot change while a sweep goes on, for its trials would not compare: it was {shown(before[key])}"
             raise SettingError(f"{rule}; got {shown(after[key])}; start another sweep, with warm_start", key=key)
     if set(old.space) != set(new.space):

@@ -133,7 +133,8 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
         raise SettingError(f"{source}: must be key=value with a dotted key, such as training.epochs=50")
     if keys[0] == "space" and ".".join(keys[1:3]) in SETTINGS_PATHS:
         keys[1:3] = [".".join(keys[1:3])]  # gains.face is one name
-    if tuple(keys) in _PATHS and "/" in text and os.path.lexists(os.path.expanduser(text)):
+    whole = text.startswith(("/", "~/", "./", "../")) or ("/" in text and os.path.lexists(text))
+    if tuple(keys) in _PATHS and whole:
         return keys, text  # which YAML may take for something else: at " #" a comment begins
     return keys, parse_yaml(text, source)
 

@@ -1,6 +1,8 @@
 """What no section of a sweep can know of itself: the rules between them, and between settings and space."""
 
+from collections.abc import Iterator
 from inspect import Parameter
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -8,8 +10,8 @@ from pydantic import ValidationError
 from glosstune.models.kinds import architecture_of
 from glosstune.results.reading.objectives import MEASURED
 from glosstune.search.config.errors import locate, nested, problems, validated
-from glosstune.search.config.sections import Sections
-from glosstune.spaces.errors import SettingError, shown
+from glosstune.search.config.sections import AUTO, Sections
+from glosstune.spaces.errors import CheckpointError, SettingError, shown
 from glosstune.spaces.parameters import Constant, Definition, Float, Int, Scalar, conditions, listed
 from glosstune.spaces.parts import is_own, load_part
 from glosstune.spaces.strategies import STRATEGIES, Strategy
@@ -62,6 +64,22 @@ def check_parts(sweep: Sections) -> None:
         for name in filter(is_own, names):
             if not callable(load_part(name, key)):
                 raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
+
+
+def missing_inputs(sweep: Sections) -> Iterator[tuple[str, str]]:
+    """The key and the path of each file that a sweep begins from and that is not there."""
+    auto = sweep.pretrained == AUTO
+    files = {"pretrained": None if auto else sweep.pretrained, "teacher": sweep.teacher}
+    files["pretraining.align_with"] = sweep.pretraining.align_with if auto else None
+    for key, path in files.items():
+        if path is not None and not Path(path).exists():
+            yield key, str(path)
+
+
+def check_inputs(sweep: Sections) -> None:
+    """Raise CheckpointError where a file is missing that a sweep begins from."""
+    for key, path in missing_inputs(sweep):
+        raise CheckpointError(f"{key}: {path}: no such file; where it has moved, say {key}=FILE")
 
 
 def _check_target(name: str, definition: Definition) -> None:

@@ -23,8 +23,9 @@ from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.names import CONFIRM, PLAN, SUMMARY, SWEEP, UTTERANCES
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
-from glosstune.search.config.changes import PLACES, check_places
+from glosstune.search.config.changes import INPUTS, check_places, value_of
 from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, without_seed
@@ -33,7 +34,7 @@ from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
 from glosstune.search.driver.weights import take_weights_along, with_known_gains
 from glosstune.search.storage.lock import refuse_links
-from glosstune.search.storage.manifest import check_corpus, read_manifest
+from glosstune.search.storage.manifest import check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
 from glosstune.spaces.errors import CorpusError, FolderError
@@ -63,7 +64,7 @@ def confirm(
     Called again after an interruption it goes on; once the test split is scored it only says what came out.
 
     Args:
-        overrides: where the corpus lies now, such as ``corpus.root=/data/phoenix``.
+        overrides: where corpus, weights and teacher lie now, such as ``corpus.root=/data/phoenix``.
         top: how many configurations; with ``per="strategy"`` the best one of each strategy instead.
         seeds: how often each is trained, under seeds that the sweep has not used.
         folds: repeat over the folds of unseen signers.
@@ -73,7 +74,8 @@ def confirm(
         console: where progress is shown; default standard error.
 
     Raises:
-        CorpusError: where overrides say that the corpus lies, there is another one.
+        CorpusError, CheckpointError: where overrides say that corpus, weights or teacher lie, there are others, or what
+            is to be read is not there.
         SettingError: nothing to confirm, an override of anything else, or other options than the confirmation in
             ``out`` began with.
         Driven: the sweep still runs.
@@ -102,9 +104,12 @@ def confirm(
     )
     parts = wanted.parts(sweep)  # refuses what cannot be, before anything is written
     scored = work.files.fetch(UTTERANCES)
+    if scored is None:
+        check_inputs(sweep)
     if overrides and scored is None:
         manifest = read_manifest(folder)
         check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
+        check_same(manifest, sweep)
         take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     if scored is None:
         _check_test(parts)
@@ -214,6 +219,5 @@ def _train(place: str, part: Sweep, console: Console) -> None:
     if not SweepFolder.at(place).begun:
         launch(part, place, console=console)
     elif load_results(place).trials["status"].isin([FINISHED, STOPPED, FAILED]).sum() < part.search.samples:
-        # The corpus may have moved since it began.
-        known = part.resolved()["corpus"]
-        resume(place, [f"{key}={json.dumps(known[key.partition('.')[2]])}" for key in PLACES], console=console)
+        # What it begins from may have moved since.
+        resume(place, [f"{key}={json.dumps(value_of(part, key))}" for key in INPUTS], console=console)

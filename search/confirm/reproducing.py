@@ -12,13 +12,12 @@ from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import check_places
 from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.driver.weights import settle_gains, take_weights_along, with_weights
-from glosstune.search.storage.manifest import build_manifest, check_corpus, read_manifest
+from glosstune.search.storage.manifest import build_manifest, check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
-from glosstune.spaces.errors import CheckpointError
-from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables import TrainingSession
 from glosstune.trainables.corpora import pack_corpus
 from glosstune.trainables.training.threads import trial_threads
@@ -41,7 +40,7 @@ def reproduce(
     Args:
         say: hears of each epoch.
         epochs: at most so many; default all that the trial reported.
-        overrides: where the corpus lies now, such as ``corpus.root=/data/phoenix``.
+        overrides: where corpus, weights and teacher lie now, such as ``corpus.root=/data/phoenix``.
 
     Returns:
         a row an epoch: ``epoch``, and for ``train_loss`` and ``wer`` what was recorded, what it is now, and the
@@ -62,13 +61,10 @@ def reproduce(
     corpus = pack_corpus(sweep.corpus)
     check_corpus(str(place), manifest, corpus, sweep.corpus)
     sweep = SweepFolder.at(place).with_inputs(settle_gains(sweep, corpus, say, known=manifest["gains"]))
+    check_inputs(sweep)
     take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
-    weights = None if sweep.pretrained is None else file_hash(Path(sweep.pretrained))
-    if weights != (manifest["pretrained"] or {}).get("sha256"):
-        raise CheckpointError(f"{sweep.pretrained}: are not the weights that the sweep had")
-    if sweep.teacher is not None and file_hash(sweep.teacher) != (manifest["teacher"] or {}).get("sha256"):
-        raise CheckpointError(f"{sweep.teacher}: is not the teacher that the sweep had")
+    check_same(manifest, sweep)
     for line in _differences(manifest, build_manifest(corpus, {}, [])):
         say(line)
     with trial_threads(sweep.resources.cpu):

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from glosstune.results.text import rounded
 from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
+from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
 from glosstune.spaces import SettingError, Space
@@ -134,6 +135,7 @@ def make_plan(
         raise SettingError(rule, key="halving")
     slots, sharing = find_slots(sweep, gpus)
     if epoch_s is None:
+        check_inputs(sweep)
         # With torch, which takes seconds, so not before all is in order.
         import torch
 

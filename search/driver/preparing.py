@@ -8,7 +8,7 @@ from typing import Any
 
 from glosstune.models import read_weights
 from glosstune.search.config.errors import Say
-from glosstune.search.config.rules import check_parts, tell_rungs
+from glosstune.search.config.rules import check_inputs, check_parts, tell_rungs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.weights import check_input, settle_gains, tell_start, with_weights
@@ -84,6 +84,7 @@ def prepare(
     records = read_earlier(sweep)
     earlier = earlier_trials(sweep, records, say)
     known_to(sweep)  # which the scheduler reads when it draws
+    check_inputs(sweep)
     # A wrong file shows at once, not after the corpus is packed. Each is read here, and handed on to all who need it.
     loaded = None if sweep.pretrained in (None, AUTO) else read_weights(str(sweep.pretrained))
     kinds = {sweep.model.kind, sweep.teacher_kind}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from glosstune.results.reading.names import REQUESTS, SWEEP
-from glosstune.search.config.changes import PLACES, count_samples, list_changes
+from glosstune.search.config.changes import INPUTS, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Unwritten
@@ -77,7 +77,7 @@ class Requests:
             overrides.append(f"search.samples={count_samples(samples, old)}")
         new = load_sweep(self._work.folder / SWEEP, overrides)
         changes = list_changes(old, new)
-        begun_with = (*PLACES, "resources.cpu", "resources.gpu", "search.prior", "teacher", "tracking")
+        begun_with = (*INPUTS, "resources.cpu", "resources.gpu", "search.prior", "tracking")
         for key in changes:
             if key in begun_with:
                 raise SettingError("can change only when a sweep is resumed; interrupt it first", key=key)

@@ -15,16 +15,15 @@ from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
 from glosstune.search.driver.weights import take_weights_along
 from glosstune.search.storage.lock import Driven
-from glosstune.search.storage.manifest import check_corpus, read_manifest
+from glosstune.search.storage.manifest import check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
-from glosstune.spaces.errors import CheckpointError, FolderError, Interrupted, SettingError
+from glosstune.spaces.errors import FolderError, Interrupted, SettingError
 from glosstune.spaces.files.yaml_data import read_yaml
 
 
@@ -132,13 +131,7 @@ def _drive(
 def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared, new: Sweep) -> None:
     """Require the corpus, the weights and the teacher that the sweep began with."""
     check_corpus(place, manifest, prepared.corpus, prepared.sweep.corpus)
-    if (manifest["pretrained"] or {}).get("sha256") != (prepared.weights or {}).get("sha256"):
-        what = f"{prepared.sweep.pretrained}: are not the weights that the sweep began with"
-        where = "; copy the file of that name from the cache that it began with" * (new.pretrained == AUTO)
-        raise CheckpointError(f"{what}, so trials would not compare{where}")
-    if (manifest["teacher"] or {}).get("sha256") != (prepared.teacher or {}).get("sha256"):
-        what = f"{prepared.sweep.teacher}: is not the teacher that the sweep began with"
-        raise CheckpointError(f"{what}, so trials would not compare")
+    check_same(manifest, prepared.sweep)
 
 
 def _configuration(path: Path, sweep: Sweep) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from glosstune.search.config.changes import PLACES, is_changeable
+from glosstune.search.config.changes import INPUTS, is_changeable, value_of
 from glosstune.search.config.errors import problems, validated
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import MOST_TRIALS
@@ -93,12 +93,9 @@ def list_overrides(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
 
 def _with_paths(key: str, override: str, sweep: Sweep) -> str:
     """An override with the paths as the sweep has them: the cluster has another current folder."""
-    if key not in (*PLACES, "search.warm_start", "search.prior", "storage", "teacher"):
+    if key not in (*INPUTS, "search.warm_start", "search.prior", "storage"):
         return override
-    section: Any = sweep.resolved()
-    for name in key.split("."):
-        section = section[name]
-    return f"{key}={json.dumps(section)}"
+    return f"{key}={json.dumps(value_of(sweep, key))}"
 
 
 def part_folders(sweep: Sweep) -> list[str]:

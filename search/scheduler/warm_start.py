@@ -12,6 +12,7 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.spaces import SettingError
+from glosstune.spaces.errors import FolderError
 
 _ENDED = (FINISHED, STOPPED, PAUSED)
 
@@ -20,7 +21,11 @@ Records = Mapping[Path, SweepRecord]  # by the folder of the sweep
 
 def read_earlier(sweep: Sweep) -> Records:
     """The records of the sweeps in ``search.warm_start``; FolderError where a folder holds none, or a broken one."""
-    return {folder: read_record(folder) for folder in sweep.search.warm_start}
+    try:
+        return {folder: read_record(folder) for folder in sweep.search.warm_start}
+    except FolderError as error:
+        rule = "where it has moved, say search.warm_start=[FOLDER], and to go on without it, search.warm_start=[]"
+        raise FolderError(f"search.warm_start: {error}; {rule}") from error
 
 
 def earlier_trials(sweep: Sweep, records: Records, say: Callable[[str], None]) -> list[TrialState]:

@@ -21,6 +21,9 @@ from glosstune.spaces.files.bounded import parse_json, read_bytes
 from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, held, lives, read_holder
 from glosstune.spaces.files.object_storage import ObjectFolder
 
+# Whoever asks whether a lock is free has it for as long.
+_INSTANT_S = 0.1
+
 
 class Driven(FolderError):
     """Another driver runs the sweep."""
@@ -55,7 +58,7 @@ def check_idle(folder: Path) -> None:
 def _locked(folder: Path, place: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(folder / LOCK, patience_s=0))
+            stack.enter_context(held(folder / LOCK, patience_s=_INSTANT_S))
         except Held:
             raise _living(folder, place) from None
         except OSError as error:
@@ -74,13 +77,20 @@ def _living(folder: Path, place: str) -> Driven:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise FolderError where a link leads out of a folder: whoever made it would have files elsewhere written to."""
-    whole = folder.resolve()
+    """Raise FolderError where a link leads out of a folder: whoever made it would have files elsewhere written to.
+
+    So it is where something is neither a file nor a folder: whoever opens a pipe may wait for ever.
+    """
+    whole = os.path.realpath(folder)
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
-            if _leads_on(path) and not path.resolve().is_relative_to(whole):
-                rule = f"is a link out of the folder, to {path.resolve()}, which would be written to"
-                raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
+            if not (path.is_dir() or path.is_file()) and path.exists():
+                raise FolderError(f"{path}: is a pipe or a device, and no regular file; remove it")
+            if _leads_on(path):
+                target = Path(os.path.realpath(path))  # which follows a loop of links nowhere
+                if not target.is_relative_to(whole):
+                    rule = f"is a link out of the folder, to {target}, which would be written to"
+                    raise FolderError(f"{path}: {rule}; put there what it leads to, or remove it")
         # W&B links each run's folder to a log in its cache, and begins a new folder for the next run.
         folders[:] = [name for name in folders if Path(parent, name) != folder / WANDB]
 

@@ -13,7 +13,10 @@ from typing import Any
 import torch
 
 from glosstune.results.reading.names import MANIFEST
-from glosstune.spaces.errors import CorpusError, FolderError
+from glosstune.search.config.sections import AUTO
+from glosstune.search.config.sweep import Sweep
+from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError
+from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.spaces.files.machine import usable_cpus
 from glosstune.trainables.corpora import PackedCorpus
@@ -115,6 +118,27 @@ def check_corpus(place: str, manifest: Mapping[str, Any], corpus: PackedCorpus, 
     rule += f" ({ours}) is not the one that the sweep began with ({theirs}), so trials would not compare"
     where = "say where that one lies with corpus.root=FOLDER, or " if settings.root is not None else ""
     raise CorpusError(f"{place}: {rule}; {where}start another sweep, with search.warm_start=[{place}]")
+
+
+def check_same(manifest: Mapping[str, Any], sweep: Sweep) -> None:
+    """Require the weights and the teacher that a sweep began with, wherever they lie.
+
+    Weights that it is yet to make are left alone.
+
+    Raises:
+        CheckpointError: they are others.
+    """
+    weights = None if sweep.pretrained is None else Path(sweep.pretrained)
+    for key, path, what in (
+        ("pretrained", weights, "are not the weights"),
+        ("teacher", sweep.teacher, "is not the teacher"),
+    ):
+        known = (manifest[key] or {}).get("sha256")
+        if sweep.pretrained == AUTO and key == "pretrained":
+            continue
+        if known != (None if path is None else file_hash(path)):
+            rule = f"{what} that the sweep began with, so trials would not compare; say {key}=FILE where it lies now"
+            raise CheckpointError(f"{key}: {path}: {rule}")
 
 
 def _version(package: str) -> str | None:

@@ -9,18 +9,18 @@ from pathlib import Path
 from rich.console import Console
 
 from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
-from glosstune.results.reading.names import RECORD, SWEEP
+from glosstune.results.reading.names import LOCK, RECORD, SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.results.text import escaped
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
-from glosstune.search.storage.lock import Driven, check_idle, read_owner
+from glosstune.search.storage.lock import read_owner
 from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri
-from glosstune.spaces.files.locks import lives
+from glosstune.spaces.files.locks import is_free, lives
 
 LOOK_S = 1.0
 LOOK_AT_STORAGE_S = 15.0
@@ -33,19 +33,21 @@ class Watched:
 
     Args:
         place: folder of the sweep, or its address on object storage.
+        folder: that of its driver on this machine; default the place, or a fresh copy of what lies on object storage.
 
     Raises:
         FolderError: no sweep lies there, or its record cannot be read.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, folder: Path | None = None) -> None:
         self.place = place
+        self._folder = Path(place).expanduser() if folder is None and not is_uri(place) else folder
         self._seen: tuple[int, int] | None = None
         self.look()
 
     def look(self) -> bool:
         """Read what is new; whether anything was."""
-        folder = as_local(self.place)
+        folder = self._folder or as_local(self.place)
         state = (folder / RECORD).stat() if (folder / RECORD).is_file() else None
         known = None if state is None else (state.st_size, state.st_mtime_ns)
         if known is not None and known == self._seen:
@@ -54,7 +56,7 @@ class Watched:
         if not events:
             raise FolderError(f"{self.place}: its record is empty; nothing has begun there yet")
         self._seen = known
-        self.owner = read_owner(self.place if is_uri(self.place) else folder)
+        self.owner = read_owner(self._folder or self.place)
         self._follow(folder, events)
         return True
 
@@ -69,15 +71,10 @@ class Watched:
         if self.progress.ended or self._interrupted or self.owner is None:
             return False
         pid, host = self.owner
-        if not is_uri(self.place) and host == platform.node():
-            try:
-                check_idle(Path(self.place).expanduser())
-                return False
-            except Driven:
-                return True
-            except FolderError:  # not a folder that may be written to
-                pass
-        found = lives(pid) if host == platform.node() else None
+        here = host == platform.node()
+        if self._folder is not None and (is_free(self._folder / LOCK) or (here and not (self._folder / LOCK).exists())):
+            return False
+        found = lives(pid) if here else None
         return self.silent_s < SILENT_S if found is None else found
 
     def line(self) -> str:

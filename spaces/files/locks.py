@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from glosstune.spaces.errors import FolderError
+from glosstune.spaces.files.bounded import open_regular
 
 if sys.platform == "win32":
     from filelock import FileLock, Timeout
@@ -30,8 +32,11 @@ else:
 BEAT_S = 10.0
 # So long without a beat, and a holder is taken for dead: where the file system has no locks, its lock is taken over.
 SILENCE_S = 45.0
+# By less than this the clocks of machines differ that share a folder.
+_CLOCKS_S = 300.0
 _TELL_S = 30.0
 _LENGTH = 400
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
 # Lustre without -o flock, some FUSE and 9p mounts, NFS without lockd.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
@@ -93,11 +98,32 @@ def held(path: Path, patience_s: float = -1) -> Iterator[None]:
 def read_holder(path: Path) -> Holder | None:
     """Who holds a lock, or held it last; None where nobody has said so."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             holder = Holder(**json.loads(file.read(_LENGTH)))
     except (OSError, ValueError, TypeError):
         return None
     return holder if isinstance(holder.pid, int) else None
+
+
+def is_free(path: Path) -> bool:
+    """Whether the lock of a file shows that nobody holds it; False where there is none, or nothing can be told.
+
+    Nothing is written, so that it can be asked of a file that is only read, and of a copy on another machine: what a
+    holder there has said last tells whether it lives.
+    """
+    locked, holder = _is_locked(path), read_holder(path)
+    if locked or holder is None:
+        return locked is False
+    # Some file systems have locks for each machine alone, or none.
+    return holder.has_died or _is_silent(holder) if locked is None or holder.is_elsewhere else True
+
+
+def _is_silent(holder: Holder) -> bool:
+    try:
+        seen = datetime.strptime(holder.seen, _TIME).replace(tzinfo=UTC)
+    except (TypeError, ValueError):
+        return False
+    return (datetime.now(UTC) - seen).total_seconds() > _CLOCKS_S
 
 
 def lives(pid: int) -> bool | None:
@@ -152,6 +178,17 @@ if sys.platform == "win32":
             return None, False
         return lock.release, False
 
+    def _is_locked(path: Path) -> bool | None:
+        lock = FileLock(path)
+        try:
+            if not path.is_file():
+                return None
+            lock.acquire(timeout=0)
+        except OSError:  # held, or not to be written to
+            return True
+        lock.release()
+        return False
+
 else:
 
     def _try(path: Path, me: Holder) -> tuple[Callable[[], object] | None, bool]:
@@ -167,6 +204,8 @@ else:
             except FileNotFoundError:  # somebody has let go at this moment
                 return _try(path, me)
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "is no regular file")
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
@@ -179,6 +218,15 @@ else:
             os.close(handle)
             return _try(path, me)
         return partial(os.close, handle), False
+
+    def _is_locked(path: Path) -> bool | None:
+        """Whether another has the lock; None where the file system has none, or it cannot be asked."""
+        try:
+            with open_regular(path) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return True if error.errno in (errno.EAGAIN, errno.EACCES) else None
+        return False
 
 
 def _let_go(path: Path, me: Holder) -> None:
@@ -219,4 +267,4 @@ def _write(path: Path, holder: Holder) -> None:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return datetime.now(UTC).strftime(_TIME)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from glosstune.results.reading.remote import as_local
 from glosstune.results.text import printable
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
-from glosstune.spaces.errors import FolderError
+from glosstune.search.tracking.watching import Watched
+from glosstune.spaces.errors import FolderError, GlosstuneError
 
 State = Literal["preparing", "running", "ended", "interrupted", "failed"]
 # What start_new_session does elsewhere.
@@ -61,6 +61,7 @@ class BackgroundSweep:
         self.log = work.folder / DRIVER_LOG
         self._folder = work.folder
         self._stopped = False
+        self._watched: Watched | None = None
         self._earlier_runs = earlier_runs
         # Parts of one's own are found there as here. With a session of its own it hears no Ctrl-C that is for others.
         path = os.pathsep.join(filter(None, sys.path))
@@ -93,24 +94,25 @@ class BackgroundSweep:
     def poll(self) -> Progress:
         """How it stands now."""
         code = self._process.poll()
-        record = self._record()
-        begun = len(record.runs) > self._earlier_runs
+        runs = len(self._record().runs)
+        begun = runs > self._earlier_runs
         if code is None:
             state: State = "running" if begun else "preparing"
         elif code == 0:
             state = "ended"
         else:
             state = "interrupted" if self._stopped or code < 0 or code > 128 else "failed"
-        best = _best(record)
-        told = [_count(record), *([f"best WER {best[0]:.1%} (trial {best[1]}, epoch {best[2]})"] if best else [])]
-        if state in ("preparing", "failed") or (state == "ended" and not begun):  # handed to another driver
-            told = [self._last_line()]
-        if state == "interrupted":
-            told.append(f"go on with glosstune.resume({self.place!r})" if record.runs else "before it began")
+        watched = self._watch() if runs else None
+        best_wer = None if watched is None or math.isinf(watched.progress.best_wer) else watched.progress.best_wer
         if state == "failed":
-            told.append(f"see {self.log}")
-        line = f"{self.place}: {'; '.join([state, *filter(None, told)])}"
-        return Progress(state, best[0] if best else None, line)
+            line = f"{self.place}: {'; '.join(filter(None, [state, self._last_line(), f'see {self.log}']))}"
+        elif state == "preparing" or (state == "ended" and not begun):  # handed to another driver
+            line = f"{self.place}: {'; '.join(filter(None, [state, self._last_line()]))}"
+        elif watched is None:
+            line = f"{self.place}: {state} before it began"
+        else:
+            line = watched.line()
+        return Progress(state, best_wer, line)
 
     def wait(self, timeout_s: float | None = None) -> Results:
         """Wait for its end and return what it came to, also where it was interrupted.
@@ -152,6 +154,16 @@ class BackgroundSweep:
             return read_record(self._folder)
         except FolderError:  # none yet
             return SweepRecord()
+
+    def _watch(self) -> Watched | None:
+        """The same as others see it; None where the folder is broken."""
+        try:
+            if self._watched is None:
+                self._watched = Watched(self.place, self._folder)
+            self._watched.look()
+        except GlosstuneError:
+            return None
+        return self._watched
 
     def _last_line(self) -> str:
         """The last line of its log that is no row of a table."""
@@ -201,19 +213,3 @@ def resume_in_background(
 
 def _attached(address: str | None) -> list[str]:
     return [] if address is None else ["--address", address]
-
-
-def _count(record: SweepRecord) -> str:
-    counts = Counter(trial.status for trial in record.trials.values())
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
-
-
-def _best(record: SweepRecord) -> tuple[float, int, int] | None:
-    """The lowest WER, its trial and its epoch; of equal ones the first."""
-    reported = (
-        (wer, number, epoch)
-        for number, trial in record.trials.items()
-        for epoch, metrics in trial.reports.items()
-        if (wer := metrics.get("wer")) is not None and math.isfinite(wer)
-    )
-    return min(reported, default=None)

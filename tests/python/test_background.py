@@ -1,5 +1,7 @@
 """A sweep in a process of its own, here a program that says and does what a test asks of it."""
 
+import os
+import platform
 import shutil
 import stat
 import subprocess
@@ -12,6 +14,8 @@ import pytest
 from sweep_folder import SweepFolder
 
 import glosstune
+from glosstune.search.storage.lock import owned
+from glosstune.search.tracking.watching import Watched
 from glosstune.spaces import FolderError, SettingError
 
 PROGRAM = """#!{python}
@@ -71,11 +75,15 @@ def test_it_is_told_from_its_first_line_to_its_end(driver: Driver, drawn: SweepF
         _ = running.results
 
     shutil.copy(drawn.record, out)
-    assert str(running.poll()) == f"{out}: running; 1 finished, 1 running; best WER 20.0% (trial 0, epoch 2)"
-    assert (running.poll().state, running.poll().best_wer) == ("running", 0.2)
-    assert list(running.results.trials["status"]) == ["finished", "running"]
-    with pytest.raises(TimeoutError, match="running"):
-        running.wait(timeout_s=0)
+    with owned(out):
+        assert str(running.poll()).startswith(
+            f"{out}: runs as process {os.getpid()} on {platform.node()}; student: 1 finished, 1 running, 1 to come; "
+            "best WER 20.0% (trial 0, epoch 2), target 30% reached; "
+        )
+        assert (running.poll().state, running.poll().best_wer) == ("running", 0.2)
+        assert list(running.results.trials["status"]) == ["finished", "running"]
+        with pytest.raises(TimeoutError, match="runs as process"):
+            running.wait(timeout_s=0)
 
     driver.end(0, "trials 1 finished")
     assert running.wait().best["trial"] == 0
@@ -112,13 +120,18 @@ def test_a_stopped_one_can_be_resumed(driver: Driver, drawn: SweepFolder, tmp_pa
     out = tmp_path / "a"
     running = glosstune.sweep("student", out=out, background=True)
     until(lambda: running.poll().line.endswith("corpus: packing"))
-    assert running.stop().line == f"{out}: interrupted; no trial yet; before it began"
+    assert running.stop().line == f"{out}: interrupted before it began"
 
     shutil.copy(drawn.record, out)
     resumed = glosstune.resume(out, samples="+2", background=True)
     assert (resumed.poll().state, resumed.poll().best_wer) == ("preparing", 0.2)
     until(lambda: driver.asked.endswith("}") and f'"resume", "{out}", "--samples", "+2"' in driver.asked)
-    assert resumed.stop().line.endswith(f"go on with glosstune.resume('{out}')")
+    stopped = resumed.stop()
+    assert stopped.state == "interrupted" and stopped.line == Watched(str(out)).line()
+    assert stopped.line.endswith(
+        f"1 cut off, 14 to come; best WER 20.0% (trial 0, epoch 2), target 30% reached; "
+        f"go on with: glosstune resume {out}"
+    )
     assert resumed.wait().best["trial"] == 0
 
 

@@ -124,7 +124,7 @@ function fillMetrics() {
 }
 
 function begin() {
-  order ??= { column: data.sort, down: false };
+  order ??= data.sort;
   if (!data.metrics.some((each) => each.name === metric)) metric = data.metrics[0]?.name ?? null;
   fillMetrics();
   fillChooser(refresh);

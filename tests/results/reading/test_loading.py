@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from sweep_folder import SweepFolder
 
-from glosstune.results import load_results
+from glosstune.results import explain_trial, load_results
 from glosstune.results.reading import columns
 from glosstune.results.reading.columns import DECISION_COLUMNS, EPOCH_COLUMNS, SWEEP_COLUMNS, TRIAL_COLUMNS
+from glosstune.results.reading.names import LOCK
 from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.files.locks import held
 
 CONFIGURATION = {
     "strategy": "string",
@@ -338,3 +340,19 @@ def test_a_user_s_own_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     SweepFolder(tmp_path / "a").start(0)
     assert load_results("~/a").folder == tmp_path / "a"
+
+
+def test_trials_whose_driver_was_killed_are_interrupted_and_not_running(tmp_path):
+    sweep = SweepFolder(tmp_path / "a")
+    sweep.start(0, learning_rate=1e-3)
+    sweep.report(0, 1, wer=0.9)
+    sweep.start(1, learning_rate=2e-3)
+    sweep.decide("pause", 1, 0)
+    before = sweep.record.read_bytes()
+    with held(sweep.path / LOCK):
+        assert list(load_results(sweep.path).trials["status"]) == ["running", "paused"]
+    assert list(load_results(sweep.path).trials["status"]) == ["interrupted", "paused"]
+    assert explain_trial(load_results(sweep.path), 0).startswith("trial 0 of a: interrupted after 1 epochs")
+    with held(sweep.path / LOCK):  # somebody goes on
+        assert list(load_results(sweep.path).trials["status"]) == ["running", "paused"]
+    assert sweep.record.read_bytes() == before

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sweep_folder import SweepFolder, at
 
-from glosstune.results import load_results, write_report
+from glosstune.results import load_results, rank_trials, write_report
 from glosstune.results.analysis.confirmation import CONFIRMATION_COLUMNS
 from glosstune.results.report.confusions import NOTHING, count_confusions
 from glosstune.results.report.timeline import list_segments
@@ -60,6 +60,21 @@ def test_the_page_holds_the_trials_as_they_are(page, searched):
     assert curve["order"] == [13, 14, 15]  # of the epochs of all trials
     assert [metric["name"] for metric in data["metrics"]] == ["wer", "train_loss", "epoch_s"]
     assert data["explained"][4].startswith("trial 4 of demo: finished after 3 epochs")
+
+
+@pytest.mark.parametrize(("metric", "mode"), [("train_loss", None), ("train_loss", "max"), ("wer", None)])
+def test_the_table_begins_sorted_by_what_the_report_ranks_by(searched, tmp_path, metric, mode):
+    results = load_results(searched.path)
+    write_report(results, tmp_path / "report.html", metric=metric, mode=mode)
+    (text,) = re.findall(
+        r'<script id="data" type="application/json">(.*?)</script>', (tmp_path / "report.html").read_text(), re.DOTALL
+    )
+    data = json.loads(text)
+    assert data["sort"] == {"column": f"{metric}_best", "down": mode == "max"}
+    at = data["columns"].index(f"{metric}_best")
+    ranked = rank_trials(results, metric, mode=mode).set_index("trial")["value"]
+    shown = {row[data["columns"].index("trial")]: row[at] for row in data["trials"] if row[at] is not None}
+    assert shown == ranked.to_dict() and data["columns"][at] in data["shown"]
 
 
 def test_headline_and_confusions_are_those_of_the_frames(page):

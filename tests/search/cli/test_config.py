@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from glosstune.search import load_sweep
-from glosstune.search.cli.arguments import split_files
 from glosstune.search.cli.config import SCHEMA
 from glosstune.search.cli.main import app
+from glosstune.search.cli.words import split_files
 
 Run = Callable[..., int]
 
@@ -113,6 +113,10 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("glosstune keys halving.re", ["halving.resource", "halving.reduction"]),
         ("glosstune resume runs/b space.dro", ["space.dropout=0.1"]),
         ("glosstune sweep space.dro", ["space.dropout="]),
+        ("glosstune sweep lr=0.01/m", ["lr=0.01/my.yaml"]),  # as zsh and fish have it
+        ("glosstune sweep lr = 0.01/m", ["0.01/my.yaml"]),
+        ("glosstune sweep lr = 0.01/my.yaml training.epo", ["training.epochs=9"]),
+        ("glosstune sweep a=b.yaml training.epo", ["training.epochs=9"]),
     ],
 )
 def test_a_shell_completes_sweeps_files_keys_and_values(
@@ -121,6 +125,9 @@ def test_a_shell_completes_sweeps_files_keys_and_values(
     for file in ("my.yaml", ".hidden.yaml", "conf/other.yml"):
         Path(file).parent.mkdir(exist_ok=True)
         Path(file).touch()
+    for file in ("lr=0.01/my.yaml", "a=b.yaml"):
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).write_text("training: {epochs: 9}")
     Path("runs/a").mkdir(parents=True)
     Path("runs/a/sweep.yaml").write_text("training: {epochs: 7}")
     assert completed(line) == offered

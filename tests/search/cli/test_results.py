@@ -60,7 +60,13 @@ def test_another_metric_ranks_from_its_better_end(run: Run, runs: Path, capsys: 
     ("options", "rule"),
     [
         (["--metric", "acuracy"], "no metric 'acuracy'; did you mean 'accuracy'; metrics are epoch_s, accuracy"),
-        (["--metric", "accuracy", "--mode", "best"], "Invalid value for '--mode': 'best' is not one of 'min', 'max'"),
+        (["--metric", "accuracy", "--mode", "best"], "Invalid value for '--mode': must be one of min, max; got 'best'"),
+        (
+            ["--format", "cvs"],
+            "'--format': must be one of table, csv, json, parquet, markdown, latex; got 'cvs'; did you",
+        ),
+        (["--top", "ten"], "Invalid value for '--top': must be a whole number; got 'ten'"),
+        (["--top", "0"], "Invalid value for '--top': must be at least 1; got '0'"),
         (["--mode", "max"], "--mode max: goes with --metric"),
         (["--metric", "accuracy", "--front"], "--front: weighs the objectives of the sweep"),
     ],

@@ -28,9 +28,19 @@ def test_where_a_corpus_lies_may_change() -> None:
     moved = "corpus.root=/moved/phoenix"
     assert list_changes(sweep(*lies), sweep(*lies, moved)) == {"corpus.root": "/moved/phoenix"}
     with pytest.raises(
-        SettingError, match=r"override 'corpus\.layout=base': why; only corpus\.root, corpus\.cache may"
+        SettingError, match=r"override 'corpus\.layout=base': why; only corpus\.root, corpus\.cache, pretrained"
     ):
         check_places([moved, "corpus.layout=base"], "why")
+
+
+def test_where_weights_lie_may_change_but_not_whether_there_are_any() -> None:
+    """Whoever goes on compares their hash."""
+    began = ["space={strategy: {choice: [baseline, full-finetune]}}", "pretrained=/data/weights.pt"]
+    assert list_changes(sweep(*began), sweep(*began, "pretrained=/moved/w.pt")) == {"pretrained": "/moved/w.pt"}
+    made = [began[0], "pretrained=auto"]
+    assert list_changes(sweep(*made), sweep(*began)) == {"pretrained": "/data/weights.pt"}
+    with pytest.raises(SettingError, match="pretrained: cannot change while a sweep goes on"):
+        list_changes(sweep(*began), sweep(*made))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from hostile import NAMES
 
 from glosstune.search.config.keys import list_keys
 from glosstune.search.config.loading import load_sweep
@@ -37,6 +38,13 @@ from glosstune.spaces import SettingError
 )
 def test_unknown_key_is_refused_with_the_likely_one(refusal, text, message):
     assert refusal(text).startswith(f"teacher.yaml: {message}")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a\0b", "x" * 101, "../x", "."])
+def test_a_name_that_no_folder_can_have_is_refused(name):
+    with pytest.raises(SettingError, match=r"name: must be|must be printable text") as refused:
+        load_sweep("student", [f"name={json.dumps(name)}"])
+    assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from s3_server import S3Server
+from sweep_folder import SweepFolder
 
 from glosstune.results.reading import remote
 from glosstune.results.reading.names import SWEEP
@@ -227,6 +228,23 @@ def test_links_that_stay_in_the_folder_are_followed(run: Run, ended: Path) -> No
     whole = ended.rename(ended.with_name("moved"))
     ended.symlink_to(whole)
     assert run("trial", str(ended), "1", "--pin") == 0
+
+
+@pytest.mark.parametrize("name", ["study.journal", "driver.lock", "tensorboard/0001/events"])
+def test_a_pipe_and_a_loop_of_links_in_a_folder_hold_nobody_up(
+    name: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(tmp_path / "sweep")
+    folder.start(0, learning_rate=0.1)
+    (folder.path / "loop").symlink_to("loop")
+    path = folder.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    for command in (["resume", str(folder.path)], ["trial", str(folder.path), "0", "--pin"]):
+        assert run(*command) == 2
+        told = capsys.readouterr().err
+        assert _is_one_line(told) and f"{name}: is a pipe or a device" in told
+    assert run("results", str(folder.path)) == 0
 
 
 def test_a_folder_cannot_send_its_reader_to_other_storage(run: Run, ended: Path, s3: S3Server, tmp_path: Path) -> None:

@@ -157,3 +157,41 @@ def test_a_cache_is_filled_once_without_locks(tmp_path: Path, impatient: None) -
         thread.join()
     assert len(filled) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_whoever_only_looks_sees_whether_a_lock_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not locks.is_free(path)  # of which nothing is known
+    with another_process(path):
+        path.chmod(0o444)
+        assert not locks.is_free(path)
+    before = path.read_bytes()
+    assert locks.is_free(path)
+    assert path.read_bytes() == before
+
+
+def test_a_lock_that_came_from_another_machine_is_free_once_its_holder_is_silent(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder_of(path, seen=locks._now())
+    assert not locks.is_free(path)  # some mounts have locks of each machine alone
+    holder_of(path, seen="2026-11-29 09:00:00 UTC")
+    assert locks.is_free(path)
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_a_dead_process_holds_none(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    holder_of(path, host=platform.node(), pid=gone.pid, seen=locks._now())
+    assert locks.is_free(path)
+    holder_of(path, host=platform.node(), pid=os.getpid(), seen=locks._now())
+    assert not locks.is_free(path)
+
+
+def test_a_pipe_in_a_lock_s_place_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    os.mkfifo(path)
+    assert not locks.is_free(path)
+    with pytest.raises(OSError, match="is no regular file"), held(path):
+        pass

@@ -1,5 +1,6 @@
 """Tell a corpus by the content of its files: a copy is the same corpus, one changed byte makes another."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.atomic import write_text
+from glosstune.spaces.files.bounded import check_size
 from glosstune.spaces.files.cache import cache_folder
 from glosstune.spaces.files.locks import Held, held
 
@@ -88,6 +90,7 @@ def _stays(path: str, before: State) -> bool:
 
 def _digest(path: str) -> str:
     try:
+        check_size(path)
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -95,8 +98,9 @@ def _digest(path: str) -> str:
 
 
 def _unreadable(path: Path | str, error: OSError) -> CorpusError:
-    way_out = "is it on a disk that is not there, or being written still?"
-    return CorpusError(f"{path}: cannot be read ({error.strerror or error}); {way_out}")
+    planted = error.errno in (errno.EINVAL, errno.EFBIG)  # a pipe, or a terabyte of nothing
+    way_out = "" if planted else "; is it on a disk that is not there, or being written still?"
+    return CorpusError(f"{path}: cannot be read ({error.strerror or error}){way_out}")
 
 
 def _remembered(states: Mapping[str, State], known: Known) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_files_that_are_gone_are_forgotten(root: Path, cache: Path) -> None:
 def test_a_file_that_is_gone_or_unreadable_is_named(root: Path) -> None:
     with pytest.raises(CorpusError, match=r"train/gone: cannot be read \(No such file or directory\)"):
         content_hash({"gone": root / "train/gone"}, root)
-    with pytest.raises(CorpusError, match=r"train: cannot be read \(Is a directory\)"):
+    with pytest.raises(CorpusError, match=r"train: cannot be read \(is no regular file\)"):
         content_hash({"train": root / "train"}, root)
 
 
@@ -189,3 +189,17 @@ def test_files_count_under_the_names_that_they_are_given(root: Path, tmp_path: P
 def test_several_processes_come_to_the_same(root: Path) -> None:
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         assert len(set(pool.map(_hash, [root] * 6))) == 1
+
+
+def test_what_never_ends_is_refused_and_not_read(root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    (root / "device").symlink_to("/dev/zero")
+    with (root / "terabyte").open("wb") as file:
+        file.truncate(2**40)
+    for name, rule in (
+        ("pipe", "is no regular file"),
+        ("device", "is no regular file"),
+        ("terabyte", "says that it holds"),
+    ):
+        with pytest.raises(CorpusError, match=rf"{name}: cannot be read \({rule}"):
+            content_hash({name: root / name}, root)
