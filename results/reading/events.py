@@ -140,10 +140,12 @@ class ConfigurationQueued(Event):
 
     Attributes:
         configuration: a value of each parameter.
+        request: the file that asked a running driver for it.
     """
 
     name = "queue"
     configuration: dict[str, Any]
+    request: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -234,14 +234,17 @@ class Scheduler:
         self._check_goes_on(number)
         self._emit(TrialPinned(trial=number))
 
-    def queue(self, configuration: Mapping[str, Any]) -> None:
+    def queue(self, configuration: Mapping[str, Any], request: str | None = None) -> None:
         """Try a configuration before the sampler suggests others; it comes on top of the samples.
+
+        Args:
+            request: the file that asks for it.
 
         Raises:
             SettingError: it lies outside the space.
         """
         self.state.sweep.space.check(configuration)
-        self._emit(ConfigurationQueued(configuration=dict(configuration)))
+        self._emit(ConfigurationQueued(configuration=dict(configuration), request=request))
 
     def change(self, sweep: Sweep, changes: Mapping[str, Any]) -> None:
         """Go on with other settings of the search, of a sweep that is otherwise the same."""

@@ -27,6 +27,7 @@ from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.record import Record, StoredRecord
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.atomic import check_free, file_hash, write_text
+from glosstune.spaces.files.bounded import read_text
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
@@ -36,6 +37,8 @@ _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
 _STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN, DRIVER_LOG}
 _STAYS_HERE_BELOW = {TRIALS, RAY, REQUESTS, INPUTS, CONFIRM}
+# A comment, which is read with the settings or not at all.
+_REQUEST = "# changed for request "
 
 
 class SweepFolder:
@@ -215,6 +218,16 @@ def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and file_hash(path) == sha256
 
 
-def write_sweep(sweep: Sweep, work: SweepFolder) -> None:
-    """Write the resolved sweep into its folder."""
-    work.write(SWEEP, write_yaml(sweep.resolved()))
+def write_sweep(sweep: Sweep, work: SweepFolder, request: str | None = None) -> None:
+    """Write the resolved sweep into its folder, with the name of the request that it was changed for, or was last."""
+    request = request or request_in(work)
+    work.write(SWEEP, write_yaml(sweep.resolved()) + (f"{_REQUEST}{request}\n" if request is not None else ""))
+
+
+def request_in(work: SweepFolder) -> str | None:
+    """The request of users that the sweep file was last changed for; None if it was for none."""
+    try:
+        last = read_text(work.folder / SWEEP).rstrip("\n").rpartition("\n")[2]
+    except (OSError, ValueError):
+        return None
+    return last.removeprefix(_REQUEST) if last.startswith(_REQUEST) else None
