@@ -24,11 +24,12 @@ from glosstune.results.reading.remote import mirror
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.lock import check_idle, leased, owned
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.record import Record, StoredRecord
+from glosstune.search.storage.record import TAKEN_OVER, Record, StoredRecord
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.atomic import check_free, file_hash, write_text
 from glosstune.spaces.files.bounded import read_text
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
+from glosstune.spaces.files.locks import Hold
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
 from glosstune.trainables.training.input_files import InputFile
@@ -54,6 +55,7 @@ class SweepFolder:
 
     def __init__(self, folder: Path) -> None:
         self.files = LocalFolder(folder)
+        self._hold: Hold | None = None
 
     @staticmethod
     def at(place: Path | str, say: Callable[[str], object] = lambda line: None, *, key: str = "--out") -> "SweepFolder":
@@ -82,7 +84,7 @@ class SweepFolder:
     @property
     def record(self) -> Record:
         """Its record, as far as this folder has it."""
-        return Record(self.folder / RECORD)
+        return Record(self.folder / RECORD, self._check_owned)
 
     def check_free(self) -> None:
         """Fail before the minutes that corpus and weights may take.
@@ -120,8 +122,14 @@ class SweepFolder:
             self.folder.mkdir(parents=True, exist_ok=not new or self._is_prepared())
         except OSError as error:
             raise FolderError(f"{self.folder}: cannot be made: {error}; choose another folder with --out") from error
-        with owned(self.folder, self.place):
+        with owned(self.folder, self.place) as self._hold:
             yield
+
+    def _check_owned(self) -> None:
+        """Raise FolderError where another driver has it now."""
+        other = None if self._hold is None else self._hold.taken_by()
+        if other is not None:
+            raise FolderError(f"{self.place}: {other} {TAKEN_OVER}")
 
     def write(self, name: str, text: str) -> None:
         """Write a file whole, here and there."""
@@ -146,6 +154,7 @@ class StoredSweepFolder(SweepFolder):
 
     def __init__(self, files: ObjectFolder) -> None:
         self.files = files
+        self._hold = None
         self._sent: dict[str, tuple[int, int]] = {}
 
     @property
@@ -154,7 +163,7 @@ class StoredSweepFolder(SweepFolder):
 
     @property
     def record(self) -> Record:
-        return StoredRecord(self.folder / RECORD, self.files)
+        return StoredRecord(self.folder / RECORD, self.files, self._check_owned)
 
     def check_free(self) -> None:
         self.files.check_usable()
