@@ -1,6 +1,7 @@
 """One client of S3 for all of a process that speaks to the same server: to make one takes a second."""
 
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,7 +63,7 @@ def _forget() -> None:
     _clients.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_forget)
 
 
