@@ -126,7 +126,7 @@ class _Watchdog:
         assert self._limit_s is not None
         self._armed = time.monotonic()
         # Before the first beat the folder may lie on what does not answer; then Ray's log says where the threads stood.
-        faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._file or sys.__stderr__)
+        faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._file or 2)
 
 
 def _computed_ns(thread: int) -> int:

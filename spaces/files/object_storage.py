@@ -26,7 +26,6 @@ PROBE = ".probe-"
 # By the query of an address: servers that compare tags without their quotes where they write, as Ceph 16 does.
 _BARE_TAGS: set[str] = set()
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
-_WAY_OUT = "use a storage that does it as AWS does"
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
 Answer = TypeVar("Answer")
@@ -218,15 +217,18 @@ class ObjectFolder:
             self._put(name, b"another", {header.replace("-", ""): tag})
         except FileExistsError:
             return
-        raise FolderError(f"{self.place}: does not heed {header}, so {harm}; {_WAY_OUT}")
+        raise self._deaf(header, harm)
 
     def _check_taken(self, name: str) -> None:
         """Raise FolderError where an object cannot be written over though nobody else has."""
         try:
             self._replace(name, b"newer", self.tag(name))
         except FileExistsError:
-            rule = "refuses If-Match with the tag that it has told, so no checkpoint could follow on the first"
-            raise FolderError(f"{self.place}: {rule}; {_WAY_OUT}") from None
+            raise self._deaf("If-Match with its own tag", "no checkpoint could follow on the first") from None
+
+    def _deaf(self, header: str, harm: str) -> FolderError:
+        rule = f"does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO"
+        return FolderError(f"{self.place}: {rule}")
 
     def _put(self, name: str, content: Path | bytes, condition: Mapping[str, str] | None = None) -> str:
         def put() -> str:
