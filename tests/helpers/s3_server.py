@@ -113,7 +113,7 @@ def _via(endpoint: str) -> Application:
             connection.endheaders(_read_whole(environment))
             response = connection.getresponse()
             content = response.read()
-            told = [(name, value) for name, value in response.getheaders() if name.lower() != "transfer-encoding"]
+            told = [(name, value) for name, value in response.getheaders() if _variable(name) not in _OF_A_CONNECTION]
             start(f"{response.status} {response.reason}", told)
             return [content]
         finally:
@@ -122,7 +122,11 @@ def _via(endpoint: str) -> Application:
     return answer
 
 
-_OF_A_CONNECTION = {"HTTP_CONNECTION", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING"}
+_OF_A_CONNECTION = {"HTTP_CONNECTION", "HTTP_EXPECT", "HTTP_KEEP_ALIVE", "HTTP_TRANSFER_ENCODING"}
+
+
+def _variable(name: str) -> str:
+    return f"HTTP_{name.upper().replace('-', '_')}"
 
 
 def _read_whole(environment: Environment) -> bytes:
