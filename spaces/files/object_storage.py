@@ -8,7 +8,7 @@ import io
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -166,8 +166,7 @@ class ObjectFolder:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix), **later
             )
-            cut = len(self._key(""))
-            return {each["Key"][cut:]: each["ETag"] for page in pages for each in page.get("Contents", ())}
+            return {name: tag for page in pages for name, tag in self._listed(page)}
 
         return self._try(pages, prefix)
 
@@ -182,11 +181,18 @@ class ObjectFolder:
             objects: dict[str, str] = {}
             prefixes: list[str] = []
             for page in listed:
-                objects |= {each["Key"][cut:]: each["ETag"] for each in page.get("Contents", ())}
+                objects |= self._listed(page)
                 prefixes += [each["Prefix"][cut:] for each in page.get("CommonPrefixes", ())]
             return objects, prefixes
 
         return self._try(pages, "")
+
+    def _listed(self, page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Names and tags; not of a folder, which consoles, and servers that keep files, have as an empty object."""
+        cut = len(self._key(""))
+        for each in page.get("Contents", ()):
+            if not each["Key"].endswith("/"):
+                yield each["Key"][cut:], each["ETag"]
 
     def remove(self, *names: str) -> None:
         """Remove objects; one that is not there is no error."""
