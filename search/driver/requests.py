@@ -14,7 +14,7 @@ from typing import Any
 from glosstune.results.reading.names import REQUESTS, SWEEP
 from glosstune.search.config.changes import PLACES, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.scheduler.scheduler import Scheduler
+from glosstune.search.scheduler.scheduler import USER, Scheduler
 from glosstune.search.storage.record import Unwritten
 from glosstune.search.storage.sweep_folder import SweepFolder, request_in, write_sweep
 from glosstune.spaces.errors import FolderError, SettingError
@@ -67,7 +67,9 @@ class Requests:
 
     def _follow(self, name: str, request: Mapping[str, Any]) -> None:
         if "stop" in request:
-            self._scheduler.stop(int(request["stop"]))
+            trial = self._scheduler.state.trials.get(int(request["stop"]))
+            if trial is None or trial.rule != USER:  # else the driver before this one has followed it
+                self._scheduler.stop(int(request["stop"]))
         elif "pin" in request:
             self._scheduler.pin(int(request["pin"]))
         else:

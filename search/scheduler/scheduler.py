@@ -53,6 +53,8 @@ from glosstune.spaces.errors import SettingError
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
+# The rule of a trial that a user ended.
+USER = "user"
 
 
 class Scheduler:
@@ -227,7 +229,7 @@ class Scheduler:
         self._check_goes_on(number)
         self.live.discard(number)
         reason = f"stopped by the user after epoch {self.state.trials[number].epoch}"
-        self._emit(TrialEnded(trial=number, status=STOPPED, rule="user", reason=reason))
+        self._emit(TrialEnded(trial=number, status=STOPPED, rule=USER, reason=reason))
 
     def pin(self, number: int) -> None:
         """Let a trial train to its end, whatever rivals and rules say; SettingError if it is over already."""

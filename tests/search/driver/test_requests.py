@@ -86,6 +86,17 @@ def test_a_driver_that_is_killed_at_any_step_of_a_request_has_it_followed_once(
     assert (_samples(tmp_path), again.state.samples) == (11 + resumed_with, 13 + resumed_with)
 
 
+@pytest.mark.parametrize("action", ["stop", "pin"])
+def test_what_is_followed_already_is_no_cause_for_a_note(tmp_path: Path, action: str) -> None:
+    plan, work = crash_plan(4), SweepFolder(tmp_path)
+    begun = work.record.append("sweep", format=1, id="1", samples=4, epochs=18, metric="wer", target=0.3)
+    scheduler = Scheduler(plan, work.record.append, events=[parse_event(begun)])
+    scheduler.next_trial()
+    for _ in range(2):  # as where a driver is killed before it removes the request
+        send(work, {action: 0})
+        assert Requests(scheduler, work, pytest.fail).obey()
+
+
 class Death(BaseException):
     """Which nothing catches, as nothing outlives SIGKILL."""
 
