@@ -43,6 +43,7 @@ PRIOR: Final = "prior"
 HALVING: Final = "halving"
 INTERRUPT: Final = "interrupt"
 PATIENCE: Final = "patience"
+USER: Final = "user"
 # What is left of a budget is the best trial's.
 TIME_RESERVE: Final = "time reserve"
 EPOCH_RESERVE: Final = "epoch reserve"

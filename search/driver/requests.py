@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from glosstune.results.reading.events import USER
 from glosstune.results.reading.names import REQUESTS, SWEEP
 from glosstune.search.config.changes import PLACES, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.scheduler.scheduler import USER, Scheduler
+from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Unwritten
 from glosstune.search.storage.sweep_folder import SweepFolder, request_in, write_sweep
 from glosstune.spaces.errors import FolderError, SettingError

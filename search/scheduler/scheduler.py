@@ -23,6 +23,7 @@ from glosstune.results.reading.events import (
     RESERVES,
     RUNNING,
     STOPPED,
+    USER,
     Append,
     ConfigurationQueued,
     EpochReported,
@@ -53,8 +54,6 @@ from glosstune.spaces.errors import SettingError
 MOST_DEATHS = 3
 # Trials whose processes all died, before any trial reported, after which the fault is the machine's.
 HOPELESS_TRIALS = 2
-# The rule of a trial that a user ended.
-USER = "user"
 
 
 class Scheduler:
