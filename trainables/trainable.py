@@ -72,8 +72,8 @@ class _Watchdog:
         if self._limit_s is None or sys.platform != "linux":
             yield
             return
-        over, others = threading.Event(), set(threading.enumerate()) - {threading.current_thread()}
-        watcher = threading.Thread(target=self._beat_while_computing, args=(others, over), daemon=True)
+        over, mine, before = threading.Event(), threading.current_thread(), set(threading.enumerate())
+        watcher = threading.Thread(target=self._beat_while_computing, args=(mine, before, over), daemon=True)
         self._wait_anew()
         watcher.start()
         try:
@@ -83,12 +83,14 @@ class _Watchdog:
             watcher.join()
             self.stop()
 
-    def _beat_while_computing(self, others: set[threading.Thread], over: threading.Event) -> None:
+    def _beat_while_computing(
+        self, mine: threading.Thread, before: set[threading.Thread], over: threading.Event
+    ) -> None:
         assert self._limit_s is not None
         known: dict[int, int] = {}
         while not over.wait(self._limit_s / 10):
             # Daemons do not count: they give signs of life for whoever holds a lock.
-            threads = [each for each in threading.enumerate() if each not in others and not each.daemon]
+            threads = [mine, *(each for each in threading.enumerate() if each not in before and not each.daemon)]
             now = {each.native_id: _computed_ns(each.native_id) for each in threads if each.native_id is not None}
             if any(known.get(each) != computed_ns for each, computed_ns in now.items()):
                 self._wait_anew()
