@@ -4,9 +4,12 @@ import faulthandler
 import json
 import logging
 import shutil
+import sys
+import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +43,7 @@ class TrialContext:
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
         inputs: the files that trials begin from, by key of their settings.
         objectives: of the sweep: costs among them that have to be measured are.
-        hang_min: minutes without a batch after which a process ends; None never.
+        hang_min: minutes without a batch, or in which a set-up stands still, after which a process ends; None never.
     """
 
     place: str
@@ -53,13 +56,45 @@ class TrialContext:
 class _Watchdog:
     """Ends this process where no batch comes for long: code in C that never returns heeds no signal, and Ray waits.
 
-    A thread does that needs nothing of Python's (faulthandler), and writes first where every thread stands.
+    A thread does that needs nothing of Python's (faulthandler), and writes first where every thread stands. Before the
+    first batch, a corpus may be packed for hours, here or by a process that this one waits for. Both take processor
+    time, which a file system that no longer answers does not.
     """
 
     def __init__(self, path: Path, limit_s: float | None) -> None:
         self._path, self._limit_s = path, limit_s
         self._file: IO[bytes] | None = None
         self._armed = 0.0
+
+    @contextmanager
+    def watching_set_up(self) -> Iterator[None]:
+        """Wait for this thread, and those that it starts and waits for, to compute; Linux alone tells if they do."""
+        if self._limit_s is None or sys.platform != "linux":
+            yield
+            return
+        over, mine, before = threading.Event(), threading.current_thread(), set(threading.enumerate())
+        watcher = threading.Thread(target=self._beat_while_computing, args=(mine, before, over), daemon=True)
+        self._wait_anew()
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            self.stop()
+
+    def _beat_while_computing(
+        self, mine: threading.Thread, before: set[threading.Thread], over: threading.Event
+    ) -> None:
+        assert self._limit_s is not None
+        known: dict[int, int] = {}
+        while not over.wait(self._limit_s / 10):
+            # Daemons do not count: they give signs of life for whoever holds a lock.
+            threads = [mine, *(each for each in threading.enumerate() if each not in before and not each.daemon)]
+            now = {each.native_id: _computed_ns(each.native_id) for each in threads if each.native_id is not None}
+            if any(known.get(each) != computed_ns for each, computed_ns in now.items()):
+                self._wait_anew()
+            known = now
 
     def take_last(self) -> str:
         """What the process before this one wrote when it was ended, which is then forgotten."""
@@ -74,21 +109,36 @@ class _Watchdog:
         """Begin to wait, or to wait anew."""
         if self._limit_s is None:
             return
-        now = time.monotonic()
         if self._file is None:
             self._file = self._path.open("wb")
-        elif now - self._armed < self._limit_s / 10:
+        elif time.monotonic() - self._armed < self._limit_s / 10:
             return
-        self._armed = now
-        faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._file)
+        self._wait_anew()
 
     def stop(self) -> None:
         """Wait no longer."""
-        if self._file is not None:
+        if self._limit_s is not None:
             faulthandler.cancel_dump_traceback_later()
+        if self._file is not None:
             self._file.close()
             self._file = None
             self._path.unlink(missing_ok=True)
+
+    def _wait_anew(self) -> None:
+        assert self._limit_s is not None
+        self._armed = time.monotonic()
+        # Before the first beat the folder may lie on what does not answer; then Ray's log says where the threads stood.
+        faulthandler.dump_traceback_later(self._limit_s, exit=True, file=self._file or 2)
+
+
+def _computed_ns(thread: int) -> int:
+    """Processor time that a thread has had, by its number in the kernel of Linux; 0 where it has ended."""
+    if sys.platform == "win32":
+        return 0
+    try:
+        return time.clock_gettime_ns((~thread << 3) | 6)  # what pthread_getcpuclockid gives, for threads that live
+    except OSError:
+        return 0
 
 
 class CTCTrainable(tune.Trainable):
@@ -219,8 +269,14 @@ class CTCTrainable(tune.Trainable):
         else:
             self._reported, plain, inputs = config["from_epoch"], config["settings"], self._context.inputs
             self._files = folder_at(self._context.place).below(TRIALS, trial_name(config["trial"]))
-        self._tags = dict(self._files.names())
         self._folder = self._files.here
+        limit_min = self._context.hang_min if self._context is not None else None
+        self._watchdog = _Watchdog(self._folder / HANG, None if limit_min is None else 60 * limit_min)
+        with self._watchdog.watching_set_up():
+            self._set_up(plain, inputs)
+
+    def _set_up(self, plain: Mapping[str, Any], inputs: Mapping[str, InputFile]) -> None:
+        self._tags = dict(self._files.names())
         self._folder.mkdir(parents=True, exist_ok=True)
         self._files.fetch(TRIAL_LOG)
         self._log = logging.getLogger(f"glosstune.trial.{self._folder.name}")
@@ -229,10 +285,9 @@ class CTCTrainable(tune.Trainable):
         handler = logging.FileHandler(self._folder / TRIAL_LOG, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._log.addHandler(handler)
-        limit_min = self._context.hang_min if self._context is not None else None
-        self._watchdog = _Watchdog(self._folder / HANG, None if limit_min is None else 60 * limit_min)
         if last := self._watchdog.take_last():
             self._log.warning("no batch came for long, and the process was ended where it stood:\n%s", last)
+        self._watchdog.beat()
         try:
             settings = read_settings(plain)
             known = settings.model_dump_json(exclude_defaults=True)

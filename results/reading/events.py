@@ -43,6 +43,7 @@ PRIOR: Final = "prior"
 HALVING: Final = "halving"
 INTERRUPT: Final = "interrupt"
 PATIENCE: Final = "patience"
+USER: Final = "user"
 # What is left of a budget is the best trial's.
 TIME_RESERVE: Final = "time reserve"
 EPOCH_RESERVE: Final = "epoch reserve"
@@ -140,10 +141,12 @@ class ConfigurationQueued(Event):
 
     Attributes:
         configuration: a value of each parameter.
+        request: the file that asked a running driver for it.
     """
 
     name = "queue"
     configuration: dict[str, Any]
+    request: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

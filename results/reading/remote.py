@@ -14,7 +14,8 @@ from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import check_uri, is_uri, join, local_folder
 from glosstune.spaces.files.atomic import write_text, write_whole
 from glosstune.spaces.files.bounded import parse_json, read_text
-from glosstune.spaces.files.object_storage import CONNECTIONS, PROBE, ObjectFolder
+from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
+from glosstune.spaces.files.s3_client import CONNECTIONS
 
 COMPACTED = 1000  # events in one object of ``THOUSANDS``
 # What lies in storage and is of no use to a reader; a confirmation is made of sweeps of their own.

@@ -1,4 +1,9 @@
-"""Requests to a running driver, one small JSON file or object each: only the driver writes the record."""
+"""Requests to a running driver, one small JSON file or object each: only the driver writes the record.
+
+A driver may be killed at any moment, and the next one then finds a request whose file is still there. What of it is
+done, that one sees: the sweep file names the request that it was last written for, the record with each configuration
+the request that brought it.
+"""
 
 import json
 import time
@@ -6,12 +11,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from glosstune.results.reading.events import USER
 from glosstune.results.reading.names import REQUESTS, SWEEP
 from glosstune.search.config.changes import INPUTS, count_samples, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Unwritten
-from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
+from glosstune.search.storage.sweep_folder import SweepFolder, request_in, write_sweep
 from glosstune.spaces.errors import FolderError, SettingError
 from glosstune.spaces.files.bounded import parse_json
 
@@ -21,17 +27,17 @@ def send(work: SweepFolder, request: dict[str, Any]) -> None:
     work.files.write(f"{REQUESTS}/{time.time_ns()}-{uuid.uuid4().hex}.json", json.dumps(request).encode())
 
 
-def take(work: SweepFolder) -> Iterator[dict[str, Any]]:
-    """Every request that waits, oldest first; each is gone once the next is asked for."""
+def take(work: SweepFolder) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every request that waits and its name, oldest first; each is gone once the next is asked for."""
     for name in sorted(work.files.names(f"{REQUESTS}/")):
-        if not name.endswith(".json"):
-            continue  # on its way still
+        if not name.endswith(".json") or not name.isprintable():
+            continue  # on its way still, or of nobody who would have it followed
         try:
             request = parse_json(work.files.read(name) or b"null")
         except (ValueError, FolderError):  # or a pipe, which cannot be read
             request = None
         if isinstance(request, dict):
-            yield request
+            yield name.removeprefix(f"{REQUESTS}/"), request
         work.files.remove(name)
 
 
@@ -50,27 +56,30 @@ class Requests:
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""
         asked = False
-        for request in take(self._work):
+        for name, request in take(self._work):
             asked = True
             try:
-                self._follow(request)
+                self._follow(name, request)
             except Unwritten:  # what was asked for waits for the next driver
                 raise
             except Exception as error:  # whatever somebody has put there
                 self._note(f"a request was not followed: {error}")
         return asked
 
-    def _follow(self, request: Mapping[str, Any]) -> None:
+    def _follow(self, name: str, request: Mapping[str, Any]) -> None:
         if "stop" in request:
-            self._scheduler.stop(int(request["stop"]))
+            trial = self._scheduler.state.trials.get(int(request["stop"]))
+            if trial is None or trial.rule != USER:  # else the driver before this one has followed it
+                self._scheduler.stop(int(request["stop"]))
         elif "pin" in request:
             self._scheduler.pin(int(request["pin"]))
         else:
-            self._change(request["changes"], request["samples"])
-            for configuration in request["queue"]:
-                self._scheduler.queue(configuration)
+            if request_in(self._work) != name:
+                self._change(name, request["changes"], request["samples"])
+            for configuration in request["queue"][self._scheduler.state.followed[name] :]:
+                self._scheduler.queue(configuration, name)
 
-    def _change(self, asked: Mapping[str, Any], samples: str | None) -> None:
+    def _change(self, name: str, asked: Mapping[str, Any], samples: str | None) -> None:
         old = load_sweep(self._work.folder / SWEEP)
         overrides = [f"{key}={json.dumps(value)}" for key, value in asked.items()]
         if samples is not None:
@@ -87,5 +96,5 @@ class Requests:
             resources = new.resources.model_copy(update={"gpu": now.resources.gpu})
             ready = new.model_copy(update={"pretrained": now.pretrained, "resources": resources, "corpus": now.corpus})
             self._scheduler.change(ready, changes)
-            # Last: how many more samples are asked for is counted from what stands there.
-            write_sweep(new, self._work)
+            # Last, and with the name in the same file: how many more are asked for is counted from what stands there.
+            write_sweep(new, self._work, name)

@@ -23,6 +23,7 @@ from glosstune.results.reading.events import (
     RESERVES,
     RUNNING,
     STOPPED,
+    USER,
     Append,
     ConfigurationQueued,
     EpochReported,
@@ -227,21 +228,24 @@ class Scheduler:
         self._check_goes_on(number)
         self.live.discard(number)
         reason = f"stopped by the user after epoch {self.state.trials[number].epoch}"
-        self._emit(TrialEnded(trial=number, status=STOPPED, rule="user", reason=reason))
+        self._emit(TrialEnded(trial=number, status=STOPPED, rule=USER, reason=reason))
 
     def pin(self, number: int) -> None:
         """Let a trial train to its end, whatever rivals and rules say; SettingError if it is over already."""
         self._check_goes_on(number)
         self._emit(TrialPinned(trial=number))
 
-    def queue(self, configuration: Mapping[str, Any]) -> None:
+    def queue(self, configuration: Mapping[str, Any], request: str | None = None) -> None:
         """Try a configuration before the sampler suggests others; it comes on top of the samples.
+
+        Args:
+            request: the file that asks for it.
 
         Raises:
             SettingError: it lies outside the space.
         """
         self.state.sweep.space.check(configuration)
-        self._emit(ConfigurationQueued(configuration=dict(configuration)))
+        self._emit(ConfigurationQueued(configuration=dict(configuration), request=request))
 
     def change(self, sweep: Sweep, changes: Mapping[str, Any]) -> None:
         """Go on with other settings of the search, of a sweep that is otherwise the same."""

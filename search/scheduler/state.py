@@ -1,7 +1,7 @@
 """The state of a sweep as its record tells it: events in, trials, rungs and tallies out; no decision is taken here."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,7 @@ class SweepState:
         used_s: seconds that drivers ran up to the newest event.
         queue: configurations that users want tried, and have not been yet.
         queued: all that they ever asked for.
+        followed: of those, how many each request to a running driver has brought.
     """
 
     def __init__(self, sweep: Sweep) -> None:
@@ -73,6 +74,7 @@ class SweepState:
         self.used_s = 0.0
         self.queue: deque[Mapping[str, Any]] = deque()
         self.queued = 0
+        self.followed: Counter[str] = Counter()
         self.id = ""
         self.scoring = PLAIN
         self._best_trial: int | None = None
@@ -104,6 +106,8 @@ class SweepState:
             case ConfigurationQueued():
                 self.queue.append(event.configuration)
                 self.queued += 1
+                if event.request is not None:
+                    self.followed[event.request] += 1
                 if self.over is not None and self.over.rule == PATIENCE:
                     self._take_heart()
             case SweepOver():

@@ -12,6 +12,7 @@ from glosstune.results.reading.events import (
     PATIENCE,
     RESERVES,
     TIME_RESERVE,
+    USER,
 )
 from glosstune.search.config.settings import SearchSettings, StoppingSettings
 from glosstune.search.scheduler.ranking import Metrics
@@ -19,7 +20,7 @@ from glosstune.spaces.errors import SettingError, shown, told
 from glosstune.spaces.parts import load_part
 
 # What a trial can end or wait by besides its own rules.
-_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, *RESERVES, "error", "process died", "user"}
+_OURS = {FINISHED, HALVING, INTERRUPT, PATIENCE, *RESERVES, "error", "process died", USER}
 # One-sided 95 %.
 _CONFIDENCE = 1.645
 # The share of a budget that is kept for the best trial, at most: to explore with the rest is worth more than its end.

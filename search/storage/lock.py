@@ -18,7 +18,7 @@ from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.addresses import is_uri, local_folder
 from glosstune.spaces.files.atomic import write_text
 from glosstune.spaces.files.bounded import parse_json, read_bytes
-from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, held, lives, read_holder
+from glosstune.spaces.files.locks import BEAT_S, SILENCE_S, Held, Hold, held, lives, read_holder
 from glosstune.spaces.files.object_storage import ObjectFolder
 
 # Whoever asks whether a lock is free has it for as long.
@@ -30,21 +30,24 @@ class Driven(FolderError):
 
 
 @contextmanager
-def owned(folder: Path, place: str | None = None) -> Iterator[None]:
+def owned(folder: Path, place: str | None = None) -> Iterator[Hold]:
     """Keep other drivers off a folder; the system lets go of it when this process ends, however it does.
 
     Args:
         place: what users call it, if not the folder.
+
+    Yields what tells whether it still does: on a file system without locks, a driver that stood still, as on a machine
+    that sleeps, may have been replaced.
 
     Raises:
         Driven: another driver lives.
         FolderError: it holds a link that leads out of it.
     """
     refuse_links(folder)
-    with _locked(folder, place or str(folder)):
+    with _locked(folder, place or str(folder)) as hold:
         owner = json.dumps({"pid": os.getpid(), "host": platform.node()})
         write_text(folder / OWNER, owner)
-        yield
+        yield hold
 
 
 def check_idle(folder: Path) -> None:
@@ -55,15 +58,15 @@ def check_idle(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, place: str) -> Iterator[None]:
+def _locked(folder: Path, place: str) -> Iterator[Hold]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(held(folder / LOCK, patience_s=_INSTANT_S))
+            hold = stack.enter_context(held(folder / LOCK, patience_s=_INSTANT_S))
         except Held:
             raise _living(folder, place) from None
         except OSError as error:
             raise FolderError(f"{folder}: cannot be locked: {error}") from error
-        yield
+        yield hold
 
 
 def _living(folder: Path, place: str) -> Driven:

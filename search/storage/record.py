@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ def _now() -> datetime:
     return _BEGUN + timedelta(seconds=_elapsed_s() - _BEGUN_S)
 
 
+# Of whom this driver meets where it would write.
+TAKEN_OVER = "has taken the sweep over; this one has ended, and nothing is lost"
+
+
 class Unwritten(FolderError):
     """An event could not be written; its driver ends, and nothing more is written by it."""
 
@@ -39,12 +44,16 @@ class Unwritten(FolderError):
 class Record:
     """Writes ``record.jsonl``; one driver at a time does.
 
+    Args:
+        check: called before every event; raises FolderError where this driver is no longer that one.
+
     Attributes:
         broken: why an event could not be written, if one could not.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Callable[[], object] = lambda: None) -> None:
         self.path = path
+        self._check = check
         self.broken: Unwritten | None = None
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
@@ -57,6 +66,7 @@ class Record:
             raise self.broken
         line = json.dumps({"event": event, "time": _now().isoformat(timespec="milliseconds"), **fields})
         try:
+            self._check()
             self._write(line.encode() + b"\n")
         except FolderError as error:
             self.broken = Unwritten(str(error))
@@ -93,8 +103,8 @@ class Record:
 class StoredRecord(Record):
     """That of a sweep on object storage; ``path`` is this machine's copy, as far as this driver has it."""
 
-    def __init__(self, path: Path, storage: ObjectFolder) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, storage: ObjectFolder, check: Callable[[], object] = lambda: None) -> None:
+        super().__init__(path, check)
         self._storage = storage
         self._count = path.read_bytes().count(b"\n") if path.exists() else 0
 
@@ -102,8 +112,7 @@ class StoredRecord(Record):
         try:
             self._storage.write(f"{EVENTS}/{self._count:08d}.json", line, new=True)
         except FileExistsError:
-            rule = "another driver has taken the sweep over; this one has ended, and nothing is lost"
-            raise FolderError(f"{self._storage.place}: {rule}") from None
+            raise FolderError(f"{self._storage.place}: another driver {TAKEN_OVER}") from None
         self._count += 1
         super()._write(line)
         if self._count % COMPACTED == 0:

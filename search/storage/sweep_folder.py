@@ -24,10 +24,12 @@ from glosstune.results.reading.remote import mirror
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.lock import check_idle, leased, owned
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.record import Record, StoredRecord
+from glosstune.search.storage.record import TAKEN_OVER, Record, StoredRecord
 from glosstune.spaces.errors import FolderError, quoted
 from glosstune.spaces.files.atomic import check_free, file_hash, write_text
+from glosstune.spaces.files.bounded import read_text
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
+from glosstune.spaces.files.locks import Hold
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
 from glosstune.trainables.training.input_files import InputFile
@@ -36,6 +38,8 @@ _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
 _STAYS_HERE = {RECORD, LOCK, OWNER, ORIGIN, DRIVER_LOG}
 _STAYS_HERE_BELOW = {TRIALS, RAY, REQUESTS, INPUTS, CONFIRM}
+# A comment, which is read with the settings or not at all.
+_REQUEST = "# changed for request "
 
 
 class SweepFolder:
@@ -51,6 +55,7 @@ class SweepFolder:
 
     def __init__(self, folder: Path) -> None:
         self.files = LocalFolder(folder)
+        self._hold: Hold | None = None
 
     @staticmethod
     def at(place: Path | str, say: Callable[[str], object] = lambda line: None, *, key: str = "--out") -> "SweepFolder":
@@ -79,7 +84,7 @@ class SweepFolder:
     @property
     def record(self) -> Record:
         """Its record, as far as this folder has it."""
-        return Record(self.folder / RECORD)
+        return Record(self.folder / RECORD, self._check_owned)
 
     def check_free(self) -> None:
         """Fail before the minutes that corpus and weights may take.
@@ -117,8 +122,14 @@ class SweepFolder:
             self.folder.mkdir(parents=True, exist_ok=not new or self._is_prepared())
         except OSError as error:
             raise FolderError(f"{self.folder}: cannot be made: {error}; choose another folder with --out") from error
-        with owned(self.folder, self.place):
+        with owned(self.folder, self.place) as self._hold:
             yield
+
+    def _check_owned(self) -> None:
+        """Raise FolderError where another driver has it now."""
+        other = None if self._hold is None else self._hold.taken_by()
+        if other is not None:
+            raise FolderError(f"{self.place}: {other} {TAKEN_OVER}")
 
     def write(self, name: str, text: str) -> None:
         """Write a file whole, here and there."""
@@ -143,6 +154,7 @@ class StoredSweepFolder(SweepFolder):
 
     def __init__(self, files: ObjectFolder) -> None:
         self.files = files
+        self._hold = None
         self._sent: dict[str, tuple[int, int]] = {}
 
     @property
@@ -151,7 +163,7 @@ class StoredSweepFolder(SweepFolder):
 
     @property
     def record(self) -> Record:
-        return StoredRecord(self.folder / RECORD, self.files)
+        return StoredRecord(self.folder / RECORD, self.files, self._check_owned)
 
     def check_free(self) -> None:
         self.files.check_usable()
@@ -198,7 +210,7 @@ class StoredSweepFolder(SweepFolder):
         objects, prefixes = self.files.parts()
         # What a driver leaves that was killed before its sweep had begun is in nobody's way.
         kept = {name for name in objects if not name.startswith(PROBE)} - {MANIFEST, SWEEP, OWNER}
-        if kept or set(prefixes) - {f"{INPUTS}/"}:
+        if kept or any(self.files.names(prefix) for prefix in prefixes if prefix != f"{INPUTS}/"):
             raise FolderError(f"{self.place}: holds objects already; give another place with --out or remove them")
 
     def _clear(self) -> None:
@@ -215,6 +227,16 @@ def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and file_hash(path) == sha256
 
 
-def write_sweep(sweep: Sweep, work: SweepFolder) -> None:
-    """Write the resolved sweep into its folder."""
-    work.write(SWEEP, write_yaml(sweep.resolved()))
+def write_sweep(sweep: Sweep, work: SweepFolder, request: str | None = None) -> None:
+    """Write the resolved sweep into its folder, with the name of the request that it was changed for, or was last."""
+    request = request or request_in(work)
+    work.write(SWEEP, write_yaml(sweep.resolved()) + (f"{_REQUEST}{request}\n" if request is not None else ""))
+
+
+def request_in(work: SweepFolder) -> str | None:
+    """The request of users that the sweep file was last changed for; None if it was for none."""
+    try:
+        last = read_text(work.folder / SWEEP).rstrip("\n").rpartition("\n")[2]
+    except (OSError, ValueError):
+        return None
+    return last.removeprefix(_REQUEST) if last.startswith(_REQUEST) else None

@@ -70,8 +70,21 @@ class Holder:
         return not self.is_elsewhere and lives(self.pid) is False
 
 
+@dataclass(frozen=True)
+class Hold:
+    """A lock that this process has taken."""
+
+    path: Path
+    holder: Holder
+
+    def taken_by(self) -> Holder | None:
+        """Who has taken it since, as one may from whoever stood still for longer than a silence; None if nobody has."""
+        there = read_holder(self.path)
+        return None if there is None or there.id == self.holder.id else there
+
+
 @contextmanager
-def held(path: Path, patience_s: float = -1) -> Iterator[None]:
+def held(path: Path, patience_s: float = -1) -> Iterator[Hold]:
     """Hold the lock of a file, which is made where it is not there, and stays.
 
     Args:
@@ -88,7 +101,7 @@ def held(path: Path, patience_s: float = -1) -> Iterator[None]:
     beating = threading.Thread(target=_beat, args=(path, me, over), daemon=True)
     beating.start()
     try:
-        yield
+        yield Hold(path, me)
     finally:
         over.set()
         beating.join()

@@ -4,24 +4,27 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes
 """
 
 import copy
+import io
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import check_uri, join
 from glosstune.spaces.files.atomic import write_whole
+from glosstune.spaces.files.s3_client import s3_client
 
 # An outage of this length ends nothing.
 PATIENCE_S = 600.0
-CONNECTIONS = 16
 PROBE = ".probe-"
+# By the query of an address: servers that compare tags without their quotes where they write, as Ceph 16 does.
+_BARE_TAGS: set[str] = set()
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _REMOVED_AT_ONCE = 1000  # S3 takes no more in one request
 
@@ -58,7 +61,12 @@ class ObjectFolder:
         self._say = say
         parts = urlsplit(self.place)
         self._bucket, self._prefix = parts.netloc, parts.path.lstrip("/")
-        self._client = _connect(dict(parse_qsl(parts.query)))
+        self._query, self._options = parts.query, dict(parse_qsl(parts.query))
+        s3_client(self._options)  # whatever is wrong with them shows here
+
+    @property
+    def _client(self) -> Any:
+        return s3_client(self._options)
 
     def below(self, *names: str) -> "ObjectFolder":
         """The objects below a longer prefix."""
@@ -78,13 +86,8 @@ class ObjectFolder:
 
     def write(self, name: str, content: bytes, *, new: bool = False) -> None:
         """Write an object whole; with ``new`` FileExistsError where another one is there, and that stays."""
-        condition = {"IfNoneMatch": "*"} if new else {}
-
-        def put() -> None:
-            self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=content, **condition)
-
         try:
-            self._try(put, name)
+            self._put(name, content, {"IfNoneMatch": "*"} if new else None)
         except FileExistsError:
             # An answer that was lost on its way made the second attempt find the first one's object.
             if self.read(name) != content:
@@ -92,7 +95,7 @@ class ObjectFolder:
 
     def send(self, name: str, path: Path | None = None) -> None:
         """Write an object from a file, by default that of its name here."""
-        self._put(name, path or self.here / name, {})
+        self._put(name, path or self.here / name)
 
     def replace(self, name: str, tag: str | None) -> str:
         """Write an object from the file of its name here, where nobody else has written it since; returns its tag.
@@ -103,14 +106,22 @@ class ObjectFolder:
         Raises:
             FileExistsError: somebody has.
         """
-        path = self.here / name
+        return self._replace(name, self.here / name, tag)
+
+    def _replace(self, name: str, content: Path | bytes, tag: str | None) -> str:
+        bare = self._query in _BARE_TAGS
+        spelled = tag.strip('"') if tag is not None and bare else tag
         try:
-            return self._put(name, path, {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag})
-        except FileExistsError:
+            return self._put(name, content, {"IfNoneMatch": "*"} if spelled is None else {"IfMatch": spelled})
+        except (FileExistsError, FileNotFoundError):
+            now = self.tag(name)
+            if tag is not None and now == tag and not bare:  # nobody has written it
+                _BARE_TAGS.add(self._query)
+                return self._replace(name, content, tag)
             # An answer that was lost on its way made the second attempt find the first one's object.
-            if self.read(name) != path.read_bytes():
-                raise
-            return self.tag(name) or ""
+            if now is None or self.read(name) != (content if isinstance(content, bytes) else content.read_bytes()):
+                raise FileExistsError(name) from None
+            return now
 
     def tag(self, name: str) -> str | None:
         """What changes with the content of an object; None if there is none."""
@@ -155,8 +166,7 @@ class ObjectFolder:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix), **later
             )
-            cut = len(self._key(""))
-            return {each["Key"][cut:]: each["ETag"] for page in pages for each in page.get("Contents", ())}
+            return {name: tag for page in pages for name, tag in self._listed(page)}
 
         return self._try(pages, prefix)
 
@@ -171,11 +181,18 @@ class ObjectFolder:
             objects: dict[str, str] = {}
             prefixes: list[str] = []
             for page in listed:
-                objects |= {each["Key"][cut:]: each["ETag"] for each in page.get("Contents", ())}
+                objects |= self._listed(page)
                 prefixes += [each["Prefix"][cut:] for each in page.get("CommonPrefixes", ())]
             return objects, prefixes
 
         return self._try(pages, "")
+
+    def _listed(self, page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Names and tags; not of a folder, which consoles, and servers that keep files, have as an empty object."""
+        cut = len(self._key(""))
+        for each in page.get("Contents", ()):
+            if not each["Key"].endswith("/"):
+                yield each["Key"][cut:], each["ETag"]
 
     def remove(self, *names: str) -> None:
         """Remove objects; one that is not there is no error."""
@@ -192,9 +209,9 @@ class ObjectFolder:
             self.write(name, b"glosstune", new=True)
             try:
                 self._check_refused(name, "If-None-Match", "*", "two drivers could spoil a record")
-                self._check_refused(
-                    name, "If-Match", f'"{"0" * 32}"', "a lost node could write over a newer checkpoint"
-                )
+                wrong = f'"{"0" * 32}"'
+                self._check_refused(name, "If-Match", wrong, "a lost node could write over a newer checkpoint")
+                self._check_taken(name)
             finally:
                 self.remove(name)
         finally:
@@ -202,18 +219,29 @@ class ObjectFolder:
 
     def _check_refused(self, name: str, header: str, tag: str, harm: str) -> None:
         """Raise FolderError where an object is written over though a condition forbids it."""
-        condition = {header.replace("-", ""): tag}
-        put = partial(self._client.put_object, Bucket=self._bucket, Key=self._key(name), Body=b"another", **condition)
         try:
-            self._try(put, name)
+            self._put(name, b"another", {header.replace("-", ""): tag})
         except FileExistsError:
             return
-        raise FolderError(f"{self.place}: does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO")
+        raise self._deaf(header, harm)
 
-    def _put(self, name: str, path: Path, condition: dict[str, str]) -> str:
+    def _check_taken(self, name: str) -> None:
+        """Raise FolderError where an object cannot be written over though nobody else has."""
+        try:
+            self._replace(name, b"newer", self.tag(name))
+        except FileExistsError:
+            raise self._deaf("If-Match with its own tag", "no checkpoint could follow on the first") from None
+
+    def _deaf(self, header: str, harm: str) -> FolderError:
+        rule = f"does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO"
+        return FolderError(f"{self.place}: {rule}")
+
+    def _put(self, name: str, content: Path | bytes, condition: Mapping[str, str] | None = None) -> str:
         def put() -> str:
-            with path.open("rb") as file:
-                answer = self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=file, **condition)
+            with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=self._key(name), Body=file, **(condition or {})
+                )
             return str(answer["ETag"])
 
         return self._try(put, name)
@@ -293,25 +321,3 @@ def _one_line(error: Exception) -> str:
 
 def _may_pass(status: int, code: str) -> bool:
     return status >= 500 or status in (409, 429) or code in ("RequestTimeout", "SlowDown", "Throttling")
-
-
-def _connect(options: dict[str, str]) -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError:
-        rule = 'needs boto3 where it is an s3:// address; install it with: pip install "glosstune[s3]"'
-        raise SettingError(rule, key="storage") from None
-    endpoint = options.get("endpoint_override")
-    if endpoint is not None and "://" not in endpoint:
-        endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
-    config = Config(
-        connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}, max_pool_connections=CONNECTIONS
-    )
-    try:
-        # A session of its own: the one that all of a process share keeps the first credentials, and is for one thread.
-        return boto3.session.Session().client(
-            "s3", region_name=options.get("region"), endpoint_url=endpoint, config=config
-        )
-    except Exception as error:  # botocore's, of a profile or an endpoint that is none
-        raise SettingError(f"cannot be reached as S3 ({error})", key="storage") from error

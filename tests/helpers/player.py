@@ -109,7 +109,16 @@ class MortalPlayer(SlowPlayer):
 
 
 class HangingPlayer(Player):
-    """The first trial's process hangs in its third epoch, once, in C and with Python's own lock held."""
+    """The first trial's process stands still before its first epoch, once; and hangs in its third, once, in C and with
+    Python's own lock held.
+    """
+
+    def _new_session(self, settings: TrialSettings) -> Any:
+        stood = self._folder / "stood still"
+        if self._folder.name == "0000" and not stood.exists():
+            stood.touch()
+            time.sleep(600)
+        return super()._new_session(settings)
 
     def _train_epoch(self) -> dict[str, Any]:
         hung = self._folder / "hung"

@@ -1,8 +1,13 @@
 """A process that hangs where no signal reaches it ends, and says where it stood."""
 
+import faulthandler
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from glosstune.trainables.trainable import _Watchdog
 
@@ -44,3 +49,49 @@ def test_without_a_limit_nothing_is_watched(tmp_path: Path) -> None:
     watchdog.beat()
     assert list(tmp_path.iterdir()) == []
     watchdog.stop()
+
+
+# A set-up that stands still without Python's own lock, as where a file is read from a file system that is gone.
+STANDS = """
+import sys, threading, time
+from pathlib import Path
+from glosstune.trainables.trainable import _Watchdog
+def read_corpus():
+    time.sleep(600)
+def give_signs_of_life():
+    while True:
+        time.sleep(0.01)
+watchdog = _Watchdog(Path(sys.argv[1]), 0.5)
+with watchdog.watching_set_up():
+    if sys.argv[2] == "known":
+        watchdog.beat()
+    threading.Thread(target=give_signs_of_life, daemon=True).start()
+    read_corpus()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells whether a thread computes")
+@pytest.mark.parametrize("folder", ["known", "gone"])
+def test_a_set_up_that_stands_still_ends_and_says_where(tmp_path: Path, folder: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STANDS, str(tmp_path / "hang.log"), folder], timeout=300, stderr=subprocess.PIPE
+    )
+    assert ended.returncode == 1
+    told = (tmp_path / "hang.log").read_text() if folder == "known" else ended.stderr.decode()
+    assert told.startswith("Timeout") and "in read_corpus" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells whether a thread computes")
+@pytest.mark.parametrize("how", ["computes", "waits for a lock", "waits for a thread"])
+def test_a_set_up_that_takes_long_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    armed: list[float] = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda limit_s, **options: armed.append(limit_s))
+
+    def pack() -> None:
+        ends = time.monotonic() + 60  # which a watchdog that sees nothing lets pass
+        while len(armed) < 5 and time.monotonic() < ends:
+            time.sleep(0.01 if how == "waits for a lock" else 0)
+
+    with _Watchdog(tmp_path / "hang.log", 0.2).watching_set_up(), ThreadPoolExecutor(1) as pool:
+        pool.submit(pack).result() if how == "waits for a thread" else pack()
+    assert len(armed) >= 5

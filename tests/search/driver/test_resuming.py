@@ -117,7 +117,8 @@ def test_a_running_sweep_is_handed_what_users_ask_for(
         holder.stdin.close()
         holder.wait()
         holder.stdout.close()
-    assert list(take(SweepFolder(ended))) == [{"changes": {}, "samples": "+7", "queue": []}, {"stop": waiting}]
+    asked = [request for _, request in take(SweepFolder(ended))]
+    assert asked == [{"changes": {}, "samples": "+7", "queue": []}, {"stop": waiting}]
     assert list(take(SweepFolder(ended))) == []
     with owned(ended):  # free again
         pass

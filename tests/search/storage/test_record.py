@@ -1,3 +1,4 @@
+import errno
 import json
 import time
 from datetime import datetime, timedelta, tzinfo
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from glosstune.results.reading.record import read_record
 from glosstune.search.storage import record as record_module
-from glosstune.search.storage.record import Record
+from glosstune.search.storage.record import Record, Unwritten
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import FolderError
+from glosstune.spaces.files import locks
 
 
 def test_record_appends_one_json_object_a_line_and_returns_it_as_read(tmp_path: Path) -> None:
@@ -46,6 +49,31 @@ def test_a_clock_that_jumps_moves_no_event(tmp_path: Path, jump: timedelta, monk
 def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="cannot be written"):
         Record(tmp_path / "nowhere" / "record.jsonl").append("trial", trial=0)
+
+
+def test_a_driver_that_stood_still_for_long_writes_nothing_once_another_has_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without flock, where a lock is held by signs of life."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    monkeypatch.setattr(locks, "BEAT_S", 3600.0)  # its clock stands
+    still, other = SweepFolder(tmp_path), SweepFolder(tmp_path)
+    with still.owned():
+        record = still.record
+        record.append("sweep", format=1, id="1", samples=1, epochs=2, metric="wer", target=0.3)
+        monkeypatch.setattr(locks, "SILENCE_S", 0.0)
+        with other.owned():
+            other.record.append("resume", changes={})
+            rule = rf"^{tmp_path}: process \d+ on .* has taken the sweep over; this one has ended, and nothing is lost$"
+            for _ in range(2):
+                with pytest.raises(Unwritten, match=rule):
+                    record.append("trial", trial=0, configuration={})
+            other.record.append("visit")
+    assert [event.name for event in read_record(tmp_path).events] == ["sweep", "resume", "visit"]
 
 
 def test_nothing_is_written_behind_half_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

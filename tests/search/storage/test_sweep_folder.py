@@ -20,6 +20,7 @@ from victim import Victim, read_reports
 from glosstune.results import load_results
 from glosstune.results.reading import remote
 from glosstune.results.reading.events import Event, SweepBegun, parse_event
+from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local, number_events
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
@@ -200,6 +201,21 @@ def test_a_sweep_that_was_killed_before_its_first_event_is_in_nobodys_way(
     asked = [*tiny, "search.samples=1", "search.epoch_budget=1", "--out", uri, "--resume"]
     assert run("sweep", *asked) == 0
     assert load_results(uri).trials["epochs"].to_list() == [1]
+
+
+def test_folders_without_files_are_in_nobodys_way(s3: S3Server) -> None:
+    """As consoles make them, and servers that keep what was once there."""
+    for name in ("folders/", "folders/trials/", "folders/trials/0000/"):
+        s3.client.put_object(Bucket="bucket", Key=name)
+    work = SweepFolder.at(s3.uri("folders"))
+    work.check_free()
+    with work.owned(new=True):
+        begun = _begin(work)
+        assert work.files.names("record/") == {"record/00000000.json": work.files.tag("record/00000000.json")}
+    assert [event.time for event in read_record(as_local(work.place)).events] == [event.time for event in begun]
+    s3.client.put_object(Bucket="bucket", Key="others/trials/0000/last.pt")
+    with pytest.raises(FolderError, match="holds objects already"):
+        SweepFolder.at(s3.uri("others")).check_free()
 
 
 def test_a_record_that_cannot_be_written_is_one_line(

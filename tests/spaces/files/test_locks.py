@@ -93,6 +93,19 @@ def test_a_lock_left_by_a_dead_process_of_another_machine_is_taken_over(
 
 
 @pytest.mark.usefixtures("without_locks")
+def test_whoever_stood_still_for_long_learns_who_has_the_lock_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "BEAT_S", 3600.0)  # as a machine that sleeps
+    with held(tmp_path / "lock") as still:
+        assert still.taken_by() is None
+        monkeypatch.setattr(locks, "SILENCE_S", 0.0)
+        with held(tmp_path / "lock", patience_s=0) as now:
+            assert (still.taken_by(), now.taken_by()) == (now.holder, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_locks")
 def test_a_dead_process_of_this_machine_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

@@ -1,16 +1,20 @@
 """Objects of S3 as the files of a sweep: whole, new where they must be, and there after every passing fault."""
 
+import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from s3_server import S3Server
+from s3_server import ENDPOINT, S3Server
 
 from glosstune.spaces.errors import FolderError, SettingError
+from glosstune.spaces.files import object_storage, s3_client
 from glosstune.spaces.files.addresses import check_uri, is_uri, join
 from glosstune.spaces.files.object_storage import ObjectFolder
 
@@ -161,6 +165,85 @@ def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
     with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that does"):
         folder.check_usable()
     assert folder.names() == {}
+
+
+@pytest.mark.skipif(ENDPOINT in os.environ, reason="a server of its own compares as it does")
+def test_a_server_that_compares_tags_without_their_quotes_is_told_them_so(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Ceph 16 does."""
+    folder = ObjectFolder(s3.uri("bare"), tmp_path)
+    put = folder._client.put_object
+
+    def compare(**request: Any) -> Any:
+        if (tag := request.get("IfMatch")) is not None:
+            request["IfMatch"] = f'"{tag}"'
+        return put(**request)
+
+    monkeypatch.setattr(object_storage, "_BARE_TAGS", set())
+    monkeypatch.setattr(folder._client, "put_object", compare)
+    folder.check_usable()
+    (tmp_path / "last.pt").write_bytes(b"epoch 1")
+    first = folder.replace("last.pt", None)
+    (tmp_path / "last.pt").write_bytes(b"epoch 2")
+    folder.replace("last.pt", first)
+    before = len(s3.requests)
+    (tmp_path / "last.pt").write_bytes(b"epoch 3")
+    folder.replace("last.pt", folder.tag("last.pt"))
+    assert len(s3.requests) == before + 2  # how it compares is found out once
+    (tmp_path / "last.pt").write_bytes(b"another epoch 2")
+    with pytest.raises(FileExistsError):
+        folder.replace("last.pt", first)
+
+
+def test_a_storage_that_takes_no_second_checkpoint_is_refused(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ObjectFolder(s3.uri("stubborn"), Path("here"))
+    put = folder._client.put_object
+
+    def refuse(**request: Any) -> Any:
+        return put(**request | ({"IfMatch": "another"} if "IfMatch" in request else {}))
+
+    monkeypatch.setattr(object_storage, "_BARE_TAGS", set())
+    monkeypatch.setattr(folder._client, "put_object", refuse)
+    with pytest.raises(FolderError, match="does not heed If-Match with its own tag, so no checkpoint could"):
+        folder.check_usable()
+    assert folder.names() == {}
+
+
+def test_all_of_a_process_share_a_client_while_its_credentials_are_the_same(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[object] = []
+    make = boto3.session.Session
+
+    def count(*arguments: Any) -> Any:
+        made.append(make(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(boto3.session, "Session", count)
+    monkeypatch.setattr(s3_client, "_clients", {})
+    uri = s3.uri("shared")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: ObjectFolder(uri, tmp_path).below(str(number)).write("a", b"1"), range(8)))
+    folder = ObjectFolder(uri, tmp_path)
+    assert folder.read("0/a") == b"1" and len(made) == 1
+
+    def clients() -> int:
+        _ = folder._client
+        return len(made)
+
+    known = [clients()]
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "another")
+    known.append(clients())
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for secret in ("first", "second one"):  # as a tool that logs in writes them
+        (tmp_path / "credentials").write_text(f"[default]\naws_secret_access_key={secret}")
+        known.append(clients())
+    s3_client._forget()  # as in a forked process, whose connections are its parent's
+    known += [clients(), clients()]
+    assert known == [1, 2, 3, 4, 5, 5]
+    ObjectFolder(uri.replace("us-east-1", "eu-central-1"), tmp_path)
+    assert len(made) == 6
 
 
 def test_a_server_that_is_not_there_is_not_waited_for_before_a_sweep_begins(s3: S3Server) -> None:
