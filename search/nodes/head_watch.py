@@ -1,18 +1,28 @@
-"""Notice that Ray is gone: it would wait for a minute in calls that nothing interrupts, or end this process itself."""
+"""Notice that Ray is gone: it would wait for a minute in calls that nothing interrupts, or end this process itself.
+
+It does that without a word and with status 1, within a tenth of a second after its process on this machine (raylet) has
+ended. So a connection to that process is held open, by which its end is heard at once.
+"""
 
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # A head that is started again within this time is none that is gone; Ray's own patience is 60 s.
 GONE_S = 30.0
-# The process of Ray's that runs on this machine never comes back, and some ten seconds later Ray ends the driver.
+# The process of Ray's that runs on this machine never comes back, but is slow to answer where the machine is busy.
 NODE_GONE_S = 4.0
 LOOK_S = 2.0
 # That of an error which the user can mend.
 STATUS = 2
+
+# Of the watches that there are, one in another: what hears of a loss.
+_HEARERS: list[Callable[[str], object]] = []
+# The thread that ends the process; two may notice at once.
+_LEAVING = threading.Lock()
 
 
 @contextmanager
@@ -20,22 +30,27 @@ def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Ite
     """End this process with status 2 once nothing listens any more where Ray did.
 
     The process ends where it stands, which loses nothing: whatever counts of a sweep is on the disk before it goes on.
+    Inside of another watch, which is of the same Ray, only ``lose`` takes the place of the other one's.
 
     Args:
         head: ``HOST:PORT`` of the cluster's head.
         node: the same of Ray's process on this machine, where there is one.
         lose: hears it before.
     """
+    _HEARERS.append(lose)
     over = threading.Event()
-    watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
-    if node is not None:
-        watched[node] = (f"Ray's process on this machine (raylet) at {node}", NODE_GONE_S)
-    thread = threading.Thread(target=_watch, args=(watched, lose, over), daemon=True)
-    thread.start()
+    if len(_HEARERS) == 1:
+        watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
+        if node is not None:
+            here = f"Ray's process on this machine (raylet) at {node}"
+            watched[node] = here, NODE_GONE_S
+            threading.Thread(target=_hear, args=(node, here, over), daemon=True).start()
+        threading.Thread(target=_watch, args=(watched, over), daemon=True).start()
     try:
         yield
     finally:
         over.set()
+        _HEARERS.pop()
 
 
 def listens(head: str) -> bool:
@@ -49,17 +64,56 @@ def listens(head: str) -> bool:
 
 def reach(head: str, within_s: float) -> None:
     """Connect to ``HOST:PORT`` for a moment; OSError where nothing answers there."""
-    host, _, port = head.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=within_s).close()
+    connect(head, within_s).close()
 
 
-def _watch(watched: Mapping[str, tuple[str, float]], lose: Callable[[str], object], over: threading.Event) -> None:
+def connect(address: str, within_s: float) -> socket.socket:
+    """A connection to ``HOST:PORT``; OSError where nothing answers there."""
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=within_s)
+
+
+def _watch(watched: Mapping[str, tuple[str, float]], over: threading.Event) -> None:
+    """Look at every address from time to time."""
     silent = dict.fromkeys(watched, 0)  # looks, not seconds: a driver that was frozen itself has not looked
     while not over.wait(LOOK_S):
         for address, (what, patience_s) in watched.items():
             silent[address] = 0 if listens(address) else silent[address] + 1
-            if silent[address] * LOOK_S >= patience_s:
-                try:
-                    lose(f"{what} is gone: somebody stopped it, or the system did, maybe for want of memory")
-                finally:
-                    os._exit(STATUS)
+            if silent[address] * LOOK_S >= patience_s and not over.is_set():
+                _leave(what)
+
+
+def _hear(node: str, what: str, over: threading.Event) -> None:
+    """Wait for the end of a connection, after which nobody listens on this machine."""
+    pause_s = 0.0
+    while not over.wait(pause_s):
+        begun, pause_s = time.monotonic(), 0.0
+        try:
+            with connect(node, LOOK_S) as line:
+                _hold(line, over)
+        except ConnectionRefusedError:
+            if not over.is_set():
+                _leave(what)
+        except OSError:
+            pass  # busy, maybe: ``_watch`` counts
+        if time.monotonic() - begun < LOOK_S:  # it closes connections for a reason of its own
+            pause_s = 0.05
+
+
+def _hold(line: socket.socket, over: threading.Event) -> None:
+    """Return once the other end has closed a connection, or nobody wants to know any more."""
+    line.settimeout(LOOK_S)
+    with suppress(ConnectionError):
+        while not over.is_set():
+            with suppress(TimeoutError):
+                if not line.recv(1024):
+                    return
+
+
+def _leave(what: str) -> None:
+    if not _LEAVING.acquire(blocking=False):
+        return
+    try:
+        _HEARERS[-1](f"{what} is gone: somebody stopped it, or the system did, maybe for want of memory")
+    finally:
+        os._exit(STATUS)

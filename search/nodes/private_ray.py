@@ -49,8 +49,9 @@ COUNTING = Part("ray.air._internal.usage", "tag_callbacks", "saves the import of
 CONFIG = Part("ray._raylet", "Config", "turns authentication on after Ray was imported")
 LOOK_UP = Part("ray._private.services", "canonicalize_bootstrap_address", "finds the head that auto means")
 NODE_IDS = Part("ray._private.services", "find_node_ids", "tells whether this machine is a node")
+WORDS = Part("ray._private.worker", "print_to_stdstream", "keeps what Ray prints of its processes from the screen")
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, CHANNEL)
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL)
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 # What answers on a head that is alive.
@@ -80,6 +81,12 @@ def count_no_callbacks() -> None:
     """Have Tune import no MLflow and no Weights & Biases, over a second, to count callbacks of theirs."""
     if COUNTING.find() is not None:
         COUNTING.replace(lambda callbacks: False)
+
+
+def keep_words_back() -> None:
+    """Have Ray print nothing of what happens to its processes, with pages of its logs: what matters is told anyway."""
+    if WORDS.find() is not None:
+        WORDS.replace(lambda *words, **more: None)
 
 
 def read_environment_again() -> None:

@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.nodes.private_ray import keep_words_back
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.machine import describe_cpus, usable_cpus
@@ -34,6 +35,7 @@ def start_ray(say: Say = print) -> None:
     Raises:
         SettingError: Ray cannot start, or takes no driver from here.
     """
+    keep_words_back()
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
@@ -147,6 +149,15 @@ def gpu_memory_gb() -> float | None:
 def _smallest_gpu_gb() -> float:
     # Without a driver that answers, one trial takes a whole one.
     return torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def own_node() -> str | None:
+    """``HOST:PORT`` of Ray's process on this machine (raylet)."""
+    own = ray.get_runtime_context().get_node_id()
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it bare
+        if node["NodeID"] == own and node["Alive"]:
+            return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+    return None
 
 
 def _machines() -> list[dict[str, float]]:

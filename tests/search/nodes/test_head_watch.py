@@ -1,35 +1,90 @@
-"""A driver ends once its head is gone, and not before."""
+"""A driver ends once its Ray is gone, and not before."""
 
 import os
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from glosstune.search.nodes import head_watch
-from glosstune.search.nodes.head_watch import STATUS, _watch, listens
+from glosstune.search.nodes.head_watch import STATUS, _hear, _leave, _watch, listens, watch_ray
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is heard of a loss; the process ends by SystemExit."""
+    told: list[str] = []
+    monkeypatch.setattr(head_watch, "_HEARERS", [told.append])
+    monkeypatch.setattr(head_watch, "_LEAVING", threading.Lock())
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    return told
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def _address(server: socket.socket) -> str:
+    return f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_whether_anything_listens_is_seen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        head = f"127.0.0.1:{server.getsockname()[1]}"
+        head = _address(server)
         assert listens(head)
     assert not listens(head)
 
 
-def test_the_process_ends_after_so_many_looks_in_a_row_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_ends_after_so_many_looks_in_a_row_in_vain(
+    monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
     looks = iter([True, False, False, True, False, False, False])
     answers = {"head:6379": looks, "node:1": iter([False] * 6)}
-    told: list[str] = []
     monkeypatch.setattr(head_watch, "LOOK_S", 0.01)
     monkeypatch.setattr(head_watch, "listens", lambda address: next(answers[address]))
-    monkeypatch.setattr(os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as ended:
-        _watch(
-            {"head:6379": ("the head at head:6379", 0.03), "node:1": ("the node", 9.0)}, told.append, threading.Event()
-        )
+        _watch({"head:6379": ("the head at head:6379", 0.03), "node:1": ("the node", 9.0)}, threading.Event())
     assert ended.value.code == STATUS
     (line,) = told
     assert line.startswith("the head at head:6379 is gone: ")
     assert list(looks) == []
+
+
+def test_the_process_ends_as_soon_as_that_of_ray_on_this_machine_has(told: list[str], server: socket.socket) -> None:
+    def end() -> None:
+        line, _ = server.accept()
+        server.close()
+        line.close()
+
+    threading.Thread(target=end).start()
+    with pytest.raises(SystemExit) as ended:  # though its address is never looked at again
+        _hear(_address(server), "the raylet", threading.Event())
+    assert ended.value.code == STATUS
+    assert [line.partition(":")[0] for line in told] == ["the raylet is gone"]
+
+
+def test_a_process_that_only_closes_its_connections_is_not_gone(told: list[str], server: socket.socket) -> None:
+    over = threading.Event()
+
+    def close() -> None:
+        for _ in range(3):
+            server.accept()[0].close()
+        over.set()
+
+    threading.Thread(target=close).start()
+    _hear(_address(server), "the raylet", over)
+    assert told == []
+
+
+def test_what_heard_last_is_told_and_of_two_threads_that_notice_one_tells(
+    told: list[str], server: socket.socket
+) -> None:
+    inner: list[str] = []
+    with watch_ray(_address(server), None, inner.append), pytest.raises(SystemExit):
+        _leave("Ray")
+    _leave("Ray, once more")
+    assert [told, len(inner)] == [[], 1]
