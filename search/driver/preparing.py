@@ -120,7 +120,7 @@ def prepare(
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
     import ray
 
-    from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, own_node, start_ray
+    from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, own_node, start_ray, tell_slots
 
     if address:
         attach(address, sweep.own_parts)
@@ -133,6 +133,7 @@ def prepare(
             longest = max(map(corpus.length, corpus.rows("train")))
             sweep = _with_gpu(sweep, longest, gpu_memory_gb(), bool(cluster), say)
         check_resources(sweep, say if cluster else None)  # which other nodes may join
+        tell_slots(sweep.resources, say)
         taught = None
         if teacher is not None:
             taught = _tell_teacher(sweep, corpus, teacher, inputs["teacher"], say)
