@@ -23,7 +23,7 @@ from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import HANG, RAY, TRIAL_LOG, TRIALS, trial_name
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.nodes.head_watch import listens, watch_ray
+from glosstune.search.nodes.head_watch import describe_death, listens, watch_ray
 from glosstune.search.nodes.private_ray import count_no_callbacks, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
@@ -203,9 +203,9 @@ class _Relay(_Stateless, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if not listens(self._head):
             return  # the whole cluster goes down, which is no fault of the trial: see ``watch_ray``
-        # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
-        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
-        why = self._hang(_number(trial)) or (lines[-1] if lines else "its process died")
+        # Ray's own copy on the shared storage is not there yet, the local one is.
+        told = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        why = self._hang(_number(trial)) or describe_death(told)
         self._scheduler.died(_number(trial), why)
         self._watcher.report(_number(trial))
 

@@ -5,6 +5,7 @@ ended. So a connection to that process is held open, by which its end is heard a
 """
 
 import os
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ NODE_GONE_S = 4.0
 LOOK_S = 2.0
 # That of an error which the user can mend.
 STATUS = 2
+
+_FEWER = "have fewer at a time with resources.concurrent, or smaller batches"
 
 # Of the watches that there are, one in another: what hears of a loss.
 _HEARERS: list[Callable[[str], object]] = []
@@ -51,6 +54,20 @@ def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Ite
     finally:
         over.set()
         _HEARERS.pop()
+
+
+def describe_death(told: str) -> str:
+    """Why the process of a trial has ended, from what Ray has written of it, which may be a page."""
+    if "low on memory" in told:
+        used = re.search(r"([\d.]+) ?GB used / ([\d.]+) ?GB limit", told)
+        there = f" ({used[1]} of {used[2]} GB are in use)" if used else ""
+        return f"Ray has ended its process, since the machine runs out of memory{there}; {_FEWER}"
+    if "node has died" in told:
+        return "its node is gone, or was silent for too long"
+    if "worker process has died" in told or "Worker unexpectedly exits" in told:
+        return f"its process was killed, most often by the system for want of memory, which dmesg tells; {_FEWER}"
+    lines = told.strip().splitlines()
+    return lines[-1] if lines else "its process died"
 
 
 def listens(head: str) -> bool:

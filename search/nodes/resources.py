@@ -49,13 +49,13 @@ def start_ray(say: Say = print) -> None:
     try:
         if named or not _start_here(say):
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except Exception as error:  # a bare one where a process of Ray's ends while it starts
         why = " ".join(str(error).split())
         if named:
             raise SettingError(
                 f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
             ) from error
-        raise SettingError(f"Ray cannot start here ({why})") from error
+        raise SettingError(f"Ray cannot start here ({why}); the same command tries again") from error
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from glosstune.search.nodes import head_watch
-from glosstune.search.nodes.head_watch import STATUS, _hear, _leave, _watch, listens, watch_ray
+from glosstune.search.nodes.head_watch import STATUS, _hear, _leave, _watch, describe_death, listens, watch_ray
 
 
 @pytest.fixture
@@ -88,3 +88,30 @@ def test_what_heard_last_is_told_and_of_two_threads_that_notice_one_tells(
         _leave("Ray")
     _leave("Ray, once more")
     assert [told, len(inner)] == [[], 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (
+            "Failure # 1\n1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: "
+            "192.0.2.2) was 5.24GB used / 23.54GB limit (0.22)\nRefer to the documentation: https://docs.ray.io",
+            "Ray has ended its process, since the machine runs out of memory (5.24 of 23.54 GB are in use); have fewer",
+        ),
+        (
+            "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
+            "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1)",
+            "its process was killed, most often by the system for want of memory, which dmesg tells; have fewer",
+        ),
+        (
+            "The actor died.\nThe actor is dead because its node has died. Node Died Reason: x",
+            "its node is gone, or was",
+        ),
+        ("Traceback\nOSError: no space left on the disk\n", "OSError: no space left on the disk"),
+        ("", "its process died"),
+    ],
+)
+def test_why_a_process_of_a_trial_has_ended_is_told_in_a_line(told: str, why: str) -> None:
+    line = describe_death(told)
+    assert line.startswith(why)
+    assert "\n" not in line and "docs.ray.io" not in line
