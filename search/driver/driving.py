@@ -14,7 +14,7 @@ from glosstune.results.reading.names import RECORD, TRIAL_LOG, TRIALS, trial_nam
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
-from glosstune.search.nodes.head_watch import watch_ray
+from glosstune.search.nodes.head_watch import last_words, watch_ray
 from glosstune.search.scheduler.ranking import WORST, lowest
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
@@ -73,7 +73,8 @@ def drive(
     received = None
     with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
         watcher = _Watcher(scheduler, work, display)
-        with watch_ray(ray.get_runtime_context().gcs_address, own_node(), watcher.lose):
+        head = ray.get_runtime_context().gcs_address
+        with watch_ray(head, own_node(), watcher.lose), last_words([_KILLED, _go_on(work)]):
             watcher.obey()
             scheduler.judge_sweep()
             watcher.views.open()
@@ -100,11 +101,18 @@ def drive(
     return received
 
 
+_KILLED = "glosstune: this process was ended from outside, or by Ray, which somebody may have stopped (ray stop)"
+
+
 def tell_loss(what: str, work: SweepFolder, say: Say) -> None:
     """Say that Ray is lost, and what goes on with the sweep."""
     say(f"glosstune: {what}")
     say("what was reported is kept; a Ray that this command has not started has to be started again")
-    say(f"go on with: {f'glosstune resume {quoted(work.place)}' if work.begun else 'the same command'}")
+    say(_go_on(work) if work.begun else "go on with: the same command")
+
+
+def _go_on(work: SweepFolder) -> str:
+    return f"go on with: glosstune resume {quoted(work.place)}"
 
 
 class _Watcher:

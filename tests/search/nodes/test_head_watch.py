@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -115,3 +116,31 @@ def test_why_a_process_of_a_trial_has_ended_is_told_in_a_line(told: str, why: st
     line = describe_death(told)
     assert line.startswith(why)
     assert "\n" not in line and "docs.ray.io" not in line
+
+
+_DRIVER = """
+import os, sys
+from glosstune.search.nodes.head_watch import _leave, last_words, watch_ray
+
+with last_words(["it was killed", "go on with: x"]):
+    if sys.argv[1] == "killed":
+        os.kill(os.getpid(), 9)
+    if sys.argv[1] == "lost":
+        with watch_ray(sys.argv[2], None, lambda what: print(what, file=sys.stderr)):
+            _leave("Ray")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody is left there to say it")
+@pytest.mark.parametrize(
+    ("end", "status", "told"),
+    [("killed", -9, "it was killed\ngo on with: x\n"), ("lost", 2, "Ray is "), ("well", 0, "")],
+)
+def test_a_process_that_ends_without_a_word_leaves_one_and_no_other_does(
+    server: socket.socket, end: str, status: int, told: str
+) -> None:
+    command = [sys.executable, "-c", _DRIVER, end, _address(server)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # until nobody holds its output
+    assert done.returncode == status
+    assert done.stderr.startswith(told)
+    assert ("go on with" in done.stderr) == (end == "killed")
