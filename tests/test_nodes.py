@@ -20,7 +20,7 @@ SAMPLES = 24
 # How soon a head gives up a node, which on a busy machine may be silent for seconds though it lives, most of all when
 # it starts. One that is killed refuses the connection, so it is noticed in three seconds whatever the timeout is.
 KILLED = {"health_check_period_ms": 1000, "health_check_timeout_ms": 10_000, "health_check_failure_threshold": 3}
-# One that stands still is noticed after both timeouts, as soon as with the three of docs/cluster.md.
+# One that stands still is noticed after both timeouts, sooner than with those of docs/cluster.md.
 FROZEN = {"health_check_period_ms": 1000, "health_check_timeout_ms": 3000, "health_check_failure_threshold": 2}
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,21 +69,26 @@ def last_words(lines: Sequence[str]) -> Iterator[None]:
     """
     # A session of its own, because Ctrl-C is for the driver. It waits, and is a megabyte small.
     command = ["sh", "-c", _SAY, "glosstune", *lines]
+    teller = None
     with suppress(OSError):  # Windows has no shell, nor have some images
-        _TELLERS.append(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-        )
+        teller = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+        _TELLERS.append(teller)
     try:
         yield
     finally:
         _dismiss()
+        if teller is not None:
+            teller.wait()
 
 
 def _dismiss() -> None:
     """Whoever was to say something need not."""
     while _TELLERS:
         with suppress(OSError):  # it was killed
-            _TELLERS.pop().communicate(b"\n")
+            stdin = _TELLERS.pop().stdin
+            if stdin is not None:
+                stdin.write(b"\n")
+                stdin.close()
 
 
 def describe_death(told: str) -> str:
@@ -161,8 +165,8 @@ def _hold(line: socket.socket, over: threading.Event) -> None:
 def _leave(what: str) -> None:
     if not _LEAVING.acquire(blocking=False):
         return
-    _dismiss()
     try:
         _HEARERS[-1](f"{what} is gone: somebody stopped it, or the system did, maybe for want of memory")
     finally:
+        _dismiss()  # not before: Ray may be quicker yet
         os._exit(STATUS)
