@@ -14,6 +14,7 @@ from glosstune.results.reading.names import RECORD, TRIAL_LOG, TRIALS, trial_nam
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
+from glosstune.search.nodes.head_watch import last_words, watch_ray
 from glosstune.search.scheduler.ranking import WORST, lowest
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
@@ -51,8 +52,10 @@ def drive(
     Returns:
         the signal that interrupted it, if one did.
     """
-    from glosstune.search.driver.ray_tune import run_trials, train_with  # which imports Ray
-    from glosstune.search.nodes.resources import count_slots
+    import ray
+
+    from glosstune.search.driver.ray_tune import run_trials, train_with
+    from glosstune.search.nodes.resources import count_slots, own_node
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
     record = work.record
@@ -70,30 +73,46 @@ def drive(
     received = None
     with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
         watcher = _Watcher(scheduler, work, display)
-        watcher.obey()
-        scheduler.judge_sweep()
-        watcher.views.open()
-        if scheduler.done:
-            over = scheduler.state.over
-            why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
-            say(f"nothing is left to run: {why}, or see glosstune resume --help")
-        watcher.tidy()
-        # What was asked for while the last trial ended is not lost either.
-        while not scheduler.done and received is None:
-            try:
-                received = run_trials(scheduler, trainable, work.folder, watcher)
-            except Exception as error:
-                if record.broken is not None:  # which Ray would show as its own, with a traceback
-                    raise record.broken from error
-                raise
-            if not watcher.obey():
-                break
-        scheduler.close()
-        watcher.finish()
-        work.publish()
+        head = ray.get_runtime_context().gcs_address
+        with watch_ray(head, own_node(), watcher.lose), last_words([_KILLED, _go_on(work)]):
+            watcher.obey()
+            scheduler.judge_sweep()
+            watcher.views.open()
+            if scheduler.done:
+                over = scheduler.state.over
+                why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
+                say(f"nothing is left to run: {why}, or see glosstune resume --help")
+            watcher.tidy()
+            # What was asked for while the last trial ended is not lost either.
+            while not scheduler.done and received is None:
+                try:
+                    received = run_trials(scheduler, trainable, work.folder, watcher)
+                except Exception as error:
+                    if record.broken is not None:  # which Ray would show as its own, with a traceback
+                        raise record.broken from error
+                    raise
+                if not watcher.obey():
+                    break
+            scheduler.close()
+            watcher.finish()
+            work.publish()
     if scheduler.broken is not None:
         raise scheduler.broken
     return received
+
+
+_KILLED = "glosstune: this process was ended from outside, or by Ray, which somebody may have stopped (ray stop)"
+
+
+def tell_loss(what: str, work: SweepFolder, say: Say) -> None:
+    """Say that Ray is lost, and what goes on with the sweep."""
+    say(f"glosstune: {what}")
+    say("what was reported is kept; a Ray that this command has not started has to be started again")
+    say(_go_on(work) if work.begun else "go on with: the same command")
+
+
+def _go_on(work: SweepFolder) -> str:
+    return f"go on with: glosstune resume {quoted(work.place)}"
 
 
 class _Watcher:
@@ -131,10 +150,7 @@ class _Watcher:
     def lose(self, what: str) -> None:
         """Say what goes on with the sweep."""
         self._display.close()
-        again = f"glosstune resume {quoted(self._work.place)}"
-        self._display.note(f"glosstune: {what}")
-        self._display.note("what was reported is kept; a Ray that this command has not started has to be started again")
-        self._display.note(f"go on with: {again}")
+        tell_loss(what, self._work, self._display.note)
 
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""

@@ -44,8 +44,7 @@ def launch(
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     work = SweepFolder.at(dated_place(sweep) if out is None else out, say)
     work.check_free()
-    prepared = prepare(sweep, say, work.place, address)
-    with work.owned(new=True):
+    with prepare(sweep, say, work, address) as prepared, work.owned(new=True):
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
         gains = prepared.sweep.corpus.gains
         work.keep_inputs(prepared.inputs.values())

@@ -1,8 +1,10 @@
 """What a sweep needs before its first trial: the corpus, machines and weights, each checked and told."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.rules import check_inputs, check_parts, tell_rungs
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.driver.driving import tell_loss
 from glosstune.search.driver.weights import check_input, settle_gains, tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
+from glosstune.search.nodes.head_watch import watch_ray
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.joining import joining_nodes, wait_for_head, wait_for_nodes
 from glosstune.search.nodes.tokens import ask_for_tokens
@@ -21,6 +25,7 @@ from glosstune.search.scheduler.experience.known import known_to
 from glosstune.search.scheduler.sampler import check_sampler
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.scheduler.warm_start import earlier_trials, read_earlier, tell_scorings
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.trackers import check_tracking
 from glosstune.spaces.errors import CorpusError
 from glosstune.trainables.checks.look_alikes import corpus_look_alikes
@@ -57,13 +62,16 @@ class Prepared:
     earlier: Sequence[TrialState]
 
 
+@contextmanager
 def prepare(
-    sweep: Sweep, say: Say, place: str, address: str | None = None, *, gains: Mapping[str, Any] | None = None
-) -> Prepared:
+    sweep: Sweep, say: Say, work: SweepFolder, address: str | None = None, *, gains: Mapping[str, Any] | None = None
+) -> Iterator[Prepared]:
     """Open or pack the corpus, connect to Ray, and make the weights where there are none; nothing is kept.
 
+    Where Ray is lost inside, this process ends, and says what goes on (see ``watch_ray``).
+
     Args:
-        place: of the sweep, which all nodes of a cluster have to see.
+        work: of the sweep, whose place all nodes of a cluster have to see.
         address: of a cluster to attach to; default RAY_ADDRESS, else Ray is started here.
         gains: that the sweep began with, or that of which it is a confirmation; else ``auto`` is estimated.
 
@@ -111,26 +119,30 @@ def prepare(
         weights = tell_start(sweep, corpus, loaded, inputs.get("pretrained"), say)
 
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output engine cannot be silenced
-    from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, start_ray
+    import ray
+
+    from glosstune.search.nodes.resources import check_resources, gpu_memory_gb, own_node, start_ray, tell_slots
 
     if address:
         attach(address, sweep.own_parts)
     start_ray(say)
-    if joining:
-        wait_for_nodes(joining, say)  # which have joined meanwhile, while the corpus was packed
-    check_nodes(sweep, place, say)
-    if sweep.resources.gpu is None:
-        longest = max(map(corpus.length, corpus.rows("train")))
-        sweep = _with_gpu(sweep, longest, gpu_memory_gb(), bool(cluster), say)
-    check_resources(sweep, say if cluster else None)  # which other nodes may join
-    taught = None
-    if teacher is not None:
-        taught = _tell_teacher(sweep, corpus, teacher, inputs["teacher"], say)
-    if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
-        sweep = with_weights(sweep, corpus, say)
-        inputs["pretrained"] = InputFile.read(Path(str(sweep.pretrained)))
-        weights = tell_start(sweep, corpus, read_weights(str(sweep.pretrained)), inputs["pretrained"], say)
-    return Prepared(sweep, corpus, floors, weights, taught, inputs, earlier)
+    with watch_ray(ray.get_runtime_context().gcs_address, own_node(), partial(tell_loss, work=work, say=say)):
+        if joining:
+            wait_for_nodes(joining, say)  # which have joined meanwhile, while the corpus was packed
+        check_nodes(sweep, work.place, say)
+        if sweep.resources.gpu is None:
+            longest = max(map(corpus.length, corpus.rows("train")))
+            sweep = _with_gpu(sweep, longest, gpu_memory_gb(), bool(cluster), say)
+        check_resources(sweep, say if cluster else None)  # which other nodes may join
+        tell_slots(sweep.resources, say)
+        taught = None
+        if teacher is not None:
+            taught = _tell_teacher(sweep, corpus, teacher, inputs["teacher"], say)
+        if sweep.pretrained == AUTO:  # which may take hours, so not before it is clear that trials can run
+            sweep = with_weights(sweep, corpus, say)
+            inputs["pretrained"] = InputFile.read(Path(str(sweep.pretrained)))
+            weights = tell_start(sweep, corpus, read_weights(str(sweep.pretrained)), inputs["pretrained"], say)
+        yield Prepared(sweep, corpus, floors, weights, taught, inputs, earlier)
 
 
 def _with_gpu(sweep: Sweep, frames: int, memory_gb: float | None, attached: bool, say: Say) -> Sweep:

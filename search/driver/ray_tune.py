@@ -23,7 +23,7 @@ from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.results.reading.names import HANG, RAY, TRIAL_LOG, TRIALS, trial_name
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.nodes.head_watch import listens, watch_ray
+from glosstune.search.nodes.head_watch import describe_death, listens
 from glosstune.search.nodes.private_ray import count_no_callbacks, forgetting, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
@@ -97,7 +97,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    with watch_ray(head, _own_node(), watcher.lose), forgetting():
+    with forgetting():
         tuner.fit()
     return relay.received[0] if relay.received else None
 
@@ -203,9 +203,9 @@ class _Relay(_Stateless, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         if not listens(self._head):
             return  # the whole cluster goes down, which is no fault of the trial: see ``watch_ray``
-        # Ray's own copy on the shared storage is not there yet, the local one is; its last line is the error.
-        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines() if trial.error_file else []
-        why = self._hang(_number(trial)) or (lines[-1] if lines else "its process died")
+        # Ray's own copy on the shared storage is not there yet, the local one is.
+        told = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        why = self._hang(_number(trial)) or describe_death(told)
         self._scheduler.died(_number(trial), why)
         self._watcher.report(_number(trial))
 
@@ -252,15 +252,6 @@ def _catch_signals(received: list[signal.Signals]) -> Callable[[], None]:
             signal.signal(number, handler)
 
     return restore
-
-
-def _own_node() -> str | None:
-    """``HOST:PORT`` of Ray's process on this machine."""
-    own = ray.get_runtime_context().get_node_id()
-    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it bare
-        if node["NodeID"] == own and node["Alive"]:
-            return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
-    return None
 
 
 def _number(trial: Trial) -> int:

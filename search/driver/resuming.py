@@ -112,20 +112,20 @@ def _drive(
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
     take_weights_along(load_sweep(folder / SWEEP), new, manifest["pretrained"])
-    prepared = prepare(work.with_inputs(new), say, work.place, address, gains=manifest["gains"])
-    _check_same(work.place, manifest, prepared, new)
-    record = work.record
-    record.repair()
-    # Read under the lock: a driver that has just ended may have written more.
-    events = read_record(folder).events
-    changes = list_changes(load_sweep(folder / SWEEP), new)
-    if changes:
-        write_sweep(new, work)
-    events.append(write_event(record.append, SweepResumed(changes=changes, gpu=prepared.sweep.resources.gpu)))
-    say(f"sweep folder: {work.place} (going on)")
-    return drive(
-        prepared.sweep, work, events, console, say, queue=queue, inputs=prepared.inputs, earlier=prepared.earlier
-    )
+    with prepare(work.with_inputs(new), say, work, address, gains=manifest["gains"]) as prepared:
+        _check_same(work.place, manifest, prepared, new)
+        record = work.record
+        record.repair()
+        # Read under the lock: a driver that has just ended may have written more.
+        events = read_record(folder).events
+        changes = list_changes(load_sweep(folder / SWEEP), new)
+        if changes:
+            write_sweep(new, work)
+        events.append(write_event(record.append, SweepResumed(changes=changes, gpu=prepared.sweep.resources.gpu)))
+        say(f"sweep folder: {work.place} (going on)")
+        return drive(
+            prepared.sweep, work, events, console, say, queue=queue, inputs=prepared.inputs, earlier=prepared.earlier
+        )
 
 
 def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared, new: Sweep) -> None:

@@ -172,8 +172,8 @@ def _job(name: str, cpus: int, options: KubeOptions) -> dict[str, Any]:
     limit = {} if options.time_limit_min is None else {"activeDeadlineSeconds": options.time_limit_min * 60}
     head_resources = _resources(options.head_cpus, options.head_memory_gb, 0)
     head = _container("ray-head", head_resources, options)
-    # A pod that hangs is given up after seconds, not after a minute.
-    health = {"period_ms": "1000", "timeout_ms": "1000", "failure_threshold": "3"}
+    # A pod that hangs is given up within half a minute, one that is only busy is not (see docs/cluster.md).
+    health = {"period_ms": "1000", "timeout_ms": "5000", "failure_threshold": "3"}
     head["env"] = [{"name": f"RAY_health_check_{key}", "value": value} for key, value in health.items()]
     head["lifecycle"] = {"preStop": {"exec": {"command": ["bash", f"{_FOLDER}/save.sh"]}}}
     head["volumeMounts"] = [{"name": "sweep", "mountPath": _FOLDER}, *head.get("volumeMounts", [])]

@@ -32,7 +32,7 @@ def attach(address: str, parts: Sequence[str] = ()) -> None:
         modules = {"py_modules": [str(path) for path in sent]}
         try:
             ray.init(address=address, runtime_env=modules, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        except Exception as error:  # a bare one where a process of Ray's ends meanwhile
             rule = f"the Ray cluster at {address} takes no driver from here ({' '.join(str(error).split())})"
             raise SettingError(rule, key="--address") from error
 

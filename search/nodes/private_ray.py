@@ -52,9 +52,10 @@ COUNTING = Part("ray.air._internal.usage", "tag_callbacks", "saves the import of
 CONFIG = Part("ray._raylet", "Config", "turns authentication on after Ray was imported")
 LOOK_UP = Part("ray._private.services", "canonicalize_bootstrap_address", "finds the head that auto means")
 NODE_IDS = Part("ray._private.services", "find_node_ids", "tells whether this machine is a node")
+WORDS = Part("ray._private.worker", "print_to_stdstream", "keeps what Ray prints of its processes from the screen")
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
 CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, CHANNEL, CONTROLLER)
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER)
 
 # Where a controller holds trials that ended, and what it writes of each.
 ENDED, WRITTEN = ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
@@ -115,6 +116,12 @@ def forgetting() -> Iterator[None]:
         yield
     finally:
         controller.on_step_end = on_step_end
+
+
+def keep_words_back() -> None:
+    """Have Ray print nothing of what happens to its processes, with pages of its logs: what matters is told anyway."""
+    if WORDS.find() is not None:
+        WORDS.replace(lambda *words, **more: None)
 
 
 def read_environment_again() -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ray
@@ -13,14 +14,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.nodes.private_ray import keep_words_back
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
-from glosstune.spaces.files.machine import describe_cpus, usable_cpus
+from glosstune.spaces.files.machine import describe_cpus, usable_cpus, usable_memory
 
 _LOOK_S = 60.0
 _REGISTERS_S = 5.0
 # Of 107 bytes that a socket's path may have, 103 on macOS, Ray takes the rest.
 _LONGEST_FOLDER = 103 - len("/ray/session_2026-11-29_20-39-19_123456_4194304/sockets/plasma_store")
+
+# Of a trial's process before its data, and of all around it: the driver, and what Ray starts on a machine.
+_TRIAL_BYTES, _AROUND_BYTES = 400_000_000, 1_200_000_000
 
 
 def start_ray(say: Say = print) -> None:
@@ -34,6 +39,7 @@ def start_ray(say: Say = print) -> None:
     Raises:
         SettingError: Ray cannot start, or takes no driver from here.
     """
+    keep_words_back()
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS")
@@ -43,13 +49,13 @@ def start_ray(say: Say = print) -> None:
     try:
         if named or not _start_here(say):
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except Exception as error:  # a bare one where a process of Ray's ends while it starts
         why = " ".join(str(error).split())
         if named:
             raise SettingError(
                 f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
             ) from error
-        raise SettingError(f"Ray cannot start here ({why})") from error
+        raise SettingError(f"Ray cannot start here ({why}); the same command tries again") from error
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
@@ -118,12 +124,31 @@ def count_slots(resources: ResourceSettings) -> int:
     """How many trials can run at a time on the machines that there are now."""
     if resources.concurrent is not None:
         return resources.concurrent
+    machines = _machines()
+    slots = _count_shares(resources, machines)
+    return slots if len(machines) > 1 else min(slots, _fit_in_memory())
+
+
+def tell_slots(resources: ResourceSettings, say: Say) -> None:
+    """Say where memory lets fewer trials run at a time than there are CPUs and GPUs for."""
+    slots, shares = count_slots(resources), _count_shares(resources, _machines())
+    if resources.concurrent is None and slots < shares:
+        room = f"{usable_memory() / 1e9:.1f} GB of memory have no room for {shares} processes"
+        say(f"resources.concurrent: {slots}, for {room}; set it to have more or fewer trials at a time")
+
+
+def _count_shares(resources: ResourceSettings, machines: Iterable[Mapping[str, float]]) -> int:
     asked = {"CPU": resources.cpu, "GPU": resources.gpu or 0.0}
     return sum(
         # A thousandth, because ten shares of 0.1 must fit into 1.
         min(int(machine.get(name, 0.0) / amount + 1e-3) for name, amount in asked.items() if amount)
-        for machine in _machines()
+        for machine in machines
     )
+
+
+def _fit_in_memory() -> int:
+    """Trials at a time that this machine has memory for, one at least: a sweep that may fail is told when it does."""
+    return max(1, (usable_memory() - _AROUND_BYTES) // _TRIAL_BYTES)
 
 
 def gpu_memory_gb() -> float | None:
@@ -147,6 +172,15 @@ def gpu_memory_gb() -> float | None:
 def _smallest_gpu_gb() -> float:
     # Without a driver that answers, one trial takes a whole one.
     return torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def own_node() -> str | None:
+    """``HOST:PORT`` of Ray's process on this machine (raylet)."""
+    own = ray.get_runtime_context().get_node_id()
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it bare
+        if node["NodeID"] == own and node["Alive"]:
+            return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+    return None
 
 
 def _machines() -> list[dict[str, float]]:

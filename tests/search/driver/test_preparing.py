@@ -11,10 +11,13 @@ import pytest
 from glosstune.models import build_model
 from glosstune.models.weights import weights_file
 from glosstune.models.weights.weights_file import write_weights
+from glosstune.results.reading.names import RECORD
 from glosstune.search import launch, load_sweep
 from glosstune.search.driver import launching
+from glosstune.search.driver.driving import tell_loss
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.record import Record
+from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.training.input_files import InputFile
@@ -70,3 +73,14 @@ def test_weights_teacher_and_earlier_sweeps_are_opened_once(
     for key, path in (("pretrained", weights), ("teacher", exported_teacher)):
         assert inputs[key].sha256 == manifest[key]["sha256"] == file_hash(path)
         assert inputs[key].content.tobytes() == path.read_bytes()
+
+
+def test_where_ray_is_lost_what_goes_on_is_the_sweep_that_has_begun_or_the_same_command(tmp_path: Path) -> None:
+    work = SweepFolder.at(str(tmp_path / "a b"))
+    said: list[str] = []
+    tell_loss("Ray is gone", work, said.append)
+    work.folder.mkdir()
+    (work.folder / RECORD).touch()
+    tell_loss("Ray is gone", work, said.append)
+    assert said[0] == said[3] == "glosstune: Ray is gone"
+    assert said[2::3] == ["go on with: the same command", f"go on with: glosstune resume '{tmp_path}/a b'"]

@@ -8,7 +8,7 @@ from forked_workers import RAYLET
 from packages import find_packages
 
 from glosstune.search.nodes import private_ray
-from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, PARTS, Part
+from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, PARTS, WORDS, Part
 from glosstune.spaces.errors import SettingError
 
 PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
@@ -86,3 +86,15 @@ def test_a_driver_goes_on_without_the_rest(without) -> None:
     private_ray.count_no_callbacks()
     assert private_ray.find_head() is private_ray.open_channel("127.0.0.1:1") is None
     assert private_ray.runs_here()
+
+
+def test_ray_prints_nothing_of_what_happens_to_its_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(f"{WORDS.module}.{WORDS.name}", WORDS.find())  # put back after the test
+    told = {"lines": ["Raylet is terminated."], "pid": "raylet", "is_err": False}
+    WORDS.find()(told, ignore_prefix=False)
+    assert "Raylet is terminated." in capsys.readouterr().out
+    private_ray.keep_words_back()
+    WORDS.find()(told, ignore_prefix=False)
+    assert capsys.readouterr() == ("", "")

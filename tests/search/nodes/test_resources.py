@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.nodes import resources
-from glosstune.search.nodes.resources import find_socket_room, start_ray
+from glosstune.search.nodes.resources import count_slots, find_socket_room, start_ray, tell_slots
 from glosstune.spaces.errors import SettingError
 
 LONG = "/net/people/somebody/slurm_jobdir/1355700/tmp.t0016"
@@ -100,3 +101,19 @@ def test_a_cluster_that_runs_already_says_itself_what_it_has(monkeypatch: pytest
     monkeypatch.setattr(resources, "ray", ray := _Ray(error))
     start_ray(print)
     assert [asked.get("num_cpus") for asked in ray.asked] == [None]
+
+
+@pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (2.5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
+def test_no_more_trials_run_at_a_time_than_a_machine_has_memory_for(
+    monkeypatch: pytest.MonkeyPatch, memory_gb: float, machines: int, slots: int
+) -> None:
+    """That of other machines is not known here."""
+    monkeypatch.setattr(resources, "_machines", lambda: [{"CPU": 8.0}] * machines)
+    monkeypatch.setattr(resources, "usable_memory", lambda: int(memory_gb * 1e9))
+    assert count_slots(ResourceSettings()) == slots
+    assert count_slots(ResourceSettings(concurrent=5)) == 5
+    said: list[str] = []
+    tell_slots(ResourceSettings(), said.append)
+    tell_slots(ResourceSettings(concurrent=5), said.append)
+    room = f"{memory_gb:.1f} GB of memory have no room for 8 processes; set it to have more or fewer trials at a time"
+    assert said == ([f"resources.concurrent: {slots}, for {room}"] if slots < 8 else [])

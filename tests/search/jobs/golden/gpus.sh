@@ -51,9 +51,9 @@ export CLIENT_PORT
 # An open port of Ray runs anybody's code: a token for this job alone, which travels in the environment only.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-# A node that hangs is given up after seconds, and none is waited for in the end.
+# A node that hangs is given up within half a minute, and none is waited for in the end.
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=1000 RAY_health_check_failure_threshold=3
+export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=5000 RAY_health_check_failure_threshold=3
 # The driver waits for so many nodes, minutes if their Python lies on a slow disk, and then goes on with those it has.
 export GLOSSTUNE_NODES=$SLURM_JOB_NUM_NODES
 
