@@ -114,9 +114,6 @@ class Watcher(Protocol):
     def tick(self) -> None:
         """Several times a second, between all else."""
 
-    def lose(self, what: str) -> None:
-        """Trials can run no more, and this process ends."""
-
 
 class _Stateless:
     """Ray pickles searcher, scheduler and callbacks into its own state, where nothing of a sweep belongs."""

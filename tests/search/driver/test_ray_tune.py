@@ -53,9 +53,6 @@ class Log:
     def tick(self) -> None:
         pass
 
-    def lose(self, what: str) -> None:
-        pass
-
 
 def _run(folder: Path, *overrides: str, workers: int = 1, log: Log | None = None, kind: Any = None) -> Scheduler:
 
