@@ -65,11 +65,12 @@ class _Watchdog:
         self._path, self._limit_s = path, limit_s
         self._file: IO[bytes] | None = None
         self._armed = 0.0
+        self._watches_set_up = limit_s is not None and sys.platform == "linux"
 
     @contextmanager
     def watching_set_up(self) -> Iterator[None]:
         """Wait for this thread, and those that it starts and waits for, to compute; Linux alone tells if they do."""
-        if self._limit_s is None or sys.platform != "linux":
+        if not self._watches_set_up:
             yield
             return
         over, mine, before = threading.Event(), threading.current_thread(), set(threading.enumerate())
@@ -95,6 +96,11 @@ class _Watchdog:
             if any(known.get(each) != computed_ns for each, computed_ns in now.items()):
                 self._wait_anew()
             known = now
+
+    def know_folder(self) -> None:
+        """Have the rest of a set-up that is watched tell in the folder of the trial, which is there now."""
+        if self._watches_set_up:
+            self.beat()
 
     def take_last(self) -> str:
         """What the process before this one wrote when it was ended, which is then forgotten."""
@@ -287,7 +293,7 @@ class CTCTrainable(tune.Trainable):
         self._log.addHandler(handler)
         if last := self._watchdog.take_last():
             self._log.warning("no batch came for long, and the process was ended where it stood:\n%s", last)
-        self._watchdog.beat()
+        self._watchdog.know_folder()
         try:
             settings = read_settings(plain)
             known = settings.model_dump_json(exclude_defaults=True)

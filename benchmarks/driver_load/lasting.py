@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import ray
@@ -77,16 +78,13 @@ def _sizes(folder: Path) -> Sizes:
     sizes = {"driver, MB": memory_mb("self", "Rss"), "driver, open files": _open_files("self")}
     found = defaultdict(list)
     for pid in _children(os.getpid()):
-        try:
-            kind, memory, files = _kind_of(pid), memory_mb(pid, "Rss"), _open_files(pid)
-        except (OSError, StopIteration):
-            continue  # it has ended
-        found[kind].append((memory, files))
+        with suppress(OSError, StopIteration):  # it has ended
+            found[_kind_of(pid)].append((memory_mb(pid, "Rss"), _open_files(pid)))
     for kind in KINDS:
         if found[kind]:
-            memory_, files_ = zip(*found[kind], strict=True)
+            memory, files = zip(*found[kind], strict=True)
             # The most of any: one that has just begun is no measure.
-            sizes |= {f"{kind}, MB": max(memory_), f"{kind}, open files": max(files_)}
+            sizes |= {f"{kind}, MB": max(memory), f"{kind}, open files": max(files)}
     sizes["driver has written, MB"] = _written_mb()
     for name, path in (("sweep", folder), (f"{TRIALS}/", folder / TRIALS), (f"{RAY}/", folder / RAY)):
         sizes[f"{name} on the disk, MB"] = _disk_mb(path)
@@ -99,12 +97,13 @@ def _sizes(folder: Path) -> Sizes:
 
 def _children(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+        try:
+            children = task.read_text().split()
+        except OSError:  # of a thread that has ended
+            continue
+        for child in children:
             yield int(child)
-            try:
-                yield from _children(int(child))
-            except OSError:
-                continue
+            yield from _children(int(child))
 
 
 def _kind_of(pid: int) -> str:
@@ -126,8 +125,6 @@ def _disk_mb(folder: Path) -> float:
     total = 0
     for path, _, names in os.walk(folder):
         for name in names:
-            try:
+            with suppress(OSError):  # gone meanwhile
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512
-            except OSError:
-                continue  # gone meanwhile
     return total / 1e6

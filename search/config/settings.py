@@ -176,6 +176,6 @@ class ResourceSettings(Section):
     concurrent: PositiveInt | None = Field(default=None, description="Trials at a time; null is as many as fit.")
     hang_min: PositiveFloat | None = Field(
         default=60.0,
-        description="Minutes without a batch, or of a standing set-up, after which a trial's process starts anew; "
-        "null never.",
+        description="Minutes without a batch (on Linux also of a set-up that computes nothing) after which a trial's "
+        "process starts anew; null never.",
     )

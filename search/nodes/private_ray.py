@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
@@ -57,8 +58,11 @@ CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head wh
 CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
 PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER)
 
-# Where a controller holds trials that ended, and what it writes of each.
-ENDED, WRITTEN = ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
+# Where a controller holds trials, those that ended once more, and what it writes of each.
+TRIALS, ENDED, WRITTEN = "_trials", ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
+KEPT: dict[str, type] = {TRIALS: list, **dict.fromkeys(ENDED, set), WRITTEN: dict}
+# Instead of the number of a process, where it is one of Ray's that tells.
+RAYS_OWN = ("raylet", "autoscaler")
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 # What answers on a head that is alive.
@@ -95,7 +99,7 @@ def forgetting() -> Iterator[None]:
     """Have Tune forget what has ended but the last, which it returns.
 
     It keeps all of it, and writes all of it again every few seconds into a state of its own that nothing here reads:
-    by thousands of segments, hundreds of MB. Where Ray has changed, it goes on so.
+    by thousands of segments, hundreds of MB. A Ray that keeps it elsewhere goes on so.
     """
     controller = CONTROLLER.find()
     on_step_end = getattr(controller, "on_step_end", None)
@@ -105,11 +109,14 @@ def forgetting() -> Iterator[None]:
 
     def forget(tune: Any) -> None:
         on_step_end(tune)
-        for trial in [trial for trial in tune.get_trials() if trial.is_finished()][:-1]:
-            tune.get_trials().remove(trial)
-            for held in ENDED:
-                getattr(tune, held, set()).discard(trial)
-            getattr(tune, WRITTEN, {}).pop(trial.trial_id, None)
+        ended = [trial for trial in getattr(tune, TRIALS, ()) if trial.is_finished()][:-1]
+        if any(not isinstance(getattr(tune, name, None), kind) for name, kind in KEPT.items()):
+            return
+        for trial in ended:
+            getattr(tune, TRIALS).remove(trial)
+            for name in ENDED:
+                getattr(tune, name).discard(trial)
+            getattr(tune, WRITTEN).pop(trial.trial_id, None)
 
     controller.on_step_end = forget
     try:
@@ -119,9 +126,17 @@ def forgetting() -> Iterator[None]:
 
 
 def keep_words_back() -> None:
-    """Have Ray print nothing of what happens to its processes, with pages of its logs: what matters is told anyway."""
-    if WORDS.find() is not None:
-        WORDS.replace(lambda *words, **more: None)
+    """Have Ray print no pages of its own logs where one of its processes ends; what users' tasks print stays."""
+    show = WORDS.find()
+    if show is None or hasattr(show, "__wrapped__"):
+        return
+
+    @wraps(show)
+    def show_tasks(data: Any, *arguments: Any, **named: Any) -> None:
+        if data.get("pid") not in RAYS_OWN:
+            show(data, *arguments, **named)
+
+    WORDS.replace(show_tasks)
 
 
 def read_environment_again() -> None:

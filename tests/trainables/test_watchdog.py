@@ -61,10 +61,10 @@ def read_corpus():
 def give_signs_of_life():
     while True:
         time.sleep(0.01)
-watchdog = _Watchdog(Path(sys.argv[1]), 0.5)
+watchdog = _Watchdog(Path(sys.argv[1]), 2.0)
 with watchdog.watching_set_up():
     if sys.argv[2] == "known":
-        watchdog.beat()
+        watchdog.know_folder()
     threading.Thread(target=give_signs_of_life, daemon=True).start()
     read_corpus()
 """
@@ -79,6 +79,17 @@ def test_a_set_up_that_stands_still_ends_and_says_where(tmp_path: Path, folder: 
     assert ended.returncode == 1
     told = (tmp_path / "hang.log").read_text() if folder == "known" else ended.stderr.decode()
     assert told.startswith("Timeout") and "in read_corpus" in told
+
+
+def test_where_nothing_tells_whether_a_thread_computes_a_set_up_is_not_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *given, **named: pytest.fail("is watched"))
+    watchdog = _Watchdog(tmp_path / "hang.log", 0.2)
+    with watchdog.watching_set_up():
+        watchdog.know_folder()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells whether a thread computes")

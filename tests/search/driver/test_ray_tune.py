@@ -147,7 +147,7 @@ def test_a_trial_that_dies_in_its_third_epoch_every_time_is_given_up_alone(tmp_p
 
 
 def test_a_process_that_hangs_is_ended_and_its_trial_goes_on(tmp_path: Path) -> None:
-    overrides = ("search.samples=2", f"resources.hang_min={1 / 30}")
+    overrides = ("search.samples=2", f"resources.hang_min={1 / 15}")
     scheduler = _run(tmp_path, *overrides, kind=HangingPlayer)
     events = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
     retries = [event for event in events if event["event"] == "retry"]

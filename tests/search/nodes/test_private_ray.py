@@ -96,5 +96,8 @@ def test_ray_prints_nothing_of_what_happens_to_its_processes(
     WORDS.find()(told, ignore_prefix=False)
     assert "Raylet is terminated." in capsys.readouterr().out
     private_ray.keep_words_back()
+    private_ray.keep_words_back()
     WORDS.find()(told, ignore_prefix=False)
     assert capsys.readouterr() == ("", "")
+    WORDS.find()({**told, "lines": ["what a task of the user's prints"], "pid": 17}, ignore_prefix=False)
+    assert capsys.readouterr().out.count("what a task of the user's prints") == 1
