@@ -16,6 +16,7 @@ import ray
 from pydantic import ValidationError
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -92,7 +93,7 @@ def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Wat
             storage_path=str(folder),
             verbose=0,
             progress_reporter=tune.CLIReporter(),  # which says nothing; that of notebooks clears what stands there
-            callbacks=[relay],
+            callbacks=[relay, _Silent()],
             stop=_End(scheduler),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
@@ -216,6 +217,18 @@ class _Relay(_Stateless, tune.Callback):
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         if self._restore is not None:
             self._restore()
+
+
+class _Silent(_Stateless, TrialProgressCallback):
+    """In the place of the callback that Ray adds by itself, which prints nothing here and keeps every trial."""
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None: ...
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None: ...
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None: ...
 
 
 class _End(_Stateless, tune.Stopper):

@@ -97,7 +97,7 @@ def describe_death(told: str) -> str:
         used = re.search(r"([\d.]+) ?GB used / ([\d.]+) ?GB limit", told)
         there = f" ({used[1]} of {used[2]} GB are in use)" if used else ""
         return f"Ray has ended its process, since the machine runs out of memory{there}; {_FEWER}"
-    if "node has died" in told:
+    if "node has died" in told or "temporarily unavailable" in told:
         return "its node is gone, or was silent for too long"
     if "worker process has died" in told or "Worker unexpectedly exits" in told:
         return f"its process was killed, most often by the system for want of memory, which dmesg tells; {_FEWER}"

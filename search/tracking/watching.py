@@ -41,7 +41,7 @@ class Watched:
 
     def __init__(self, place: str, folder: Path | None = None) -> None:
         self.place = place
-        self._folder = Path(place).expanduser() if folder is None and not is_uri(place) else folder
+        self._folder = as_local(place) if folder is None and not is_uri(place) else folder
         self._seen: tuple[int, int] | None = None
         self.look()
 

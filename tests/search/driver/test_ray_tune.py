@@ -1,5 +1,6 @@
 """The search stack on a real Ray, over replayed curves."""
 
+import gc
 import json
 import os
 import pickle
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import ray
 from player import FullPlayer, HangingPlayer, MortalPlayer, Player, SlowPlayer, play
+from ray.tune.experiment import Trial
 from replay import Tape, costs, drive, sweep
 
 from glosstune.results.reading.record import read_record
@@ -99,7 +101,17 @@ def test_two_workers_and_a_stopper_in_between(tmp_path: Path) -> None:
 
 
 def test_ray_keeps_nothing_of_trials_that_ended(tmp_path: Path) -> None:
-    samples = len(_run(tmp_path).state.trials)
+    kept: list[int] = []
+
+    class Counting(Log):
+        def report(self, number: int) -> None:
+            super().report(number)
+            if len(self.reports) % 10 == 0:
+                gc.collect()
+                kept.append(sum(type(each) is Trial for each in gc.get_objects()))
+
+    samples = len(_run(tmp_path, log=Counting()).state.trials)
+    assert max(kept) <= kept[0] + 3
     (written,) = tmp_path.glob("ray/experiment_state*.json")
     # The last, which it returns, and what has ended since it last looked: see search/nodes/private_ray.py.
     assert len(json.loads(written.read_text())["trial_data"]) <= 3 < samples

@@ -135,7 +135,7 @@ def test_a_job_on_two_nodes_runs_to_the_end_beside_others_on_its_ports(jobs: Job
     assert jobs.slurm.wait_for(job, *ENDED) == status_of(job) == "COMPLETED"
     starts = [line for line in ray_starts(jobs.programs) if f"glosstune-{job}-" in line]
     assert {line.split()[1] for line in starts} == {f"{ADDRESS}:{port + 1}"}
-    assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
+    wait_until(lambda: not list(Path("/tmp").glob(f"glosstune-{job}-*")), lambda: "folders of the job are left")
 
 
 @pytest.mark.parametrize("status", ["1", "2"])
@@ -253,6 +253,6 @@ def test_a_sweep_under_ray_on_two_nodes_is_cut_and_goes_on_and_leaves_another_ra
     assert set(load_results(place).trials["status"]) == {"finished"}
     # Nothing of the job is left, and everything of the other Ray.
     assert not jobs.slurm.processes(f"glosstune-{job}-") and not jobs.slurm.processes(f":2{job[-4:]}")
-    assert not list(Path("/tmp").glob(f"glosstune-{job}-*"))
+    wait_until(lambda: not list(Path("/tmp").glob(f"glosstune-{job}-*")), lambda: "folders of the job are left")
     assert len(jobs.slurm.processes("/gcs_server ")) == len(jobs.slurm.processes("/raylet ")) == 1
     assert len(jobs.slurm.processes("ray.util.client.server ")) <= 1
