@@ -88,10 +88,8 @@ def check_inputs(sweep: Sections, keys: Collection[str] = INPUT_FILES) -> None:
     """
     for key, path, told in missing_inputs(sweep):
         if key in keys:
-            way_out = (
-                f"name the file in it with {key}=FILE" if os.path.isdir(path) else f"where it has moved, say {key}=FILE"
-            )
-            raise CheckpointError(f"{key}: {path}: {told}; {way_out}")
+            way_out = "name the file in it with" if os.path.isdir(path) else "where it has moved, say"
+            raise CheckpointError(f"{key}: {path}: {told}; {way_out} {key}=FILE")
 
 
 def _check_target(name: str, definition: Definition) -> None:

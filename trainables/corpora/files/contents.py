@@ -22,7 +22,8 @@ _THREADS = 8
 _PATIENCE_S = 3600.0
 # A file may change again within the tick of its clock (2 s on FAT), and its times would be the same.
 _SETTLED_S = 2.0
-# Bytes that are read within a minute whatever they are, how far no features can be compressed, and what st_blocks counts.
+# Bytes that are read within a minute whatever they are, how far no features can be compressed, and what st_blocks
+# counts in.
 _LONG, _SPARSE, _BLOCK = 10_000_000_000, 100, 512
 
 State = tuple[int, int, int]  # bytes, and when content and entry changed last, in ns
@@ -103,7 +104,7 @@ def _digest(path: str) -> str:
 def _check_held(found: os.stat_result) -> None:
     """Require that a file which says that it is long holds more than nothing, which takes hours to read; else OSError.
 
-    Compressed, or kept elsewhere in part, it may hold less than it says; Windows does not tell.
+    On a file system that compresses it may hold somewhat less; Windows does not tell.
     """
     held = getattr(found, "st_blocks", math.inf) * _BLOCK
     if found.st_size > _LONG and held * _SPARSE < found.st_size:
