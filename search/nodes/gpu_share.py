@@ -12,9 +12,9 @@ _MEASURED_FRAMES = 16 * 200  # that a model's peak_gb is of
 _CONTEXT_GB, _RESERVE = 0.6, 1.5
 # More of them than four take turns anyway: at four a GPU is busy, and every one wants a CPU core.
 MOST_TRIALS = 4
-# Estimated: of a trial's process, its share of what several map counted once; and of all around them, the driver and
-# what Ray starts on a machine.
-TRIAL_BYTES, _AROUND_BYTES = 800_000_000, 1_200_000_000
+# Estimated from the packaged teacher and student on Linux without a GPU, two trials at a time: each took 1.1 to 1.3 GB,
+# with its share of what both map (Pss), and all around them, the driver and what Ray starts, 0.8 to 1.2 GB.
+_TRIAL_BYTES, _AROUND_BYTES = 1_200_000_000, 1_200_000_000
 
 
 def needed_gb(sweep: Sweep, frames: int) -> float:
@@ -39,7 +39,7 @@ def fit_in_memory() -> int:
 
     One at least: a sweep that may fail is told when it does.
     """
-    return max(1, (usable_memory() - _AROUND_BYTES) // TRIAL_BYTES)
+    return max(1, (usable_memory() - _AROUND_BYTES) // _TRIAL_BYTES)
 
 
 def _values(sweep: Sweep, name: str, constant: float) -> Iterator[float]:

@@ -54,7 +54,7 @@ def test_folds_that_signers_do_not_make_are_refused_at_once(changes: list[str], 
 
 
 def test_a_part_that_was_told_where_weights_lie_goes_on_without_hearing_it_again() -> None:
-    began = ["space={strategy: {choice: [baseline, full-finetune]}}", "corpus.cache=/data/cache"]
+    began = ["space={strategy: {choice: [baseline, full-finetune]}}", "corpus.root=/data", "corpus.cache=/data/cache"]
     made = load_sweep("student", [*began, "pretrained=auto"])
     told = load_sweep("student", [*began, "pretrained=/data/weights.pt"])
     assert list_changes(told, load_sweep("student", [*began, "pretrained=/data/weights.pt", *_inputs(made)])) == {}

@@ -126,7 +126,7 @@ def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("memory_gb", "asked", "slots"),
-    [(64, [], 8), (4, [], 3), (1, [], 1), (4, ["resources.concurrent=5"], 5), (64, ["resources.concurrent=2"], 2)],
+    [(64, [], 8), (5, [], 3), (1, [], 1), (5, ["resources.concurrent=5"], 5), (64, ["resources.concurrent=2"], 2)],
     ids=str,
 )
 def test_a_plan_counts_on_as_many_at_a_time_as_a_sweep_runs_here(

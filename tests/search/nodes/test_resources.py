@@ -122,7 +122,7 @@ def test_the_same_command_is_to_be_tried_again_only_where_a_process_of_ray_ended
     assert str(told.value) == f"Ray cannot start here ({error})" + "; the same command tries again" * again
 
 
-@pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (4, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
+@pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
 def test_no_more_trials_run_at_a_time_than_a_machine_has_memory_for(
     monkeypatch: pytest.MonkeyPatch, memory_gb: float, machines: int, slots: int
 ) -> None:

@@ -108,7 +108,7 @@ def _check_held(found: os.stat_result) -> None:
     """
     held = getattr(found, "st_blocks", math.inf) * _BLOCK
     if found.st_size > _LONG and held * _SPARSE < found.st_size:
-        told = f"says that it holds {found.st_size / 1e9:,.1f} GB, and holds {held / 1e9:,.1f} GB"
+        told = f"says that it holds {found.st_size / 1e9:,.1f} GB, and holds {held / 1e9:,.1f} GB: copy it again"
         raise OSError(errno.EFBIG, told)
 
 
