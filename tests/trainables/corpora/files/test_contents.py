@@ -222,6 +222,7 @@ def test_a_terabyte_of_nothing_is_refused_and_a_long_file_that_holds_what_it_say
     _hash(root)
     sparse(root / "train" / "d", b"", 2**40)
     with pytest.raises(
-        CorpusError, match=r"train/d: cannot be read \(says that it holds 1,099.5 GB, and holds 0.0 GB\)$"
+        CorpusError,
+        match=r"train/d: cannot be read \(says that it holds 1,099.5 GB, and holds 0.0 GB: copy it again\)$",
     ):
         _hash(root)
