@@ -97,7 +97,9 @@ def _with_ranked(results: Results, ranking: Ranking) -> tuple[pd.DataFrame, str]
     trials, name = results.trials, f"{ranking.metric}_best"
     if ranking == _BY_WER:
         return trials, name
-    while name in trials:
+    if name in trials:  # as wer_best, which is the lowest
+        name = f"{ranking.metric}_{ranking.mode}"
+    while name in trials:  # as a parameter of somebody's
         name += "_"
     values = best_of(results.epochs, *ranking).rename(columns={"value": name}).drop(columns="epoch")
     return trials.merge(values, on=["sweep", "trial"], how="left").set_axis(trials.index), name

@@ -116,7 +116,7 @@ def _judge_frozen(sweep: Sweep, settings: TrialSettings) -> list[Finding]:
     if settings.pretrained is None:
         told = f"{strategy.name} freezes layers, and there are no pretrained weights"
         return [Finding(cause, 0.9, told, mend, "certain", "the sweep's settings")]
-    check_inputs(sweep.model_copy(update={"teacher": None}))
+    check_inputs(sweep, ["pretrained"])
     taken, missing = _arrived(settings)
     if taken < missing:
         told = f"{settings.pretrained.name} fills {taken} of the {taken + missing} tensors before the head"

@@ -131,9 +131,8 @@ def timed(seen: Preview, sweep: Sweep, say: Say) -> Preview:
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and sweep.resources.gpu != 0 else 0
     slots, sharing = find_slots(sweep, gpus)
-    slots = min(slots, sweep.resources.concurrent or slots)
     epoch_s = mean_epoch_s(sweep, say, device=torch.device("cuda" if gpus else "cpu"))
-    plan = replace(planned(sweep), slots=slots, sharing=min(sharing, slots))
+    plan = replace(planned(sweep), slots=slots, sharing=sharing)
     most = replace(plan, min_epochs=plan.epochs)
     known = seen.epochs_expected is not None
     return replace(seen, hours_expected=plan.hours_of(epoch_s) if known else None, hours_at_most=most.hours_of(epoch_s))
@@ -230,8 +229,8 @@ def _limits(sweep: Sweep) -> Iterator[str]:
 
 def _missing_files(sweep: Sweep) -> Iterator[str]:
     """What the sweep names and is not there."""
-    for key, file in missing_inputs(sweep):
-        yield f"{key}: {file}: no such file"
+    for key, file, told in missing_inputs(sweep):
+        yield f"{key}: {file}: {told}"
     folders = {"search.warm_start": sweep.search.warm_start, "search.prior": sweep.search.prior}
     for key, places in folders.items():
         for folder in () if isinstance(places, str) else places:

@@ -108,7 +108,7 @@ def plan(
     seconds_per_epoch: Annotated[float | None, typer.Option(help="Of a trial alone, instead of timing here.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the proposal into the sweep file.")] = False,
 ) -> None:
-    """Propose samples, epochs, rungs and concurrency for a budget.
+    """Propose samples, epochs and rungs for a budget.
 
     Example: glosstune plan my.yaml --hours 12 --gpus 4 --write
     """

@@ -86,8 +86,8 @@ def list_changes(old: Sweep, new: Sweep) -> dict[str, Any]:
     changed = {key: after.get(key) for key in {**before, **after} if before.get(key) != after.get(key)}
     for key in changed:
         # Another file is compared with the one that the sweep began with; none is another way to begin.
-        lost = key == "pretrained" and after[key] in (None, AUTO)
-        if lost or not is_changeable(key):
+        other = key in ("pretrained", "teacher") and (None in (before[key], after[key]) or after[key] == AUTO)
+        if other or not is_changeable(key):
             rule = f"cannot change while a sweep goes on, for its trials would not compare: it was {shown(before[key])}"
             raise SettingError(f"{rule}; got {shown(after[key])}; start another sweep, with warm_start", key=key)
     if set(old.space) != set(new.space):

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -133,10 +133,17 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
         raise SettingError(f"{source}: must be key=value with a dotted key, such as training.epochs=50")
     if keys[0] == "space" and ".".join(keys[1:3]) in SETTINGS_PATHS:
         keys[1:3] = [".".join(keys[1:3])]  # gains.face is one name
-    whole = text.startswith(("/", "~/", "./", "../")) or ("/" in text and os.path.lexists(text))
-    if tuple(keys) in _PATHS and whole:
+    if tuple(keys) in _PATHS and _is_path(text):
         return keys, text  # which YAML may take for something else: at " #" a comment begins
     return keys, parse_yaml(text, source)
+
+
+def _is_path(text: str) -> bool:
+    """Whether a value begins as only a path does, also one of Windows, or something lies there."""
+    if text.startswith("~"):
+        return text.strip() != "~"  # which is null
+    begins = text.startswith(("/", "./", "../")) or PureWindowsPath(text).drive != ""
+    return begins or ("/" in text and os.path.lexists(text))
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:

@@ -1,8 +1,8 @@
 """What no section of a sweep can know of itself: the rules between them, and between settings and space."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from inspect import Parameter
-from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -30,6 +30,8 @@ from glosstune.trainables.settings import (
 # What changes a network, and what else changes its speed.
 _SIZES = ("width", "time_stride", "norm")
 _SPEEDS = (*_SIZES, "precision")
+# Files that a sweep begins from.
+INPUT_FILES = ("pretrained", "teacher", "pretraining.align_with")
 # How files of features are read.
 _READING = ("layout", "not_seen", "hands", "frame_step")
 
@@ -66,20 +68,28 @@ def check_parts(sweep: Sections) -> None:
                 raise SettingError(f"{name} cannot be called; see docs/extending.md", key=key)
 
 
-def missing_inputs(sweep: Sections) -> Iterator[tuple[str, str]]:
-    """The key and the path of each file that a sweep begins from and that is not there."""
+def missing_inputs(sweep: Sections) -> Iterator[tuple[str, str, str]]:
+    """The key and the path of each file that a sweep begins from and that is not there, and what is instead."""
     auto = sweep.pretrained == AUTO
     files = {"pretrained": None if auto else sweep.pretrained, "teacher": sweep.teacher}
     files["pretraining.align_with"] = sweep.pretraining.align_with if auto else None
     for key, path in files.items():
-        if path is not None and not Path(path).exists():
-            yield key, str(path)
+        if path is not None and os.path.isdir(path):
+            yield key, str(path), "is a folder, not a file"
+        elif path is not None and not os.path.exists(path):
+            yield key, str(path), "no such file"
 
 
-def check_inputs(sweep: Sections) -> None:
-    """Raise CheckpointError where a file is missing that a sweep begins from."""
-    for key, path in missing_inputs(sweep):
-        raise CheckpointError(f"{key}: {path}: no such file; where it has moved, say {key}=FILE")
+def check_inputs(sweep: Sections, keys: Collection[str] = INPUT_FILES) -> None:
+    """Raise CheckpointError where a file is missing that a sweep begins from.
+
+    Args:
+        keys: the only ones to look at.
+    """
+    for key, path, told in missing_inputs(sweep):
+        if key in keys:
+            way_out = "name the file in it with" if os.path.isdir(path) else "where it has moved, say"
+            raise CheckpointError(f"{key}: {path}: {told}; {way_out} {key}=FILE")
 
 
 def _check_target(name: str, definition: Definition) -> None:

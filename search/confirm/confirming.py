@@ -219,5 +219,13 @@ def _train(place: str, part: Sweep, console: Console) -> None:
     if not SweepFolder.at(place).begun:
         launch(part, place, console=console)
     elif load_results(place).trials["status"].isin([FINISHED, STOPPED, FAILED]).sum() < part.search.samples:
-        # What it begins from may have moved since.
-        resume(place, [f"{key}={json.dumps(value_of(part, key))}" for key in INPUTS], console=console)
+        resume(place, _inputs(part), console=console)
+
+
+def _inputs(part: Sweep) -> list[str]:
+    """Overrides that say where all lies that a part begins from, which may have moved since.
+
+    Weights that a sweep makes itself lie nowhere, and a part may have been told of a file of them when it began.
+    """
+    values = {key: value_of(part, key) for key in INPUTS}
+    return [f"{key}={json.dumps(value)}" for key, value in values.items() if (key, value) != ("pretrained", AUTO)]

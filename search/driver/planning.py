@@ -14,7 +14,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sweep import Sweep
-from glosstune.search.nodes.gpu_share import MOST_TRIALS
+from glosstune.search.nodes.gpu_share import MOST_TRIALS, fit_in_memory
 from glosstune.spaces import SettingError, Space
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.spaces.files.machine import describe_cpus, usable_cpus
@@ -133,7 +133,7 @@ def make_plan(
         rule = "plans count rungs in epochs; leave out halving.resource and halving.min_seconds, and set halving.kind"
         rule += f" to promote or stop; got {sweep.halving.kind}"
         raise SettingError(rule, key="halving")
-    slots, sharing = find_slots(sweep, gpus)
+    slots, sharing = find_slots(sweep, gpus, here=not gpus or epoch_s is None)
     if epoch_s is None:
         check_inputs(sweep)
         # With torch, which takes seconds, so not before all is in order.
@@ -207,7 +207,6 @@ def _settings(plan: Plan) -> Mapping[str, Any]:
         "search.time_budget_min": round(plan.hours * 60, 2),
         "halving.min_epochs": plan.min_epochs,
         "halving.reduction": plan.reduction,
-        "resources.concurrent": plan.slots,
     }
 
 
@@ -220,8 +219,12 @@ def _most_samples(plan: Plan, epoch_s: float) -> int:
     return low
 
 
-def find_slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
-    """Trials at a time, and how many of them share a device, on the CPUs that may be used here or so many GPUs."""
+def find_slots(sweep: Sweep, gpus: float, *, here: bool = True) -> tuple[int, int]:
+    """Trials at a time, and how many of them share a device, on the CPUs that may be used here or so many GPUs.
+
+    Args:
+        here: the trials run on this machine, whose memory bounds them as when the sweep begins.
+    """
     cpus = usable_cpus()
     share = 1 / MOST_TRIALS if sweep.resources.gpu is None else sweep.resources.gpu  # else found when a sweep begins
     if gpus and not share:
@@ -231,4 +234,8 @@ def find_slots(sweep: Sweep, gpus: float) -> tuple[int, int]:
     if slots < 1:
         have = f"{gpus:g} GPUs" if gpus else describe_cpus()
         raise SettingError(f"a trial asks for more than the {have} that there are", key="resources")
-    return slots, max(1, int(1 / share + 1e-3)) if gpus else 1
+    if sweep.resources.concurrent is not None:
+        slots = min(slots, sweep.resources.concurrent)
+    elif here:
+        slots = min(slots, fit_in_memory())
+    return slots, min(slots, max(1, int(1 / share + 1e-3))) if gpus else 1

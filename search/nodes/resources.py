@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
+from glosstune.search.nodes.gpu_share import fit_in_memory
 from glosstune.search.nodes.private_ray import keep_words_back
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
@@ -23,9 +24,6 @@ _LOOK_S = 60.0
 _REGISTERS_S = 5.0
 # Of 107 bytes that a socket's path may have, 103 on macOS, Ray takes the rest.
 _LONGEST_FOLDER = 103 - len("/ray/session_2026-11-29_20-39-19_123456_4194304/sockets/plasma_store")
-
-# Of a trial's process before its data, and of all around it: the driver, and what Ray starts on a machine.
-_TRIAL_BYTES, _AROUND_BYTES = 400_000_000, 1_200_000_000
 
 
 def start_ray(say: Say = print) -> None:
@@ -49,13 +47,16 @@ def start_ray(say: Say = print) -> None:
     try:
         if named or not _start_here(say):
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # a bare one where a process of Ray's ends while it starts
+    except Exception as error:
         why = " ".join(str(error).split())
         if named:
             raise SettingError(
                 f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
             ) from error
-        raise SettingError(f"Ray cannot start here ({why}); the same command tries again") from error
+        # Of a process of its own that ends while it starts Ray raises a bare one, or of its head this text.
+        ended = type(error) is Exception or why.startswith("Failed to start GCS")
+        way_out = "; the same command tries again" if ended else ""
+        raise SettingError(f"Ray cannot start here ({why}){way_out}") from error
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
@@ -126,7 +127,7 @@ def count_slots(resources: ResourceSettings) -> int:
         return resources.concurrent
     machines = _machines()
     slots = _count_shares(resources, machines)
-    return slots if len(machines) > 1 else min(slots, _fit_in_memory())
+    return slots if len(machines) > 1 else min(slots, fit_in_memory())
 
 
 def tell_slots(resources: ResourceSettings, say: Say) -> None:
@@ -144,11 +145,6 @@ def _count_shares(resources: ResourceSettings, machines: Iterable[Mapping[str, f
         min(int(machine.get(name, 0.0) / amount + 1e-3) for name, amount in asked.items() if amount)
         for machine in machines
     )
-
-
-def _fit_in_memory() -> int:
-    """Trials at a time that this machine has memory for, one at least: a sweep that may fail is told when it does."""
-    return max(1, (usable_memory() - _AROUND_BYTES) // _TRIAL_BYTES)
 
 
 def gpu_memory_gb() -> float | None:

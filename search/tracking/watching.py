@@ -31,6 +31,9 @@ SILENT_S = 900.0
 class Watched:
     """A sweep as its record has it, read again whenever it has grown.
 
+    Attributes:
+        drivers: how many have begun or gone on with it.
+
     Args:
         place: folder of the sweep, or its address on object storage.
         folder: that of its driver on this machine; default the place, or a fresh copy of what lies on object storage.
@@ -52,12 +55,14 @@ class Watched:
         known = None if state is None else (state.st_size, state.st_mtime_ns)
         if known is not None and known == self._seen:
             return False
-        events = read_record(folder).events
+        record = read_record(folder)
+        events = record.events
         if not events:
             raise FolderError(f"{self.place}: its record is empty; nothing has begun there yet")
-        self._seen = known
+        self.drivers = len(record.runs)
         self.owner = read_owner(self._folder or self.place)
         self._follow(folder, events)
+        self._seen = known  # else what could not be followed would be taken for old
         return True
 
     @property

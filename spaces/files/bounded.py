@@ -7,8 +7,9 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from glosstune.spaces.files.machine import usable_memory
 
@@ -50,7 +51,7 @@ def check_zip(path: Path | str) -> None:
             check_fits(sum(each.file_size for each in archive.infolist()))
 
 
-def open_regular(path: Path | str) -> IO[bytes]:
+def open_regular(path: Path | str) -> BufferedReader:
     """A file opened for reading; OSError for a pipe or a device, which may never end, and where it does not fit."""
     held = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(held).st_mode):

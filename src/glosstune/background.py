@@ -94,7 +94,9 @@ class BackgroundSweep:
     def poll(self) -> Progress:
         """How it stands now."""
         code = self._process.poll()
-        runs = len(self._record().runs)
+        watched, trouble = self._watch()
+        # Of a folder in which nothing but the record can be read it still tells who has begun.
+        runs = len(self._record().runs) if watched is None else watched.drivers
         begun = runs > self._earlier_runs
         if code is None:
             state: State = "running" if begun else "preparing"
@@ -102,14 +104,15 @@ class BackgroundSweep:
             state = "ended"
         else:
             state = "interrupted" if self._stopped or code < 0 or code > 128 else "failed"
-        watched = self._watch() if runs else None
         best_wer = None if watched is None or math.isinf(watched.progress.best_wer) else watched.progress.best_wer
         if state == "failed":
             line = f"{self.place}: {'; '.join(filter(None, [state, self._last_line(), f'see {self.log}']))}"
         elif state == "preparing" or (state == "ended" and not begun):  # handed to another driver
             line = f"{self.place}: {'; '.join(filter(None, [state, self._last_line()]))}"
-        elif watched is None:
+        elif not runs:
             line = f"{self.place}: {state} before it began"
+        elif watched is None or trouble:
+            line = f"{self.place}: {state}; {trouble}"
         else:
             line = watched.line()
         return Progress(state, best_wer, line)
@@ -155,15 +158,16 @@ class BackgroundSweep:
         except FolderError:  # none yet
             return SweepRecord()
 
-    def _watch(self) -> Watched | None:
-        """The same as others see it; None where the folder is broken."""
+    def _watch(self) -> tuple[Watched | None, str]:
+        """The same as others see it, as it was last whole, None before; and what keeps it from being read now."""
         try:
             if self._watched is None:
                 self._watched = Watched(self.place, self._folder)
-            self._watched.look()
-        except GlosstuneError:
-            return None
-        return self._watched
+            else:
+                self._watched.look()
+        except GlosstuneError as error:
+            return self._watched, printable("; ".join(str(error).splitlines()))
+        return self._watched, ""
 
     def _last_line(self) -> str:
         """The last line of its log that is no row of a table."""

@@ -111,7 +111,7 @@ def resume(
     Args:
         folder: of the sweep, or its ``s3://`` address.
         overrides: ``key=value``; ranges of the space, budgets, resources, and where files lie: ``corpus.root``,
-            ``pretrained``.
+            ``corpus.cache``, ``pretrained``, ``teacher``, ``pretraining.align_with``.
         samples: how many trials in all, or how many more: ``"+32"``.
         address: of a Ray cluster, as for ``sweep``.
         background: as for ``sweep``.

@@ -14,7 +14,10 @@ import pytest
 from sweep_folder import SweepFolder
 
 import glosstune
+from glosstune import background
+from glosstune.results.reading import record
 from glosstune.search.storage.lock import owned
+from glosstune.search.tracking import watching
 from glosstune.search.tracking.watching import Watched
 from glosstune.spaces import FolderError, SettingError
 
@@ -133,6 +136,41 @@ def test_a_stopped_one_can_be_resumed(driver: Driver, drawn: SweepFolder, tmp_pa
         f"go on with: glosstune resume {out}"
     )
     assert resumed.wait().best["trial"] == 0
+
+
+def test_a_torn_sweep_file_hides_nothing_that_was_known(driver: Driver, drawn: SweepFolder, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    running = glosstune.sweep("student", out=out, background=True)
+    shutil.copy(drawn.record, out)
+    settings = (out / "sweep.yaml").read_text()
+    (out / "sweep.yaml").write_text("search: {")
+    torn = running.poll()
+    assert (torn.state, torn.best_wer) == ("running", None)
+    assert torn.line.startswith(f"{out}: running; ") and "sweep.yaml" in torn.line
+
+    (out / "sweep.yaml").write_text(settings)
+    assert (running.poll().state, running.poll().best_wer) == ("running", 0.2)
+    (out / "sweep.yaml").write_text("search: {")
+    drawn.report(1, 9, wer=0.15)
+    shutil.copy(drawn.record, out)
+    assert (running.poll().state, running.poll().best_wer) == ("running", 0.2)
+    driver.end(0, "trials 1 finished")
+    until(lambda: running.poll().state == "ended")
+    assert running.poll().line.startswith(f"{out}: ended; ") and "sweep.yaml" in running.poll().line
+
+
+def test_a_look_reads_the_record_once(
+    driver: Driver, drawn: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = glosstune.sweep("student", out=tmp_path / "a", background=True)
+    shutil.copy(drawn.record, tmp_path / "a")
+    reads: list[Path] = []
+    read = record.read_record
+    for module in (background, watching):
+        monkeypatch.setattr(module, "read_record", lambda folder: (reads.append(folder), read(folder))[1])
+    assert [running.poll().state for _ in range(3)] == ["running"] * 3
+    assert reads == [tmp_path / "a"]
+    running.stop()
 
 
 def test_changes_for_another_driver_are_handed_to_it(driver: Driver, drawn: SweepFolder) -> None:

@@ -109,9 +109,9 @@ def check_found(
 
 
 def listing(names: Sequence[str]) -> str:
-    """The first of many names."""
+    """The first of many names, none of which takes more than a line."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return ", ".join(name if len(name) <= 80 else name[:77] + "..." for name in names[:_LISTED]) + more
 
 
 class Corpus(ABC):

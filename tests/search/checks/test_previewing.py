@@ -56,6 +56,7 @@ def test_start_points_strategies_and_limits_are_told():
         (["corpus.root=nowhere"], "nowhere: corpus.root is no folder"),
         (["corpus.root=nowhere.csv"], "nowhere.csv"),
         (["pretrained=weights.pt"], "pretrained: .*weights.pt: no such file"),
+        (["teacher=/"], "teacher: /: is a folder, not a file"),
         (["teacher=teacher.safetensors"], "teacher: .*teacher.safetensors: no such file"),
         (["pretraining.labels=aligned", "pretraining.align_with=a.pt"], "pretraining.align_with: .*a.pt: no such file"),
         (["search.warm_start=[runs/a]"], "search.warm_start: .*runs/a: no such folder"),

@@ -12,7 +12,6 @@ from glosstune.spaces import SettingError
         ("search.time_budget_min=5", {"search.time_budget_min": 5.0}),
         ("search.stop_at_target=true", {"search.stop_at_target": True}),
         ("resources.concurrent=2", {"resources.concurrent": 2}),
-        ("teacher=/moved/teacher.safetensors", {"teacher": "/moved/teacher.safetensors"}),  # its hash may not
         ("corpus.cache=/larger/disk", {"corpus.cache": "/larger/disk"}),
         ("space.dropout.float=[0, 0.1]", {"space.dropout": {"float": [0.0, 0.1]}}),
     ],
@@ -41,6 +40,17 @@ def test_where_weights_lie_may_change_but_not_whether_there_are_any() -> None:
     assert list_changes(sweep(*made), sweep(*began)) == {"pretrained": "/data/weights.pt"}
     with pytest.raises(SettingError, match="pretrained: cannot change while a sweep goes on"):
         list_changes(sweep(*began), sweep(*made))
+    with pytest.raises(SettingError, match="pretrained: cannot change while a sweep goes on"):
+        list_changes(sweep("pretrained=null"), sweep(*began))
+
+
+def test_where_a_teacher_lies_may_change_but_not_whether_there_is_one() -> None:
+    taught, moved = "teacher=/data/teacher.safetensors", "/moved/teacher.safetensors"
+    assert list_changes(sweep(taught), sweep(f"teacher={moved}")) == {"teacher": moved}
+    with pytest.raises(SettingError, match=r"teacher: cannot change .* it was '/data/teacher.safetensors'; got null"):
+        list_changes(sweep(taught), sweep(taught, "teacher=null"))
+    with pytest.raises(SettingError, match=r"teacher: cannot change .* it was null"):
+        list_changes(sweep(), sweep(taught))
 
 
 @pytest.mark.parametrize(

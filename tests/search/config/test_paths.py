@@ -1,5 +1,6 @@
 """Paths as they are, whatever they hold."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,22 @@ def test_an_override_that_names_a_path_is_that_path_whatever_yaml_makes_of_it(tm
     place = tmp_path / name
     place.mkdir()
     assert load_sweep("student", f"corpus.cache={place}").corpus.cache == place
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"C:\data\a #1.pt", r"C:\data\a #1.pt"),  # below the current folder where it is no path of Windows
+        (r"\\server\share\a #1.pt", r"\\server\share\a #1.pt"),
+        ("~/a #1.pt", "~/a #1.pt"),
+        ("~root/a #1.pt", "~root/a #1.pt"),
+        ("./a #1.pt", "a #1.pt"),
+    ],
+)
+def test_what_begins_as_a_path_is_whole_though_nothing_lies_there(text: str, expected: str) -> None:
+    absolute = os.path.join(os.getcwd(), os.path.expanduser(expected))
+    assert load_sweep("student", f"corpus.cache={text}").corpus.cache == Path(absolute)
+
+
+def test_a_tilde_alone_is_null() -> None:
+    assert load_sweep("student", "teacher=~").teacher is None

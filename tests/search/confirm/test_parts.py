@@ -7,8 +7,9 @@ import pytest
 from sweep_folder import SweepFolder
 
 from glosstune.results.reading.names import CONFIRM, PLAN
+from glosstune.search.config.changes import list_changes
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.confirm.confirming import _check_test, confirm
+from glosstune.search.confirm.confirming import _check_test, _inputs, confirm
 from glosstune.spaces import CorpusError, SettingError
 
 
@@ -50,3 +51,13 @@ def test_folds_that_signers_do_not_make_are_refused_at_once(changes: list[str], 
     _check_test({name: folds[name] for name in ("fold-1", "fold-2", "fold-3")})
     with pytest.raises(SettingError, match=r"corpus\.fold: must be 1 to 3, as the 3 signers make; got 4"):
         _check_test(folds)
+
+
+def test_a_part_that_was_told_where_weights_lie_goes_on_without_hearing_it_again() -> None:
+    began = ["space={strategy: {choice: [baseline, full-finetune]}}", "corpus.root=/data", "corpus.cache=/data/cache"]
+    made = load_sweep("student", [*began, "pretrained=auto"])
+    told = load_sweep("student", [*began, "pretrained=/data/weights.pt"])
+    assert list_changes(told, load_sweep("student", [*began, "pretrained=/data/weights.pt", *_inputs(made)])) == {}
+    moved = load_sweep("student", [*began, "pretrained=/moved/w.pt", "corpus.cache=/moved/cache"])
+    expected = {"pretrained": "/moved/w.pt", "corpus.cache": "/moved/cache"}
+    assert list_changes(told, load_sweep("student", [*began, *_inputs(moved)])) == expected

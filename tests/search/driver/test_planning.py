@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.search import load_sweep
-from glosstune.search.driver.planning import describe_plan, longest_warmup, make_plan, propose, write_plan
+from glosstune.search.driver import planning
+from glosstune.search.driver.planning import (
+    describe_plan,
+    find_slots,
+    longest_warmup,
+    make_plan,
+    propose,
+    write_plan,
+)
+from glosstune.search.nodes import gpu_share
 from glosstune.spaces import SettingError
 
 FILE = """\
@@ -105,7 +114,7 @@ def test_a_written_plan_keeps_the_comments_and_gives_the_sweep_that_it_says(tmp_
     sweep = load_sweep(file)
     assert sweep.search.samples == plan.samples
     assert sweep.halving.min_epochs == plan.min_epochs
-    assert sweep.resources.concurrent == plan.slots
+    assert sweep.resources.concurrent is None  # which memory bounds, where the sweep runs
 
 
 def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
@@ -113,6 +122,28 @@ def test_gpus_are_shared_out_by_what_a_trial_asks_for(tmp_path: Path) -> None:
     file.write_text(FILE + "resources: {gpu: 0.25}\n")
     plan = make_plan(file, [], 1.0, 4.0, 10.0, False, lambda line: None)
     assert (plan.slots, plan.sharing) == (16, 4)
+
+
+@pytest.mark.parametrize(
+    ("memory_gb", "asked", "slots"),
+    [(64, [], 8), (5, [], 3), (1, [], 1), (5, ["resources.concurrent=5"], 5), (64, ["resources.concurrent=2"], 2)],
+    ids=str,
+)
+def test_a_plan_counts_on_as_many_at_a_time_as_a_sweep_runs_here(
+    monkeypatch: pytest.MonkeyPatch, memory_gb: float, asked: list[str], slots: int
+) -> None:
+    monkeypatch.setattr(planning, "usable_cpus", lambda: 8)
+    monkeypatch.setattr(gpu_share, "usable_memory", lambda: int(memory_gb * 1e9))
+    sweep = load_sweep("student", asked)
+    assert find_slots(sweep, 0) == (slots, 1)
+    assert make_plan(None, asked, 1.0, 0.0, 4.0, False, lambda line: None).slots == slots
+
+
+def test_memory_of_this_machine_bounds_no_trials_on_gpus_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_share, "usable_memory", lambda: 2_000_000_000)
+    sweep = load_sweep("student", ["resources.gpu=0.25"])
+    assert find_slots(sweep, 4, here=False) == (16, 4)
+    assert find_slots(sweep, 4) == (1, 1)
 
 
 def test_a_gpu_that_is_not_here_is_not_timed_on_a_cpu(tmp_path: Path, on_cpu: None) -> None:

@@ -26,6 +26,7 @@ from glosstune.search import load_sweep
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
 from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials
+from glosstune.search.nodes import gpu_share
 from glosstune.search.nodes.resources import count_slots
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.storage.record import Record
@@ -287,7 +288,8 @@ def test_what_a_trial_is_handed_is_what_its_configuration_stands_for_to_the_last
         assert read_settings(settings.model_dump(mode="json")) == settings
 
 
-def test_slots_are_what_fits_on_every_machine_or_what_the_user_says() -> None:
+def test_slots_are_what_fits_on_every_machine_or_what_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_share, "usable_memory", lambda: 64_000_000_000)
     cpus = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
     assert count_slots(ResourceSettings(cpu=1)) == cpus == 2
     assert count_slots(ResourceSettings(cpu=0.1)) == 20

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from glosstune.search.config.settings import ResourceSettings
-from glosstune.search.nodes import resources
+from glosstune.search.nodes import gpu_share, resources
 from glosstune.search.nodes.resources import count_slots, find_socket_room, start_ray, tell_slots
 from glosstune.spaces.errors import SettingError
 
@@ -103,13 +103,33 @@ def test_a_cluster_that_runs_already_says_itself_what_it_has(monkeypatch: pytest
     assert [asked.get("num_cpus") for asked in ray.asked] == [None]
 
 
-@pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (2.5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (Exception("The current node timed out during startup."), True),
+        (RuntimeError("Failed to start GCS. Last 0 lines of error files: ."), True),
+        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9.3"), False),
+        (ModuleNotFoundError("No module named 'grpc'"), False),
+        (AttributeError("'NoneType' object has no attribute 'address'"), False),
+    ],
+)
+def test_the_same_command_is_to_be_tried_again_only_where_a_process_of_ray_ended(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool
+) -> None:
+    monkeypatch.setattr(resources, "ray", _Ray(error))
+    with pytest.raises(SettingError) as told:
+        start_ray(print)
+    assert str(told.value) == f"Ray cannot start here ({error})" + "; the same command tries again" * again
+
+
+@pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
 def test_no_more_trials_run_at_a_time_than_a_machine_has_memory_for(
     monkeypatch: pytest.MonkeyPatch, memory_gb: float, machines: int, slots: int
 ) -> None:
     """That of other machines is not known here."""
     monkeypatch.setattr(resources, "_machines", lambda: [{"CPU": 8.0}] * machines)
-    monkeypatch.setattr(resources, "usable_memory", lambda: int(memory_gb * 1e9))
+    for module in (resources, gpu_share):
+        monkeypatch.setattr(module, "usable_memory", lambda: int(memory_gb * 1e9))
     assert count_slots(ResourceSettings()) == slots
     assert count_slots(ResourceSettings(concurrent=5)) == 5
     said: list[str] = []

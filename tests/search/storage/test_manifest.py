@@ -25,6 +25,13 @@ def test_a_file_that_has_moved_is_named_with_the_key_that_says_where_it_lies_now
         CheckpointError, match=r"^teacher: /nowhere: no such file; where it has moved, say teacher=FILE$"
     ):
         check_inputs(load_sweep("distil", ["teacher=/nowhere"]))
+    check_inputs(load_sweep("distil", ["teacher=/nowhere"]), ["pretrained"])
+
+
+def test_a_folder_in_place_of_a_file_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    told = f"^pretrained: {tmp_path}: is a folder, not a file; name the file in it with pretrained=FILE$"
+    with pytest.raises(CheckpointError, match=told):
+        check_inputs(load_sweep("teacher", [f"pretrained={tmp_path}"]))
 
 
 def test_weights_are_the_same_wherever_they_lie_and_others_are_refused(tmp_path: Path) -> None:

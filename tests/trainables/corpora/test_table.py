@@ -127,6 +127,9 @@ def test_rows_without_files_or_glosses_are_counted_or_left_out(root: Path, tmp_p
         open_table(table).utterances()
     with pytest.raises(CorpusError, match=r"1 rows have no feature file: train/gone; corpus\.missing=skip leaves"):
         open_table(write_csv(root / "b.csv", rows[:-1])).utterances()
+    rows[-2]["id"] = "long" * 1000
+    with pytest.raises(CorpusError, match=r"1 rows have no feature file: train/(long){17}lo?n?\.\.\.; corpus\.missing"):
+        open_table(write_csv(root / "c.csv", rows[:-1])).utterances()
     corpus = open_table(table, missing="skip")
     assert (len(corpus.utterances()), corpus.absent, corpus.unannotated) == (3, ["train/gone"], ["train/mute"])
     shutil.rmtree(root / "clips")

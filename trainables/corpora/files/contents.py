@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from glosstune.spaces.errors import CorpusError, FolderError
 from glosstune.spaces.files.atomic import write_text
-from glosstune.spaces.files.bounded import check_size
+from glosstune.spaces.files.bounded import open_regular
 from glosstune.spaces.files.cache import cache_folder
 from glosstune.spaces.files.locks import Held, held
 
@@ -21,6 +22,9 @@ _THREADS = 8
 _PATIENCE_S = 3600.0
 # A file may change again within the tick of its clock (2 s on FAT), and its times would be the same.
 _SETTLED_S = 2.0
+# Bytes that are read within a minute whatever they are, how far no features can be compressed, and what st_blocks
+# counts in.
+_LONG, _SPARSE, _BLOCK = 10_000_000_000, 100, 512
 
 State = tuple[int, int, int]  # bytes, and when content and entry changed last, in ns
 Known = dict[str, tuple[State, str]]
@@ -90,11 +94,22 @@ def _stays(path: str, before: State) -> bool:
 
 def _digest(path: str) -> str:
     try:
-        check_size(path)
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
+            _check_held(os.fstat(file.fileno()))
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _check_held(found: os.stat_result) -> None:
+    """Require that a file which says that it is long holds more than nothing, which takes hours to read; else OSError.
+
+    On a file system that compresses it may hold somewhat less; Windows does not tell.
+    """
+    held = getattr(found, "st_blocks", math.inf) * _BLOCK
+    if found.st_size > _LONG and held * _SPARSE < found.st_size:
+        told = f"says that it holds {found.st_size / 1e9:,.1f} GB, and holds {held / 1e9:,.1f} GB: copy it again"
+        raise OSError(errno.EFBIG, told)
 
 
 def _unreadable(path: Path | str, error: OSError) -> CorpusError:

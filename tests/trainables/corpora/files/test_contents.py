@@ -10,10 +10,12 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
+from hostile import sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glosstune.spaces import CorpusError
+from glosstune.spaces.files import bounded
 from glosstune.trainables.corpora.files import contents
 from glosstune.trainables.corpora.files.contents import content_hash
 
@@ -203,3 +205,24 @@ def test_what_never_ends_is_refused_and_not_read(root: Path) -> None:
     ):
         with pytest.raises(CorpusError, match=rf"{name}: cannot be read \({rule}"):
             content_hash({name: root / name}, root)
+
+
+def test_a_file_that_is_longer_than_the_memory_is_hashed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _hash(root)
+    monkeypatch.setattr(bounded, "largest_array", lambda: 1)
+    monkeypatch.setenv("GLOSSTUNE_CACHE", str(root.parent / "another"))
+    assert _hash(root) == before
+
+
+def test_a_terabyte_of_nothing_is_refused_and_a_long_file_that_holds_what_it_says_is_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "_LONG", 1_000_000)
+    (root / "train" / "c").write_bytes(bytes(range(256)) * 10_000)
+    _hash(root)
+    sparse(root / "train" / "d", b"", 2**40)
+    with pytest.raises(
+        CorpusError,
+        match=r"train/d: cannot be read \(says that it holds 1,099.5 GB, and holds 0.0 GB: copy it again\)$",
+    ):
+        _hash(root)
