@@ -189,7 +189,7 @@ def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
         return put(**request)
 
     monkeypatch.setattr(folder._client, "put_object", deaf)
-    with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that does"):
+    with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that was"):
         folder.check_usable()
     assert folder.names() == {}
 
