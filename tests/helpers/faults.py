@@ -165,8 +165,7 @@ class Faults:
 
     def _plant(self, patch: pytest.MonkeyPatch) -> None:
         opened, renamed, synced, unlinked = Path.open, Path.replace, os.fsync, Path.unlink
-        asked, append, connect = ObjectFolder._try, record.Record.append, object_storage._connect
-        clients: dict[tuple[tuple[str, str], ...], Any] = {}
+        asked, append = ObjectFolder._try, record.Record.append
 
         def touched(path: Path) -> bool:
             return path.is_relative_to(self.root) and not path.is_relative_to(self.root / RAY)
@@ -191,12 +190,6 @@ class Faults:
         def append_(to: record.Record, event: str, **fields: Any) -> Any:
             return self.strike("event", lambda: append(to, event, **fields))
 
-        def connect_(options: dict[str, str]) -> Any:
-            key = tuple(options.items())
-            if key not in clients:  # boto3 takes longer to make one than all that is asked of it here
-                clients[key] = connect(options)
-            return clients[key]
-
         patch.setattr(Path, "open", open_)
         patch.setattr(Path, "replace", replace)
         patch.setattr(Path, "unlink", unlink)
@@ -206,7 +199,6 @@ class Faults:
         patch.setattr(record, "COMPACTED", TOGETHER)
         if self._real:
             return
-        patch.setattr(object_storage, "_connect", connect_)
         patch.setattr(record, "_now", self._now)
         patch.setattr(object_storage, "time", SimpleNamespace(sleep=self._sleep, monotonic=lambda: self._clock_s))
 
