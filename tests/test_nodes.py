@@ -102,4 +102,4 @@ def test_a_late_node_is_used_and_its_loss_costs_an_epoch(
     check_record(tmp_path, crash_plan(SAMPLES))
     retries = [event for event in read_events(tmp_path) if event["event"] == "retry"]
     assert len(retries) <= 1  # none where it had just come to a rung
-    assert all("its node is gone" in event["reason"] or "process was" in event["reason"] for event in retries)
+    assert all("its node is gone" in event["reason"] or "its process ended" in event["reason"] for event in retries)

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ import pandas as pd
 from glosstune.results.reading.columns import CONFIRMATION_COLUMNS, SWEEP_COLUMNS, dtypes
 from glosstune.results.reading.events import INTERRUPTED, RUNNING
 from glosstune.results.reading.frames import build_decisions, build_epochs, build_frame, build_trials
-from glosstune.results.reading.names import CONFIRM, LOCK, MANIFEST, RECORD, SUMMARY, SWEEP
+from glosstune.results.reading.names import CONFIRM, LOCK, MANIFEST, OWNER, RECORD, SUMMARY, SWEEP
 from glosstune.results.reading.objectives import front_numbers, weigh
 from glosstune.results.reading.ray.folders import experiments_below, is_ray_folder, is_ray_trial, read_ray_folder
-from glosstune.results.reading.record import SweepRecord, not_a_sweep, read_record
-from glosstune.results.reading.remote import as_local, local_path, origin
+from glosstune.results.reading.record import SILENT_S, SweepRecord, not_a_sweep, read_record
+from glosstune.results.reading.remote import as_local, find_file, local_path, origin
 from glosstune.spaces.errors import FolderError, SettingError, quoted
 from glosstune.spaces.files.addresses import is_uri
 from glosstune.spaces.files.bounded import parse_json, read_text
@@ -246,10 +246,19 @@ def _read(folder: Path) -> SweepRecord:
         raise not_a_sweep(folder, experiments_below(folder))
     record = read_record(folder, leave_out=True)
     cut_off = [trial for trial in record.trials.values() if trial.status == RUNNING]
-    if cut_off and is_free(folder / LOCK):  # its driver was killed, and nobody has gone on
+    if cut_off and _is_left(folder, record):
         for trial in cut_off:
             trial.status = INTERRUPTED
     return record
+
+
+def _is_left(folder: Path, record: SweepRecord) -> bool:
+    """Whether the driver of a sweep was killed and nobody has gone on, as far as it can be told from here."""
+    if (folder / LOCK).exists() or not is_uri(origin(folder)):
+        return is_free(folder / LOCK)
+    # A copy of what lies on object storage, where a driver has an object as long as it has not ended in order.
+    silent_s = _seconds(record.runs[-1][1], datetime.now(UTC).isoformat())
+    return find_file(folder, OWNER) is None or silent_s > SILENT_S
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:

@@ -33,6 +33,9 @@ from glosstune.spaces.errors import FolderError, shown
 from glosstune.spaces.files.bounded import parse_json, read_lines
 
 _LISTED = 5
+# Whoever drives a sweep writes at every epoch at least; without an event for so long it is taken for dead where nothing
+# else is known of it.
+SILENT_S = 900.0
 
 
 @dataclass

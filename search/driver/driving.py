@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from signal import Signals
 from typing import Any
 
@@ -14,10 +15,11 @@ from glosstune.results.reading.names import RECORD, TRIAL_LOG, TRIALS, trial_nam
 from glosstune.search.config.errors import Say
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.requests import Requests
-from glosstune.search.nodes.head_watch import last_words, watch_ray
+from glosstune.search.nodes.head_watch import hearing, last_words
 from glosstune.search.scheduler.ranking import WORST, lowest
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.search.scheduler.trial import TrialState
+from glosstune.search.storage.record import Record
 from glosstune.search.storage.retention import Retention
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.search.tracking.display import Display
@@ -41,6 +43,8 @@ def drive(
 ) -> Signals | None:
     """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``SweepFolder.owned``).
 
+    Where that is inside of ``watch_ray``, a loss of Ray is told with the command that goes on.
+
     Args:
         ready: with weights.
         events: of its record so far.
@@ -52,75 +56,73 @@ def drive(
     Returns:
         the signal that interrupted it, if one did.
     """
-    import ray
-
     from glosstune.search.driver.ray_tune import run_trials, train_with
-    from glosstune.search.nodes.resources import count_slots, own_node
+    from glosstune.search.nodes.resources import count_slots
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would tear the live table
-    record = work.record
-    scheduler = Scheduler(
-        ready,
-        record.append,
-        slots=lambda: count_slots(scheduler.state.sweep.resources),
-        events=events,
-        earlier=list(earlier),
-        source=work.folder / RECORD,
-    )
-    for configuration in queue:
-        scheduler.queue(configuration)
-    trainable = trainable or train_with(ready, work.place, inputs or {})
-    received = None
-    with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
-        watcher = _Watcher(scheduler, work, display)
-        head = ray.get_runtime_context().gcs_address
-        with watch_ray(head, own_node(), watcher.lose), last_words([_KILLED, _go_on(work)]):
-            watcher.obey()
-            scheduler.judge_sweep()
-            watcher.views.open()
-            if scheduler.done:
-                over = scheduler.state.over
-                why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
-                say(f"nothing is left to run: {why}, or see glosstune resume --help")
-            watcher.tidy()
-            # What was asked for while the last trial ended is not lost either.
-            while not scheduler.done and received is None:
-                try:
-                    received = run_trials(scheduler, trainable, work.folder, watcher)
-                except Exception as error:
-                    if record.broken is not None:  # which Ray would show as its own, with a traceback
-                        raise record.broken from error
-                    raise
-                if not watcher.obey():
-                    break
-            scheduler.close()
-            watcher.finish()
-            work.publish()
+    again = go_on(work)
+    with hearing(partial(tell_loss, again=again, say=say)), last_words(again):
+        record = work.record
+        scheduler = Scheduler(
+            ready,
+            record.append,
+            slots=lambda: count_slots(scheduler.state.sweep.resources),
+            events=events,
+            earlier=list(earlier),
+            source=work.folder / RECORD,
+        )
+        for configuration in queue:
+            scheduler.queue(configuration)
+        trainable = trainable or train_with(ready, work.place, inputs or {})
+        received = None
+        with Display(SweepProgress(scheduler.state, lambda: scheduler.used_s), console) as display:
+            watcher = _Watcher(scheduler, work, record, display)
+            with hearing(watcher.lose):
+                watcher.obey()
+                scheduler.judge_sweep()
+                watcher.views.open()
+                if scheduler.done:
+                    over = scheduler.state.over
+                    why = f"{over.reason}; raise that limit" if over is not None else "add trials with --samples +8"
+                    say(f"nothing is left to run: {why}, or see glosstune resume --help")
+                watcher.tidy()
+                # What was asked for while the last trial ended is not lost either.
+                while not scheduler.done and received is None:
+                    try:
+                        received = run_trials(scheduler, trainable, work.folder, watcher)
+                    except Exception as error:
+                        if record.broken is not None:  # which Ray would show as its own, with a traceback
+                            raise record.broken from error
+                        raise
+                    if not watcher.obey():
+                        break
+                scheduler.close()
+                watcher.finish()
+                work.publish()
     if scheduler.broken is not None:
         raise scheduler.broken
     return received
 
 
-_KILLED = "glosstune: this process was ended from outside, or by Ray, which somebody may have stopped (ray stop)"
-
-
-def tell_loss(what: str, work: SweepFolder, say: Say) -> None:
-    """Say that Ray is lost, and what goes on with the sweep."""
+def tell_loss(what: str, again: str, say: Say) -> None:
+    """Say that Ray is lost, and what goes on with the sweep; nothing is asked of its place, which may not answer."""
     say(f"glosstune: {what}")
     say("what was reported is kept; a Ray that this command has not started has to be started again")
-    say(_go_on(work) if work.begun else "go on with: the same command")
+    say(again)
 
 
-def _go_on(work: SweepFolder) -> str:
+def go_on(work: SweepFolder) -> str:
+    """The line that says how a sweep goes on that has begun."""
     return f"go on with: glosstune resume {quoted(work.place)}"
 
 
 class _Watcher:
     """Draws, shows elsewhere, and takes in what users ask for while trials run."""
 
-    def __init__(self, scheduler: Scheduler, work: SweepFolder, display: Display) -> None:
+    def __init__(self, scheduler: Scheduler, work: SweepFolder, record: Record, display: Display) -> None:
         self._scheduler = scheduler
         self._work = work
+        self._record = record
         self._display = display
         self._looked = 0.0
         self._failed: set[int] = set()
@@ -145,12 +147,14 @@ class _Watcher:
     def tick(self) -> None:
         if time.monotonic() - self._looked >= self._work.files.look_s:
             self._looked = time.monotonic()
+            # Not only where an epoch is reported: trials would train on beside those of the driver that has it now.
+            self._record.check()
             self.obey()
 
     def lose(self, what: str) -> None:
         """Say what goes on with the sweep."""
         self._display.close()
-        tell_loss(what, self._work, self._display.note)
+        tell_loss(what, go_on(self._work), self._display.note)
 
     def obey(self) -> bool:
         """Do what users ask for; whether they asked for anything."""

@@ -17,7 +17,7 @@ from glosstune.search.driver.driving import tell_loss
 from glosstune.search.driver.weights import check_input, settle_gains, tell_start, with_weights
 from glosstune.search.nodes.attaching import attach, check_nodes
 from glosstune.search.nodes.gpu_share import gpu_share, needed_gb
-from glosstune.search.nodes.head_watch import watch_ray
+from glosstune.search.nodes.head_watch import last_words, watch_ray
 from glosstune.search.nodes.heads import check_head
 from glosstune.search.nodes.joining import joining_nodes, wait_for_head, wait_for_nodes
 from glosstune.search.nodes.tokens import ask_for_tokens
@@ -37,6 +37,9 @@ from glosstune.trainables.distillation.posteriors import check_teacher, teacher_
 from glosstune.trainables.export.exporting import TrainedRecogniser, load_recogniser
 from glosstune.trainables.settings import TrialSettings
 from glosstune.trainables.training.input_files import InputFile
+
+# Before anything of what was asked for is written, as what a sweep that goes on is to have otherwise.
+_AGAIN = "go on with: the same command"
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ def prepare(
     if address:
         attach(address, sweep.own_parts)
     start_ray(say)
-    with watch_ray(ray.get_runtime_context().gcs_address, own_node(), partial(tell_loss, work=work, say=say)):
+    head, lose = ray.get_runtime_context().gcs_address, partial(tell_loss, again=_AGAIN, say=say)
+    with watch_ray(head, own_node(), lose), last_words(_AGAIN):
         if joining:
             wait_for_nodes(joining, say)  # which have joined meanwhile, while the corpus was packed
         check_nodes(sweep, work.place, say)

@@ -28,8 +28,14 @@ def send(work: SweepFolder, request: dict[str, Any]) -> None:
 
 
 def take(work: SweepFolder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every request that waits and its name, oldest first; each is gone once the next is asked for."""
-    for name in sorted(work.files.names(f"{REQUESTS}/")):
+    """Every request that waits and its name, oldest first; each is gone once the next is asked for.
+
+    Before them comes the one that the sweep file was last written for, if its driver was killed before it was gone:
+    clocks differ, and behind another one nobody would see that its change is done.
+    """
+    names = work.files.names(f"{REQUESTS}/")
+    begun = f"{REQUESTS}/{request_in(work)}" if names else None
+    for name in sorted(names, key=lambda name: (name != begun, name)):
         if not name.endswith(".json") or not name.isprintable():
             continue  # on its way still, or of nobody who would have it followed
         try:

@@ -131,7 +131,7 @@ def _drive(
 def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared, new: Sweep) -> None:
     """Require the corpus, the weights and the teacher that the sweep began with."""
     check_corpus(place, manifest, prepared.corpus, prepared.sweep.corpus)
-    check_same(manifest, prepared.sweep)
+    check_same(manifest, prepared.sweep, {key: file.sha256 for key, file in prepared.inputs.items()})
 
 
 def _configuration(path: Path, sweep: Sweep) -> dict[str, Any]:

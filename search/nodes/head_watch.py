@@ -8,9 +8,10 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 # A head that is started again within this time is none that is gone; Ray's own patience is 60 s.
@@ -23,11 +24,17 @@ STATUS = 2
 
 _FEWER = "have fewer at a time with resources.concurrent, or smaller batches"
 
-# Of the watches that there are, one in another: what hears of a loss.
+# Who hears of a loss: the last one.
 _HEARERS: list[Callable[[str], object]] = []
-# Says its arguments once its input ends without a line, as that of a process that is killed does.
-_SAY = 'read -r line && exit; sleep 0.2; [ ! -t 2 ] || printf "\\033[?25h" >&2; printf "%s\\n" "$@" >&2'
-_TELLERS: list["subprocess.Popen[bytes]"] = []
+_KILLED = "glosstune: this process was ended from outside, or by Ray, which somebody may have stopped (ray stop)"
+# Once nobody can write into its input any more, it says the last line of that, unless it is empty.
+_SAY = (
+    'said=; while IFS= read -r line; do said=$line; done; [ -n "$said" ] || exit 0; sleep 0.2; '
+    '[ ! -t 2 ] || printf "\\033[?25h" >&2; printf "%s\\n" "$1" "$said" >&2'
+)
+_WORDS: list[str] = []
+# The only end at which the input of whoever says them is written to.
+_ENDS: list[int] = []
 # The thread that ends the process; two may notice at once.
 _LEAVING = threading.Lock()
 
@@ -37,58 +44,89 @@ def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Ite
     """End this process with status 2 once nothing listens any more where Ray did.
 
     The process ends where it stands, which loses nothing: whatever counts of a sweep is on the disk before it goes on.
-    Inside of another watch, which is of the same Ray, only ``lose`` takes the place of the other one's.
 
     Args:
         head: ``HOST:PORT`` of the cluster's head.
         node: the same of Ray's process on this machine, where there is one.
-        lose: hears it before.
+        lose: hears it before; it must not wait for anything.
     """
-    _HEARERS.append(lose)
     over = threading.Event()
-    if len(_HEARERS) == 1:
-        watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
+    watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
+    if node is not None:
+        here = f"Ray's process on this machine (raylet) at {node}"
+        watched[node] = here, NODE_GONE_S
+    with hearing(lose):
         if node is not None:
-            here = f"Ray's process on this machine (raylet) at {node}"
-            watched[node] = here, NODE_GONE_S
             threading.Thread(target=_hear, args=(node, here, over), daemon=True).start()
         threading.Thread(target=_watch, args=(watched, over), daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+
+@contextmanager
+def hearing(lose: Callable[[str], object]) -> Iterator[None]:
+    """Inside of a watch, hear of a loss in its hearer's place."""
+    _HEARERS.append(lose)
     try:
         yield
     finally:
-        over.set()
         _HEARERS.pop()
 
 
 @contextmanager
-def last_words(lines: Sequence[str]) -> Iterator[None]:
-    """Have lines said where this process ends inside without a word of its own, by a kill or by Ray.
+def last_words(line: str) -> Iterator[None]:
+    """Have a line said where this process ends inside without a word of its own, by a kill or by Ray.
 
     Where Ray's process on this machine is told to end (``ray stop``), Ray ends the driver in the same moment: the next
-    time it looks for an object that lay there, which is ten times a second. No thread is always quicker.
+    time it looks for an object that lay there, which is ten times a second. No thread is always quicker. Inside of
+    another one, the line takes the place of that one's. Nothing is said where there is no ``sh``, as on Windows.
     """
-    # A session of its own, because Ctrl-C is for the driver. It waits, and is a megabyte small.
-    command = ["sh", "-c", _SAY, "glosstune", *lines]
-    teller = None
-    with suppress(OSError):  # Windows has no shell, nor have some images
-        teller = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-        _TELLERS.append(teller)
+    teller = None if _WORDS else _start_teller()
+    _WORDS.append(line)
+    _tell(line)
     try:
         yield
     finally:
-        _dismiss()
+        _WORDS.pop()
+        _tell(_WORDS[-1] if _WORDS else "")
         if teller is not None:
+            _let_go()
             teller.wait()
 
 
-def _dismiss() -> None:
-    """Whoever was to say something need not."""
-    while _TELLERS:
-        with suppress(OSError):  # it was killed
-            stdin = _TELLERS.pop().stdin
-            if stdin is not None:
-                stdin.write(b"\n")
-                stdin.close()
+def _start_teller() -> "subprocess.Popen[bytes] | None":
+    if sys.platform == "win32":
+        return None
+    theirs, ours = os.pipe()
+    try:
+        # A session of its own, because Ctrl-C is for the driver. It waits, and is a megabyte small.
+        command = ["sh", "-c", _SAY, "glosstune", _KILLED]
+        teller = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True)
+    except OSError:  # some images have no shell
+        os.close(ours)
+        return None
+    finally:
+        os.close(theirs)
+    _ENDS.append(ours)
+    return teller
+
+
+def _tell(line: str) -> None:
+    """What is to be said where this process ends now; nothing if it is empty. It never fails."""
+    for end in tuple(_ENDS):
+        with suppress(OSError, ValueError):  # it was killed, or another thread has ended it; or no encoding has it
+            os.write(end, os.fsencode(line.replace("\n", " ")) + b"\n")
+
+
+def _let_go() -> None:
+    while _ENDS:
+        os.close(_ENDS.pop())
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go)  # which may outlive the process whose end is told
 
 
 def describe_death(told: str) -> str:
@@ -100,7 +138,7 @@ def describe_death(told: str) -> str:
     if "node has died" in told or "temporarily unavailable" in told:
         return "its node is gone, or was silent for too long"
     if "worker process has died" in told or "Worker unexpectedly exits" in told:
-        return f"its process was killed, most often by the system for want of memory, which dmesg tells; {_FEWER}"
+        return f"its process ended without a word: it crashed, or was killed, most often for want of memory (dmesg); {_FEWER}"
     lines = told.strip().splitlines()
     return lines[-1] if lines else "its process died"
 
@@ -168,5 +206,7 @@ def _leave(what: str) -> None:
     try:
         _HEARERS[-1](f"{what} is gone: somebody stopped it, or the system did, maybe for want of memory")
     finally:
-        _dismiss()  # not before: Ray may be quicker yet
-        os._exit(STATUS)
+        try:
+            _tell("")  # not before: Ray may be quicker yet
+        finally:
+            os._exit(STATUS)

@@ -120,10 +120,13 @@ def check_corpus(place: str, manifest: Mapping[str, Any], corpus: PackedCorpus, 
     raise CorpusError(f"{place}: {rule}; {where}start another sweep, with search.warm_start=[{place}]")
 
 
-def check_same(manifest: Mapping[str, Any], sweep: Sweep) -> None:
+def check_same(manifest: Mapping[str, Any], sweep: Sweep, hashes: Mapping[str, str] | None = None) -> None:
     """Require the weights and the teacher that a sweep began with, wherever they lie.
 
     Weights that it is yet to make are left alone.
+
+    Args:
+        hashes: of files that were read already, by their keys.
 
     Raises:
         CheckpointError: they are others.
@@ -136,7 +139,7 @@ def check_same(manifest: Mapping[str, Any], sweep: Sweep) -> None:
         known = (manifest[key] or {}).get("sha256")
         if sweep.pretrained == AUTO and key == "pretrained":
             continue
-        if known != (None if path is None else file_hash(path)):
+        if known != (None if path is None else (hashes or {}).get(key) or file_hash(path)):
             rule = f"{what} that the sweep began with, so trials would not compare; say {key}=FILE where it lies now"
             raise CheckpointError(f"{key}: {path}: {rule}")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,23 @@ class Record:
         Raises:
             Unwritten: it cannot be written, or an earlier one could not.
         """
+        line = json.dumps({"event": event, "time": _now().isoformat(timespec="milliseconds"), **fields})
+        self.check()
+        self._or_break(partial(self._write, line.encode() + b"\n"))
+        return dict(json.loads(line))
+
+    def check(self) -> None:
+        """Raise Unwritten where nothing can be written any more, or another driver writes it now."""
         if self.broken is not None:  # behind half a line another one would not be read
             raise self.broken
-        line = json.dumps({"event": event, "time": _now().isoformat(timespec="milliseconds"), **fields})
+        self._or_break(self._check)
+
+    def _or_break(self, step: Callable[[], object]) -> None:
         try:
-            self._check()
-            self._write(line.encode() + b"\n")
+            step()
         except FolderError as error:
             self.broken = Unwritten(str(error))
             raise self.broken from error
-        return dict(json.loads(line))
 
     def repair(self) -> None:
         """Cut off a last line that a reader would forgive, so that what is appended does not stand behind it."""

@@ -159,7 +159,7 @@ class StoredSweepFolder(SweepFolder):
 
     @property
     def begun(self) -> bool:
-        return bool(self.files.names(f"{EVENTS}/"))
+        return self.files.holds(f"{EVENTS}/")
 
     @property
     def record(self) -> Record:
@@ -210,7 +210,7 @@ class StoredSweepFolder(SweepFolder):
         objects, prefixes = self.files.parts()
         # What a driver leaves that was killed before its sweep had begun is in nobody's way.
         kept = {name for name in objects if not name.startswith(PROBE)} - {MANIFEST, SWEEP, OWNER}
-        if kept or any(self.files.names(prefix) for prefix in prefixes if prefix != f"{INPUTS}/"):
+        if kept or any(self.files.holds(prefix) for prefix in prefixes if prefix != f"{INPUTS}/"):
             raise FolderError(f"{self.place}: holds objects already; give another place with --out or remove them")
 
     def _clear(self) -> None:

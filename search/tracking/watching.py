@@ -10,7 +10,7 @@ from rich.console import Console
 
 from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
 from glosstune.results.reading.names import LOCK, RECORD, SWEEP
-from glosstune.results.reading.record import read_record
+from glosstune.results.reading.record import SILENT_S, read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.results.text import escaped
 from glosstune.search.config.loading import load_sweep
@@ -24,8 +24,6 @@ from glosstune.spaces.files.locks import is_free, lives
 
 LOOK_S = 1.0
 LOOK_AT_STORAGE_S = 15.0
-# Whoever drives a sweep writes at every epoch at least.
-SILENT_S = 900.0
 
 
 class Watched:

@@ -35,6 +35,8 @@ SILENCE_S = 45.0
 # By less than this the clocks of machines differ that share a folder.
 _CLOCKS_S = 300.0
 _TELL_S = 30.0
+# On Windows whoever looks whether a lock is held has it for a moment.
+_LOOKS, _LOOK_S = 3, 0.01
 _LENGTH = 400
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 # Lustre without -o flock, some FUSE and 9p mounts, NFS without lockd.
@@ -192,15 +194,30 @@ if sys.platform == "win32":
         return lock.release, False
 
     def _is_locked(path: Path) -> bool | None:
-        lock = FileLock(path)
+        """Whether another has the lock; None where that cannot be asked.
+
+        Not by way of filelock, which wants to write, and removes the file as it lets go.
+        """
+        import msvcrt
+
         try:
-            if not path.is_file():
-                return None
-            lock.acquire(timeout=0)
-        except OSError:  # held, or not to be written to
+            handle = os.open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            for _ in range(_LOOKS):
+                try:
+                    msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # the byte that filelock locks
+                except OSError as error:
+                    if error.errno not in (errno.EACCES, errno.EDEADLK):
+                        return None
+                    time.sleep(_LOOK_S)
+                else:
+                    msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+                    return False
             return True
-        lock.release()
-        return False
+        finally:
+            os.close(handle)
 
 else:
 

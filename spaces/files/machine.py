@@ -1,5 +1,6 @@
 """What of this machine a process may use: a job or a container has less than there is."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -23,8 +24,12 @@ def usable_cpus(root: Path = Path("/")) -> int:
 def usable_memory(root: Path = Path("/")) -> int:
     """Bytes of memory that this process may use: all that there is, and no more than its control groups let it have."""
     there = _USUAL_MEMORY
-    if sys.platform != "win32":
-        with suppress(ValueError, OSError):
+    with suppress(ValueError, OSError):
+        if sys.platform == "win32":
+            kilobytes = ctypes.c_ulonglong()
+            if ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes)):
+                there = kilobytes.value * 1024
+        else:
             there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([there, *(int(limit) for limit, *_ in _limits(root, "memory") if limit > 0)])
 

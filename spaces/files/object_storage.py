@@ -170,6 +170,18 @@ class ObjectFolder:
 
         return self._try(pages, prefix)
 
+    def holds(self, prefix: str) -> bool:
+        """Whether there is any object below a prefix."""
+
+        def look() -> bool:
+            # A page at a time; the first may be a folder of its own (see ``_listed``).
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._key(prefix), PaginationConfig={"PageSize": 10}
+            )
+            return any(True for page in pages for _ in self._listed(page))
+
+        return self._try(look, prefix)
+
     def parts(self) -> tuple[dict[str, str], list[str]]:
         """The objects at the top with their tags, and the prefixes below it, each with a slash at its end."""
 
@@ -223,18 +235,19 @@ class ObjectFolder:
             self._put(name, b"another", {header.replace("-", ""): tag})
         except FileExistsError:
             return
-        raise self._deaf(header, harm)
+        raise self._unusable(f"does not heed {header}", harm)
 
     def _check_taken(self, name: str) -> None:
         """Raise FolderError where an object cannot be written over though nobody else has."""
         try:
             self._replace(name, b"newer", self.tag(name))
         except FileExistsError:
-            raise self._deaf("If-Match with its own tag", "no checkpoint could follow on the first") from None
+            fault = "refuses a second write with the tag that it gave itself"
+            raise self._unusable(fault, "no checkpoint could follow on the first") from None
 
-    def _deaf(self, header: str, harm: str) -> FolderError:
-        rule = f"does not heed {header}, so {harm}; use a storage that does, as AWS and MinIO"
-        return FolderError(f"{self.place}: {rule}")
+    def _unusable(self, fault: str, harm: str) -> FolderError:
+        way_out = "use a storage that was tried, as Ceph and SeaweedFS, or a shared folder"
+        return FolderError(f"{self.place}: {fault}, so {harm}; {way_out}")
 
     def _put(self, name: str, content: Path | bytes, condition: Mapping[str, str] | None = None) -> str:
         def put() -> str:

@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from glosstune.spaces.errors import SettingError
@@ -44,13 +43,14 @@ def _origin() -> Origin:
         for name, value in os.environ.items()
         if name.startswith("AWS_") or name.lower().endswith("_proxy") or name in _VARIABLES
     }
-    files = [Path(variables.get(name, place)).expanduser() for name, place in _FILES.items()]
+    # Not by ``Path``, which fails where a pod has neither HOME nor a name for its user.
+    files = [os.path.expanduser(variables.get(name, place)) for name, place in _FILES.items()]
     return tuple(sorted(variables.items())), tuple(map(_state, files))
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: str) -> tuple[int, int] | None:
     try:
-        state = path.stat()
+        state = os.stat(path)
     except OSError:
         return None
     return state.st_mtime_ns, state.st_size

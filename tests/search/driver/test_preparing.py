@@ -5,19 +5,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from glosstune.models import build_model
 from glosstune.models.weights import weights_file
 from glosstune.models.weights.weights_file import write_weights
-from glosstune.results.reading.names import RECORD
 from glosstune.search import launch, load_sweep
 from glosstune.search.driver import launching
-from glosstune.search.driver.driving import tell_loss
+from glosstune.search.driver.driving import _Watcher, go_on, tell_loss
 from glosstune.search.storage.manifest import read_manifest
-from glosstune.search.storage.record import Record
+from glosstune.search.storage.record import Record, Unwritten
 from glosstune.search.storage.sweep_folder import SweepFolder
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.training.input_files import InputFile
@@ -75,12 +76,20 @@ def test_weights_teacher_and_earlier_sweeps_are_opened_once(
         assert inputs[key].content.tobytes() == path.read_bytes()
 
 
-def test_where_ray_is_lost_what_goes_on_is_the_sweep_that_has_begun_or_the_same_command(tmp_path: Path) -> None:
-    work = SweepFolder.at(str(tmp_path / "a b"))
+def test_where_ray_is_lost_what_goes_on_is_told_and_the_place_is_not_asked() -> None:
     said: list[str] = []
-    tell_loss("Ray is gone", work, said.append)
-    work.folder.mkdir()
-    (work.folder / RECORD).touch()
-    tell_loss("Ray is gone", work, said.append)
-    assert said[0] == said[3] == "glosstune: Ray is gone"
-    assert said[2::3] == ["go on with: the same command", f"go on with: glosstune resume '{tmp_path}/a b'"]
+    tell_loss("Ray is gone", go_on(SweepFolder.at("/nowhere/a b")), said.append)
+    assert [said[0], said[-1]] == ["glosstune: Ray is gone", "go on with: glosstune resume '/nowhere/a b'"]
+
+
+def test_a_driver_that_was_replaced_ends_before_its_trials_report(tmp_path: Path) -> None:
+    class Replaced(SweepFolder):
+        def _check_owned(self) -> None:
+            raise FolderError("another driver has taken the sweep over")
+
+    work = Replaced(tmp_path)
+    record = work.record
+    watcher = _Watcher(MagicMock(), work, record, MagicMock())
+    with pytest.raises(Unwritten, match="another driver has taken"):
+        watcher.tick()
+    assert record.broken is not None

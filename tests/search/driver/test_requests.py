@@ -1,5 +1,6 @@
 """What users ask of a running driver when that cannot write it down."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,32 @@ def test_a_driver_that_is_killed_at_any_step_of_a_request_has_it_followed_once(
     assert list(take(work)) == []
     again = obey()
     assert (_samples(tmp_path), again.state.samples) == (11 + resumed_with, 13 + resumed_with)
+
+
+def test_a_request_that_is_followed_counts_once_also_behind_one_of_a_machine_whose_clock_is_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = SweepFolder(tmp_path)
+    write_sweep(crash_plan(4), work)
+    work.record.append("sweep", format=1, id="1", samples=4, epochs=18, metric="wer", target=0.3)
+
+    def obey() -> None:
+        events = read_record(tmp_path).events
+        scheduler = Scheduler(load_sweep(tmp_path / "sweep.yaml"), work.record.append, events=events)
+        Requests(scheduler, work, pytest.fail).obey()
+
+    def die(folder: LocalFolder, *names: str) -> None:
+        raise Death
+
+    send(work, {"changes": {}, "samples": "+7", "queue": []})
+    with monkeypatch.context() as patch, pytest.raises(Death):
+        patch.setattr(LocalFolder, "remove", die)
+        obey()
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
+    send(work, {"changes": {}, "samples": "+1", "queue": []})
+    obey()
+    assert _samples(tmp_path) == 4 + 7 + 1
+    assert list(take(work)) == []
 
 
 @pytest.mark.parametrize("action", ["stop", "pin"])

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from glosstune.search.config.rules import check_inputs
 from glosstune.search.storage.manifest import check_same
 from glosstune.spaces.errors import CheckpointError
 
-BEGAN = {"pretrained": {"sha256": hashlib.sha256(b"weights").hexdigest()}, "teacher": None}
+BEGAN: dict[str, Any] = {"pretrained": {"sha256": hashlib.sha256(b"weights").hexdigest()}, "teacher": None}
 
 
 def test_a_file_that_has_moved_is_named_with_the_key_that_says_where_it_lies_now(tmp_path: Path) -> None:
@@ -45,3 +46,4 @@ def test_weights_are_the_same_wherever_they_lie_and_others_are_refused(tmp_path:
         CheckpointError, match=r"^pretrained: .*weights.pt: are not the weights that the sweep began with"
     ):
         check_same(BEGAN, sweep)
+    check_same(BEGAN, sweep, {"pretrained": BEGAN["pretrained"]["sha256"]})  # as it was when it was read

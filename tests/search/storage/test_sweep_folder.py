@@ -18,7 +18,7 @@ from s3_server import SECRET, S3Server
 from victim import Victim, read_reports
 
 from glosstune.results import load_results
-from glosstune.results.reading import remote
+from glosstune.results.reading import loading, remote
 from glosstune.results.reading.events import Event, SweepBegun, parse_event
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local, number_events
@@ -124,6 +124,24 @@ def test_a_thousand_events_that_no_driver_came_to_copy_are_read_one_by_one(
     assert (as_local(work.place) / "record.jsonl").read_bytes() == (work.folder / "record.jsonl").read_bytes()
     read = {path[-13:-5] for method, path in s3.requests[before:] if method == "GET" and "/gap/record/" in path}
     assert {f"{event:08d}" for event in range(7, 14)} <= read
+
+
+def test_on_s3_trials_of_a_driver_that_is_gone_or_silent_are_interrupted(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = SweepFolder.at(s3.uri("left"))
+
+    def statuses() -> set[str]:
+        return set(load_results(work.place).trials["status"])
+
+    with work.owned():
+        begun = _begin(work)
+        Scheduler(PLAN, work.record.append, events=begun).next_trial()
+        assert statuses() == {"running"}
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, "SILENT_S", -1.0)
+            assert statuses() == {"interrupted"}
+    assert statuses() == {"interrupted"}
 
 
 @given(st.integers(1, 60), st.integers(1, 10), st.integers(0, 60), st.data())

@@ -208,3 +208,41 @@ def test_a_pipe_in_a_lock_s_place_is_told_and_not_waited_for(tmp_path: Path) -> 
     assert not locks.is_free(path)
     with pytest.raises(OSError, match="is no regular file"), held(path):
         pass
+
+
+_AS_ON_WINDOWS = """
+import errno, fcntl, os, sys
+from pathlib import Path
+from types import ModuleType
+import filelock  # with this system's locks, for which those of Windows stand here
+
+def locking(handle, mode, nbytes):
+    try:
+        fcntl.flock(handle, mode)
+    except BlockingIOError:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+sys.modules["msvcrt"] = msvcrt = ModuleType("msvcrt")
+msvcrt.locking, msvcrt.LK_NBLCK, msvcrt.LK_UNLCK = locking, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
+sys.platform = "win32"
+from glosstune.spaces.files.locks import held, is_free
+
+path = Path(sys.argv[1])
+assert not is_free(path)
+with held(path):
+    assert not is_free(path)
+path.touch()
+path.chmod(0o444)
+assert is_free(path) and is_free(path) and path.exists()
+reader = os.open(path, os.O_RDONLY)
+fcntl.flock(reader, fcntl.LOCK_EX)
+import time
+time.sleep = lambda seconds: os.close(reader)  # another one that looked has looked
+assert is_free(path)
+"""
+
+
+def test_on_windows_whoever_looks_leaves_the_lock_as_it_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _AS_ON_WINDOWS, str(tmp_path / "lock")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

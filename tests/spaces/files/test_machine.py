@@ -1,9 +1,12 @@
 """As much is counted as may be used: affinity, and the limits of control groups of either version."""
 
+import ctypes
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -97,3 +100,14 @@ def test_a_control_group_limits_threads_unless_the_user_does(monkeypatch: pytest
     monkeypatch.delenv("OMP_NUM_THREADS")
     limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "4"
+
+
+def test_on_windows_memory_is_what_its_own_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(kilobytes: Any) -> int:
+        kilobytes._obj.value = 3 << 20
+        return 1
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    kernel = SimpleNamespace(GetPhysicallyInstalledSystemMemory=tell)
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    assert usable_memory(tmp_path) == 3 << 30

@@ -68,6 +68,33 @@ def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path
     assert folder.names() == {}
 
 
+def test_whether_there_is_any_object_is_learnt_from_the_first(s3: S3Server) -> None:
+    folder = ObjectFolder(s3.uri("many"), Path("here"))
+    assert not folder.holds("a/")
+    folder.write("a/", b"")  # a folder of a console's
+    assert not folder.holds("a/")
+    for number in range(6):
+        folder.write(f"a/{number}", b"1")
+    before = len(s3.requests)
+    assert folder.holds("a/")
+    assert len(s3.requests) == before + 1
+
+
+def test_where_nobody_knows_the_user_s_own_folder_credentials_come_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pwd = pytest.importorskip("pwd")
+
+    def refuse(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", refuse)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert s3_client._origin()[1] == (None, None)
+
+
 def test_of_two_that_write_a_new_object_one_is_told(s3: S3Server) -> None:
     folder, wrote, refused = ObjectFolder(s3.uri("new"), Path("here")), [], []
 
@@ -162,7 +189,7 @@ def test_a_storage_that_overwrites_what_has_to_stay_is_refused(
         return put(**request)
 
     monkeypatch.setattr(folder._client, "put_object", deaf)
-    with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that does"):
+    with pytest.raises(FolderError, match=f"does not heed {header}, so {harm} could .*; use a storage that was"):
         folder.check_usable()
     assert folder.names() == {}
 
@@ -205,7 +232,7 @@ def test_a_storage_that_takes_no_second_checkpoint_is_refused(s3: S3Server, monk
 
     monkeypatch.setattr(object_storage, "_BARE_TAGS", set())
     monkeypatch.setattr(folder._client, "put_object", refuse)
-    with pytest.raises(FolderError, match="does not heed If-Match with its own tag, so no checkpoint could"):
+    with pytest.raises(FolderError, match="refuses a second write with the tag that it gave itself, so no"):
         folder.check_usable()
     assert folder.names() == {}
 
