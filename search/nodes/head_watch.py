@@ -138,7 +138,7 @@ def describe_death(told: str) -> str:
     if "node has died" in told or "temporarily unavailable" in told:
         return "its node is gone, or was silent for too long"
     if "worker process has died" in told or "Worker unexpectedly exits" in told:
-        return f"its process ended without a word: it crashed, or was killed, most often for want of memory (dmesg); {_FEWER}"
+        return f"its process ended without a word: crashed, or killed, most often for want of memory (dmesg); {_FEWER}"
     lines = told.strip().splitlines()
     return lines[-1] if lines else "its process died"
 

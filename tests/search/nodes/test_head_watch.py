@@ -113,7 +113,7 @@ def test_the_process_ends_also_where_what_it_would_say_fails(told: list[str], mo
         (
             "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
             "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1)",
-            "its process ended without a word: it crashed, or was killed, most often for want of memory (dmesg); have fewer",
+            "its process ended without a word: crashed, or killed, most often for want of memory (dmesg); have fewer",
         ),
         (
             "The actor died.\nThe actor is dead because its node has died. Node Died Reason: x",
