@@ -16,6 +16,7 @@ from driver_load.marks import marking
 from driver_load.memory import memory_mb
 from driver_load.running import run, show
 from glosstune.results.reading.names import RAY, TRIALS
+from glosstune.search.nodes.resources import OWN_RAY
 from glosstune.trainables.corpora import pack_corpus
 
 TOGETHER, PARTS = 2, 50
@@ -46,7 +47,8 @@ def measure_growth(trials: int, epoch_s: float, *, real: bool) -> list[Sizes]:
             if begun % part == 0:
                 noted.append({"trials": begun, "h": (time.monotonic() - began) / 3600, **_sizes(folder)})
 
-        ray.init("local", num_cpus=TOGETHER, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+        ray.init("local", num_cpus=TOGETHER, _system_config=OWN_RAY, **quiet)
         try:
             with marking(on_trial=note) as marks:
                 run(folder, sweep, None if real else replay_of(folder, epoch_s, 1))

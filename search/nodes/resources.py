@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import ray
 import torch
@@ -22,6 +23,8 @@ from glosstune.spaces.files.machine import describe_cpus, usable_cpus, usable_me
 
 _LOOK_S = 60.0
 _REGISTERS_S = 5.0
+# No notes of tasks for a dashboard that does not run, which the head would keep: a kB an epoch, up to 100,000 of them.
+OWN_RAY = {"task_events_report_interval_ms": 0}
 # Of 107 bytes that a socket's path may have, 103 on macOS, Ray takes the rest.
 _LONGEST_FOLDER = 103 - len("/ray/session_2026-11-29_20-39-19_123456_4194304/sockets/plasma_store")
 
@@ -65,7 +68,8 @@ def start_ray(say: Say = print) -> None:
 def _start_here(say: Say) -> bool:
     """Start Ray; False where one has been started on this machine before, which has said what it has."""
     try:
-        ray.init(num_cpus=usable_cpus(), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+        ray.init(num_cpus=usable_cpus(), _system_config=OWN_RAY, **quiet)
     except ValueError as error:
         if "existing cluster" not in str(error):
             raise
