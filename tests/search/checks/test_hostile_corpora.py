@@ -58,3 +58,7 @@ def test_a_file_of_a_corpus_that_would_harm_is_told_in_one_line(
     assert run("pack", "student", f"corpus.root={table}", "corpus.layout=base") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("glosstune: ") and line.isprintable() and re.search(told, line)
+    run("diagnose", "student", f"corpus.root={table}", "corpus.layout=base")  # which goes on with what can be read
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err and all(line.isprintable() for line in (shown.out + shown.err).splitlines())
+    assert "certain" in shown.out or re.search(told, shown.err)
