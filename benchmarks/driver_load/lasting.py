@@ -47,8 +47,14 @@ def measure_growth(trials: int, epoch_s: float, *, real: bool) -> list[Sizes]:
             if begun % part == 0:
                 noted.append({"trials": begun, "h": (time.monotonic() - began) / 3600, **_sizes(folder)})
 
-        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-        ray.init("local", num_cpus=TOGETHER, _system_config=OWN_RAY, **quiet)
+        ray.init(
+            "local",
+            num_cpus=TOGETHER,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _system_config=OWN_RAY,
+        )
         try:
             with marking(on_trial=note) as marks:
                 run(folder, sweep, None if real else replay_of(folder, epoch_s, 1))

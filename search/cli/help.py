@@ -79,10 +79,11 @@ class Command(TyperCommand):
 
 def _told(error: BadParameter) -> str:
     """The rule that a value breaks, and the value."""
-    try:
-        found = error.__cause__.errors()[0]  # type: ignore[union-attr]
-    except AttributeError:  # typer's own
+    from pydantic import ValidationError  # which typer has imported where it has raised one
+
+    if not isinstance(error.__cause__, ValidationError):
         return error.message
+    found = error.__cause__.errors()[0]
     rule, given = _RULES.get(found["type"]), found["input"]
     if rule is not None:
         return f"{rule.format(**found.get('ctx', {}))}; got {shown(given)}"

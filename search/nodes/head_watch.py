@@ -53,11 +53,10 @@ def watch_ray(head: str, node: str | None, lose: Callable[[str], object]) -> Ite
     over = threading.Event()
     watched = {head: (f"the head of the Ray cluster at {head}", GONE_S)}
     if node is not None:
-        here = f"Ray's process on this machine (raylet) at {node}"
-        watched[node] = here, NODE_GONE_S
+        watched[node] = (f"Ray's process on this machine (raylet) at {node}", NODE_GONE_S)
     with hearing(lose):
         if node is not None:
-            threading.Thread(target=_hear, args=(node, here, over), daemon=True).start()
+            threading.Thread(target=_hear, args=(node, watched[node][0], over), daemon=True).start()
         threading.Thread(target=_watch, args=(watched, over), daemon=True).start()
         try:
             yield

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import ray
 import torch
@@ -68,8 +67,13 @@ def start_ray(say: Say = print) -> None:
 def _start_here(say: Say) -> bool:
     """Start Ray; False where one has been started on this machine before, which has said what it has."""
     try:
-        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(num_cpus=usable_cpus(), _system_config=OWN_RAY, **quiet)
+        ray.init(
+            num_cpus=usable_cpus(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _system_config=OWN_RAY,
+        )
     except ValueError as error:
         if "existing cluster" not in str(error):
             raise

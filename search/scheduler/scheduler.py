@@ -236,13 +236,9 @@ class Scheduler:
         self._emit(TrialPinned(trial=number))
 
     def queue(self, configuration: Mapping[str, Any], request: str | None = None) -> None:
-        """Try a configuration before the sampler suggests others; it comes on top of the samples.
+        """Try a configuration, which the file ``request`` asks for, before the sampler suggests others.
 
-        Args:
-            request: the file that asks for it.
-
-        Raises:
-            SettingError: it lies outside the space.
+        It comes on top of the samples; SettingError if it lies outside the space.
         """
         self.state.sweep.space.check(configuration)
         self._emit(ConfigurationQueued(configuration=dict(configuration), request=request))

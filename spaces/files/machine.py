@@ -1,6 +1,5 @@
 """What of this machine a process may use: a job or a container has less than there is."""
 
-import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,8 @@ def usable_memory(root: Path = Path("/")) -> int:
     there = _USUAL_MEMORY
     with suppress(ValueError, OSError):
         if sys.platform == "win32":
+            import ctypes
+
             kilobytes = ctypes.c_ulonglong()
             if ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes)):
                 there = kilobytes.value * 1024

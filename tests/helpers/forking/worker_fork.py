@@ -54,7 +54,7 @@ class Services:
             execute(module)
             module.start_raylet = with_forks(module.start_raylet)
 
-        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]  # of this loader alone
         return spec
 
 

@@ -113,14 +113,13 @@ def test_a_request_that_is_followed_counts_once_also_behind_one_of_a_machine_who
     assert list(take(work)) == []
 
 
-@pytest.mark.parametrize("action", ["stop", "pin"])
-def test_what_is_followed_already_is_no_cause_for_a_note(tmp_path: Path, action: str) -> None:
+def test_a_stop_that_is_followed_already_is_no_cause_for_a_note(tmp_path: Path) -> None:
     plan, work = crash_plan(4), SweepFolder(tmp_path)
     begun = work.record.append("sweep", format=1, id="1", samples=4, epochs=18, metric="wer", target=0.3)
     scheduler = Scheduler(plan, work.record.append, events=[parse_event(begun)])
     scheduler.next_trial()
     for _ in range(2):  # as where a driver is killed before it removes the request
-        send(work, {action: 0})
+        send(work, {"stop": 0})
         assert Requests(scheduler, work, pytest.fail).obey()
 
 
