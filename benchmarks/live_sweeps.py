@@ -40,7 +40,7 @@ from glosstune.search.driver.launching import launch
 from glosstune.search.driver.weights import with_weights
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.corpora import pack_corpus
-from glosstune.trainables.trainable import CTCTrainable, TrialContext
+from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 
 TASK = "student-signers"
 WORKERS = 2
@@ -112,7 +112,7 @@ def run_stock(sweep: Sweep, folder: Path) -> tuple[float, Epochs]:
     context = TrialContext(str(folder), threads=1)
     begun = datetime.now().timestamp()
     tune.Tuner(
-        tune.with_resources(tune.with_parameters(StockTrial, context=context, sweep=sweep), {"cpu": 1}),
+        tune.with_resources(in_sweep(StockTrial, context, sweep=sweep), {"cpu": 1}),
         tune_config=tune.TuneConfig(
             num_samples=sweep.search.samples,
             max_concurrent_trials=WORKERS,

@@ -68,3 +68,16 @@ def test_with_two_workers_every_sample_and_every_epoch_once(
     check_record(tmp_path, _plan())
     check_checkpoints(tmp_path, _plan())
     assert kills == 5
+
+
+@pytest.mark.slow
+def test_a_driver_whose_ray_is_stopped_says_so_and_what_goes_on(drivers: ForkServerContext, tmp_path: Path) -> None:
+    """As ``ray stop`` does, at which Ray ends a driver without a word that has lost objects of its own."""
+    driver = Victim(drivers, tmp_path, SAMPLES, 2, None)
+    assert driver.wait_for(4)
+    driver.stop_ray()
+    driver.process.join(timeout=60)
+    told = driver.log.read_text()
+    assert driver.process.exitcode == 2, told[-2000:]
+    assert "Ray's process on this machine (raylet) at " in told
+    assert f"go on with: glosstune resume {tmp_path}" in told

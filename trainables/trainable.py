@@ -28,7 +28,7 @@ from glosstune.trainables.corpora import PackedCorpus, pack_corpus
 from glosstune.trainables.export.costs import measure_costs
 from glosstune.trainables.export.exporting import TrainedRecogniser
 from glosstune.trainables.settings import TrialSettings, read_settings
-from glosstune.trainables.training.input_files import InputFile, with_inputs
+from glosstune.trainables.training.input_files import with_inputs
 from glosstune.trainables.training.session import TrainingSession
 
 OUT_OF_MEMORY = "out of memory"
@@ -41,14 +41,14 @@ class TrialContext:
     Attributes:
         place: of the sweep, a URI, or an absolute path on storage that all machines share.
         threads: torch threads; more than the trial's CPUs makes concurrent trials several times slower.
-        inputs: the files that trials begin from, by key of their settings.
+        inputs: names of the files in the sweep that trials begin from, by key of their settings.
         objectives: of the sweep: costs among them that have to be measured are.
         hang_min: minutes without a batch, or in which a set-up stands still, after which a process ends; None never.
     """
 
     place: str
     threads: int
-    inputs: Mapping[str, InputFile] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
     hang_min: float | None = None
 
@@ -154,13 +154,13 @@ class CTCTrainable(tune.Trainable):
     reports the metrics of every epoch, and ``done`` after the last one; ``best.pt``, ``hypotheses.parquet`` and
     ``trial.log`` lie in Ray's folder of the trial, and Ray's checkpoints hold ``last.pt``.
 
-    In a sweep, ``tune.with_parameters(CTCTrainable, context=...)`` gives it a ``TrialContext``, and its configuration
-    has ``trial``, ``from_epoch`` and ``settings``. ``<place>/trials/0003`` receives ``last.pt`` after every epoch,
-    before the epoch is reported, ``best.pt`` and ``hypotheses.parquet`` after every improvement, and ``trial.log``.
-    On object storage all of these are sent before the epoch is reported, and fetched by whatever machine goes on. A
-    trial that has a ``last.pt`` goes on from it; an epoch in there that was never reported (``from_epoch`` is the
-    last that was) is reported first, untrained. With the first epoch goes what the recogniser costs, once for all of a
-    trial's processes. Ray's own checkpoints are not used.
+    In a sweep, ``in_sweep`` gives it a ``TrialContext``, and its configuration has ``trial``, ``from_epoch`` and
+    ``settings``. ``<place>/trials/0003`` receives ``last.pt`` after every epoch, before the epoch is reported,
+    ``best.pt`` and ``hypotheses.parquet`` after every improvement, and ``trial.log``. On object storage all of
+    these are sent before the epoch is reported, and fetched by whatever machine goes on. A trial that has a
+    ``last.pt`` goes on from it; an epoch in there that was never reported (``from_epoch`` is the last that was) is
+    reported first, untrained. With the first epoch goes what the recogniser costs, once for all of a trial's
+    processes. Ray's own checkpoints are not used.
 
     There an error is reported as ``failure`` and ``failure_rule`` instead of metrics: Ray would only try it again. A
     folder or storage that cannot be written ends the process, for elsewhere, or a minute later, it may be possible.
@@ -267,21 +267,20 @@ class CTCTrainable(tune.Trainable):
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._failure: dict[str, Any] | None = None
         self._files: Folder
-        inputs: Mapping[str, InputFile] = {}
         if self._context is None:
             self._reported, plain = 0, config
             self._files = LocalFolder(Path(self.logdir))
             self._files.remove(LAST)  # Ray says where to go on
         else:
-            self._reported, plain, inputs = config["from_epoch"], config["settings"], self._context.inputs
+            self._reported, plain = config["from_epoch"], config["settings"]
             self._files = folder_at(self._context.place).below(TRIALS, trial_name(config["trial"]))
         self._folder = self._files.here
         limit_min = self._context.hang_min if self._context is not None else None
         self._watchdog = _Watchdog(self._folder / HANG, None if limit_min is None else 60 * limit_min)
         with self._watchdog.watching_set_up():
-            self._set_up(plain, inputs)
+            self._set_up(plain)
 
-    def _set_up(self, plain: Mapping[str, Any], inputs: Mapping[str, InputFile]) -> None:
+    def _set_up(self, plain: Mapping[str, Any]) -> None:
         self._tags = dict(self._files.names())
         self._folder.mkdir(parents=True, exist_ok=True)
         self._files.fetch(TRIAL_LOG)
@@ -298,7 +297,9 @@ class CTCTrainable(tune.Trainable):
             settings = read_settings(plain)
             known = settings.model_dump_json(exclude_defaults=True)
             self._log.info("configuration %s, from epoch %d", known, self._reported)
-            self._session = self._open(with_inputs(settings, inputs))
+            if self._context is not None:
+                settings = with_inputs(settings, self._context.inputs, folder_at(self._context.place))
+            self._session = self._open(settings)
         except FolderError:
             raise
         except Exception as error:
@@ -366,3 +367,21 @@ class CTCTrainable(tune.Trainable):
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def in_sweep(kind: type[CTCTrainable], context: TrialContext, **more: Any) -> type[CTCTrainable]:
+    """The Trainable of a sweep's trials.
+
+    Not by ``tune.with_parameters``: that has the driver keep an object in Ray's store, and when Ray is stopped on its
+    machine, Ray ends a driver that has lost one, with status 1 and without a word.
+
+    Args:
+        more: handed to ``setup`` too.
+    """
+
+    class InSweep(kind):  # type: ignore[misc, valid-type]  # a class is known when this runs
+        def setup(self, config: dict[str, Any]) -> None:
+            super().setup(config, context, **more)
+
+    InSweep.__name__ = InSweep.__qualname__ = kind.__name__  # by which Ray calls its processes
+    return InSweep

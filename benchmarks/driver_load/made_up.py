@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.search import Sweep, load_sweep
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.trainable import CTCTrainable, TrialContext
+from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 
 SPACE = "{learning_rate: {float: [1e-5, 1e-1], log: true}, dropout: {float: [0, 0.5]}, warmup_epochs: {int: [0, 2]}}"
 EPOCHS, MIN_EPOCHS, REDUCTION = 18, 2, 3
@@ -84,4 +82,4 @@ class Replay(CTCTrainable):
 def replay_of(folder: Path, epoch_s: float, together: int) -> Any:
     """The trainable of a sweep."""
     context = TrialContext(str(folder), threads=1)
-    return tune.with_parameters(Replay, context=context, epoch_s=epoch_s, together=together)
+    return in_sweep(Replay, context, epoch_s=epoch_s, together=together)

@@ -32,7 +32,7 @@ from glosstune.search.confirm.plan import Confirmation, Per, Rules, beam_width, 
 from glosstune.search.confirm.scoring import find_broadcast, score_parts
 from glosstune.search.driver.launching import launch
 from glosstune.search.driver.resuming import resume
-from glosstune.search.driver.weights import take_weights_along, with_known_gains
+from glosstune.search.driver.weights import with_known_gains
 from glosstune.search.storage.lock import refuse_links
 from glosstune.search.storage.manifest import check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
@@ -85,13 +85,14 @@ def confirm(
     folder = as_local(place)
     refuse_links(folder)
     console = console or Console(stderr=True)
-    work = SweepFolder.at(
-        out or join(str(place), CONFIRM), partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    )
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    work = SweepFolder.at(out or join(str(place), CONFIRM), say)
     read_record(folder)  # which refuses one that is not whole: the best of the rest may not be the best
     results = load_results(folder)
-    # This machine may lack its files.
-    sweep = SweepFolder.at(place).with_inputs(load_sweep(folder / SWEEP, overrides))
+    asked = load_sweep(folder / SWEEP, overrides)
+    sweep = SweepFolder.at(place).with_inputs(asked, say)
+    if folds and asked.pretrained == AUTO:  # each makes its own, for those of the sweep may have seen whom it holds out
+        sweep = sweep.model_copy(update={"pretrained": AUTO})
     traits = corpus_traits(sweep.corpus.kind)
     if folds and not traits.folds:
         raise SettingError(f"the {sweep.corpus.kind} corpus has no folds of signers; leave it out", key="--folds")
@@ -110,7 +111,6 @@ def confirm(
         manifest = read_manifest(folder)
         check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
         check_same(manifest, sweep)
-        take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     if scored is None:
         _check_test(parts)
         if sweep.corpus.gains.blocks == "auto" and not folds:  # a fold may hold out what these are estimated from
@@ -119,7 +119,7 @@ def confirm(
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:
         told = "confirms trials {}, the best when it began; now these are {}: for them give another --out"
-        console.print(told.format(*numbers), soft_wrap=True, highlight=False, markup=False)
+        say(told.format(*numbers))
     if scored is None:
         scored = _score(work, plan, plan.parts(sweep), console)
     clusters = traits.clusters or ("signer",) * bool(plan.folds)

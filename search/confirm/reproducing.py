@@ -14,7 +14,7 @@ from glosstune.search.config.changes import check_places
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sections import AUTO
-from glosstune.search.driver.weights import settle_gains, take_weights_along, with_weights
+from glosstune.search.driver.weights import settle_gains, with_weights
 from glosstune.search.storage.manifest import build_manifest, check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces import SettingError
@@ -60,9 +60,8 @@ def reproduce(
     manifest = read_manifest(folder)
     corpus = pack_corpus(sweep.corpus)
     check_corpus(str(place), manifest, corpus, sweep.corpus)
-    sweep = SweepFolder.at(place).with_inputs(settle_gains(sweep, corpus, say, known=manifest["gains"]))
+    sweep = SweepFolder.at(place).with_inputs(settle_gains(sweep, corpus, say, known=manifest["gains"]), say)
     check_inputs(sweep)
-    take_weights_along(load_sweep(folder / SWEEP), sweep, manifest["pretrained"])
     sweep = with_weights(sweep, corpus, say) if sweep.pretrained == AUTO else sweep
     check_same(manifest, sweep)
     for line in _differences(manifest, build_manifest(corpus, {}, [])):

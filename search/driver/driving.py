@@ -26,7 +26,6 @@ from glosstune.search.tracking.display import Display
 from glosstune.search.tracking.progress import SweepProgress
 from glosstune.search.tracking.views import Views
 from glosstune.spaces.errors import quoted
-from glosstune.trainables.training.input_files import InputFile
 
 
 def drive(
@@ -38,7 +37,7 @@ def drive(
     *,
     trainable: Any = None,
     queue: Iterable[Mapping[str, Any]] = (),
-    inputs: Mapping[str, InputFile] | None = None,
+    inputs: Mapping[str, str] | None = None,
     earlier: Iterable[TrialState] = (),
 ) -> Signals | None:
     """Run what is left of a sweep. Needs a Ray connection and the place to itself (see ``SweepFolder.owned``).
@@ -50,7 +49,7 @@ def drive(
         events: of its record so far.
         trainable: default that of the sweep; a replay in tests and benchmarks.
         queue: configurations to try next.
-        inputs: the files that trials begin from, by key of their settings.
+        inputs: names in the place of the files that trials begin from, by key of their settings.
         earlier: trials that the sampler learns from.
 
     Returns:

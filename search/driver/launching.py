@@ -47,7 +47,7 @@ def launch(
     with prepare(sweep, say, work, address) as prepared, work.owned(new=True):
         known = (prepared.corpus, prepared.floors, sys.argv, prepared.weights, prepared.teacher)
         gains = prepared.sweep.corpus.gains
-        work.keep_inputs(prepared.inputs.values())
+        inputs = work.keep_inputs(prepared.inputs)
         work.write(MANIFEST, json.dumps(build_manifest(*known, gains), indent=1))
         write_sweep(sweep, work)
         search = sweep.search
@@ -64,9 +64,7 @@ def launch(
         )
         events = [write_event(work.record.append, begun)]
         say(f"sweep folder: {work.place}")
-        interrupted = drive(
-            prepared.sweep, work, events, console, say, inputs=prepared.inputs, earlier=prepared.earlier
-        )
+        interrupted = drive(prepared.sweep, work, events, console, say, inputs=inputs, earlier=prepared.earlier)
     if interrupted is not None:
         raise Interrupted(work.place, interrupted)
     return load_results(work.place)

@@ -28,8 +28,7 @@ from glosstune.search.nodes.head_watch import describe_death, listens
 from glosstune.search.nodes.private_ray import count_no_callbacks, forgetting, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
-from glosstune.trainables.trainable import CTCTrainable, TrialContext
-from glosstune.trainables.training.input_files import InputFile
+from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 
 # SIGUSR1 is what SLURM can be told to send before a job's time is up; SIGBREAK is Windows' alone, which lacks that.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)]
@@ -43,8 +42,8 @@ os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 
 
-def train_with(sweep: Sweep, place: str, inputs: Mapping[str, InputFile]) -> Any:
-    """The Trainable of a sweep's trials."""
+def train_with(sweep: Sweep, place: str, inputs: Mapping[str, str]) -> Any:
+    """The Trainable of a sweep's trials, whose input files have these names in its place."""
     threads = max(1, int(sweep.resources.cpu))
     context = TrialContext(
         place,
@@ -53,7 +52,7 @@ def train_with(sweep: Sweep, place: str, inputs: Mapping[str, InputFile]) -> Any
         objectives=tuple(sweep.search.objectives),
         hang_min=sweep.resources.hang_min,
     )
-    return tune.with_parameters(CTCTrainable, context=context)
+    return in_sweep(CTCTrainable, context)
 
 
 def run_trials(scheduler: Scheduler, trainable: Any, folder: Path, watcher: "Watcher") -> signal.Signals | None:

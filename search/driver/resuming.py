@@ -19,7 +19,6 @@ from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import Prepared, prepare
 from glosstune.search.driver.requests import send
-from glosstune.search.driver.weights import take_weights_along
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.manifest import check_corpus, check_same, read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
@@ -111,8 +110,7 @@ def _drive(
 ) -> Signals | None:
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     folder, manifest = work.folder, read_manifest(work.folder)
-    take_weights_along(load_sweep(folder / SWEEP), new, manifest["pretrained"])
-    with prepare(work.with_inputs(new), say, work, address, gains=manifest["gains"]) as prepared:
+    with prepare(work.with_inputs(new, say), say, work, address, gains=manifest["gains"]) as prepared:
         _check_same(work.place, manifest, prepared, new)
         record = work.record
         record.repair()
@@ -121,11 +119,10 @@ def _drive(
         changes = list_changes(load_sweep(folder / SWEEP), new)
         if changes:
             write_sweep(new, work)
+        inputs = work.keep_inputs(prepared.inputs)
         events.append(write_event(record.append, SweepResumed(changes=changes, gpu=prepared.sweep.resources.gpu)))
         say(f"sweep folder: {work.place} (going on)")
-        return drive(
-            prepared.sweep, work, events, console, say, queue=queue, inputs=prepared.inputs, earlier=prepared.earlier
-        )
+        return drive(prepared.sweep, work, events, console, say, queue=queue, inputs=inputs, earlier=prepared.earlier)
 
 
 def _check_same(place: str, manifest: Mapping[str, Any], prepared: Prepared, new: Sweep) -> None:

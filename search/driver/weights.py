@@ -1,9 +1,6 @@
 """The weights that a sweep starts from: made where none are given, checked, and told before any trial."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +11,13 @@ from glosstune.search.config.rules import check_augment
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces import STRATEGIES, Int, SettingError
-from glosstune.spaces.errors import GlosstuneError, shown
-from glosstune.spaces.files.atomic import check_free, file_hash, write_whole
+from glosstune.spaces.errors import shown
+from glosstune.spaces.files.atomic import check_free
 from glosstune.spaces.parameters import Constant, Definition, Parameter, Scalar, listed
 from glosstune.spaces.space import Suggest
 from glosstune.trainables.batches.conditioning import live_blocks
 from glosstune.trainables.batches.gains import describe_gains, with_gains
 from glosstune.trainables.corpora import PackedCorpus, pack_corpus
-from glosstune.trainables.corpora.opening import default_cache
 from glosstune.trainables.distillation.posteriors import with_gains_of
 from glosstune.trainables.export.exporting import TrainedRecogniser
 from glosstune.trainables.settings import SETTINGS_PATHS, Gains, TrialSettings
@@ -36,22 +32,6 @@ def with_weights(sweep: Sweep, corpus: PackedCorpus, say: Say) -> Sweep:
     if sweep.pretrained != AUTO:
         return sweep
     return sweep.model_copy(update={"pretrained": str(pretrained_weights(_settings(sweep), corpus, say))})
-
-
-def take_weights_along(before: Sweep, now: Sweep, known: Mapping[str, Any] | None) -> None:
-    """Copy the weights that a sweep has made into the cache that it is to have from now on, as far as they are there.
-
-    Args:
-        known: what its manifest says of them.
-    """
-    places = [sweep.corpus.cache or default_cache() for sweep in (before, now)]
-    if now.pretrained != AUTO or known is None or places[0] == places[1]:
-        return
-    with suppress(OSError, GlosstuneError):  # else they are made anew
-        for path in places[0].glob("pretrained-*.safetensors"):
-            copy = places[1] / path.name
-            if not copy.exists() and file_hash(path) == known["sha256"]:
-                write_whole(copy, partial(shutil.copyfile, path))
 
 
 def pretrain_to(path: Path, sweep: Sweep, say: Say) -> None:

@@ -1,9 +1,10 @@
 """Where a driver works: the folder of its sweep, and the object storage that outlives this machine where it has one."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from glosstune.results.reading.names import (
     CONFIRM,
@@ -21,18 +22,19 @@ from glosstune.results.reading.names import (
     TRIALS,
 )
 from glosstune.results.reading.remote import mirror
+from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.lock import check_idle, leased, owned
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.record import TAKEN_OVER, Record, StoredRecord
 from glosstune.spaces.errors import FolderError, quoted
-from glosstune.spaces.files.atomic import check_free, file_hash, write_text
+from glosstune.spaces.files.atomic import check_free, write_text
 from glosstune.spaces.files.bounded import read_text
 from glosstune.spaces.files.folder import Folder, LocalFolder, folder_at
 from glosstune.spaces.files.locks import Hold
 from glosstune.spaces.files.object_storage import PROBE, ObjectFolder
 from glosstune.spaces.files.yaml_data import write_yaml
-from glosstune.trainables.training.input_files import InputFile
+from glosstune.trainables.training.input_files import InputFile, has_hash, kept_file
 
 _INPUT_KEYS = ("pretrained", "teacher")
 # Of this machine alone, or sent by those who write them.
@@ -136,12 +138,35 @@ class SweepFolder:
         write_text(self.folder / name, text)
         self.files.send(name)
 
-    def keep_inputs(self, inputs: Iterable[InputFile]) -> None:
-        """Have the files that trials begin from outlive this machine too."""
+    def keep_inputs(self, inputs: Mapping[str, InputFile]) -> dict[str, str]:
+        """Keep the files that trials begin from with the sweep; their names in it."""
+        for file in inputs.values():
+            if not self.files.names(file.name):
+                self.files.write(file.name, file.content)
+        return {key: file.name for key, file in inputs.items()}
 
-    def with_inputs(self, sweep: Sweep) -> Sweep:
-        """A sweep whose files are fetched where this machine does not have them."""
-        return sweep
+    def with_inputs(self, sweep: Sweep, say: Callable[[str], object]) -> Sweep:
+        """A sweep that begins from the files it has kept, where its own are gone, or have become others.
+
+        One that makes its weights has made them, as far as they are kept. Other files of the user's, at other paths,
+        are left for ``check_same`` to refuse.
+        """
+        places: dict[str, str | Path] = {}
+        for key in _INPUT_KEYS:
+            path = getattr(sweep, key)
+            if path is None:
+                continue
+            self.files.fetch(MANIFEST)
+            known = read_manifest(self.folder)[key]
+            if known is None or (path != AUTO and not _is_lost(Path(path), known)):
+                continue
+            kept = (kept_file(name, self.files) for name in self.files.names(f"{INPUTS}/{known['sha256']}"))
+            copy = next(filter(None, kept), None)
+            if copy is not None:
+                places[key] = str(copy) if key == "pretrained" else copy
+                if path != AUTO:
+                    say(f"{key}: {path} is not what it was when the sweep began; its own copy of that is used")
+        return sweep.model_copy(update=places)
 
     def publish(self) -> None:
         """Send what has changed in the folder and nobody has sent: boards, studies, pictures."""
@@ -180,22 +205,6 @@ class StoredSweepFolder(SweepFolder):
                 mirror(self.files)
             yield
 
-    def keep_inputs(self, inputs: Iterable[InputFile]) -> None:
-        for file in inputs:
-            self.files.write(f"{INPUTS}/{file.sha256}", file.content.tobytes())
-
-    def with_inputs(self, sweep: Sweep) -> Sweep:
-        self.files.fetch(MANIFEST)
-        manifest, places = read_manifest(self.folder), {}
-        for key in _INPUT_KEYS:
-            path, known = getattr(sweep, key), manifest[key]
-            if path is None or known is None or _has(Path(path), known["sha256"]):
-                continue
-            copy = self.folder / INPUTS / f"{known['sha256']}{Path(path).suffix or '.safetensors'}"
-            if copy.is_file() or self.files.download(f"{INPUTS}/{known['sha256']}", copy):
-                places[key] = str(copy) if key == "pretrained" else copy
-        return sweep.model_copy(update=places)
-
     def publish(self) -> None:
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder)
@@ -223,8 +232,11 @@ class StoredSweepFolder(SweepFolder):
                 path.unlink(missing_ok=True)
 
 
-def _has(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_hash(path) == sha256
+def _is_lost(path: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a file is gone, or another one lies where it lay."""
+    return not path.exists() or (
+        str(path) in (known.get("path"), known.get("file")) and not has_hash(path, known["sha256"])
+    )
 
 
 def write_sweep(sweep: Sweep, work: SweepFolder, request: str | None = None) -> None:

@@ -14,13 +14,12 @@ from typing import Any
 
 import ray
 import replay
-from ray import tune
 
 from glosstune.results.reading.epoch_metrics import METRICS
 from glosstune.spaces.errors import CheckpointError
 from glosstune.spaces.files.atomic import write_whole
 from glosstune.trainables.settings import TrialSettings
-from glosstune.trainables.trainable import CTCTrainable, TrialContext
+from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 
 # Workers cannot import the tests.
 for module in (sys.modules[__name__], replay):
@@ -147,4 +146,4 @@ def _fill_disk(partial: Path) -> None:
 def play(folder: Path, kind: type[Player] = Player, uri: str | None = None, hang_min: float | None = None) -> Any:
     """The Trainable that replays the trials of the sweep in a folder, or at an address."""
     context = TrialContext(uri or str(folder), threads=1, hang_min=hang_min)
-    return tune.with_parameters(kind, context=context)
+    return in_sweep(kind, context)

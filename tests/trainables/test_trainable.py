@@ -3,14 +3,13 @@ from typing import Any
 
 import pytest
 import torch
-from ray import tune
 from torch import Tensor
 
 from glosstune.models.recogniser import Recogniser, State
 from glosstune.results.reading.objectives import COSTS
 from glosstune.trainables import CTCTrainable, TrialSettings
 from glosstune.trainables.settings import CorpusSettings
-from glosstune.trainables.trainable import TrialContext
+from glosstune.trainables.trainable import TrialContext, in_sweep
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def configured(small_settings: CorpusSettings) -> Any:
 
 @pytest.fixture
 def trainable(ray_cluster: None, tmp_path: Path) -> Any:
-    return tune.with_parameters(CTCTrainable, context=TrialContext(str(tmp_path), threads=1))
+    return in_sweep(CTCTrainable, TrialContext(str(tmp_path), threads=1))
 
 
 def _losses(trial: Any, epochs: int) -> list[float]:
@@ -61,7 +60,7 @@ def test_what_a_recogniser_costs_is_reported_once_with_its_first_epoch(
     ray_cluster: None, configured: Any, tmp_path: Path
 ) -> None:
     context = TrialContext(str(tmp_path), threads=1, objectives=("wer", "parameters", "latency_ms"))
-    trainable = tune.with_parameters(CTCTrainable, context=context)
+    trainable = in_sweep(CTCTrainable, context)
     trial = trainable(config=configured())
     first, second = trial.train(), trial.train()
     assert set(COSTS) & set(first) == {"parameters", "size_mb", "latency_ms"} and not set(COSTS) & set(second)
@@ -76,7 +75,7 @@ def test_what_a_recogniser_costs_is_reported_once_with_its_first_epoch(
 
 def test_measuring_costs_changes_nothing_that_is_trained(trainable: Any, configured: Any, tmp_path: Path) -> None:
     context = TrialContext(str(tmp_path), threads=1, objectives=("wer", "latency_ms", "dev_frames_per_s"))
-    measured = tune.with_parameters(CTCTrainable, context=context)(config=configured(1))
+    measured = in_sweep(CTCTrainable, context)(config=configured(1))
     plain = trainable(config=configured())
     assert _losses(measured, 2) == _losses(plain, 2)
     measured.stop()

@@ -3,14 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import numpy as np
-import numpy.typing as npt
-
+from glosstune.results.reading.names import INPUTS
 from glosstune.spaces.errors import CheckpointError
-from glosstune.spaces.files.atomic import file_hash, write_whole
-from glosstune.trainables.corpora.opening import default_cache
+from glosstune.spaces.files.atomic import file_hash
+from glosstune.spaces.files.folder import Folder
 from glosstune.trainables.settings import TrialSettings
 
 
@@ -19,44 +17,62 @@ class InputFile:
     """A file's content.
 
     Attributes:
-        content: (bytes,), an array, which all trials of a node read from shared memory.
+        name: in the folder of a sweep, from which trials read it where it no longer is, or never was, at its own path.
     """
 
     sha256: str
-    content: npt.NDArray[np.uint8]
+    name: str
+    content: bytes
 
     @classmethod
     def read(cls, path: Path) -> "InputFile":
         """The file as it is now; CheckpointError if it cannot be read."""
         try:
-            content = np.fromfile(path, np.uint8)
+            content = path.read_bytes()
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file that is there") from error
-        return cls(hashlib.sha256(content.data).hexdigest(), content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return cls(sha256, f"{INPUTS}/{sha256}{path.suffix}", content)
 
 
-def with_inputs(settings: TrialSettings, inputs: Mapping[str, InputFile]) -> TrialSettings:
-    """Settings that name files of the given content: their own, or copies where those are missing or others.
+def with_inputs(settings: TrialSettings, names: Mapping[str, str], files: Folder) -> TrialSettings:
+    """Settings that name the files which their sweep began with: their own, or the sweep's where those are others now.
 
     Args:
-        inputs: by ``pretrained`` and ``teacher``.
+        names: of the sweep's, by ``pretrained`` and ``teacher``.
+        files: of the sweep.
+
+    Raises:
+        CheckpointError: neither is what it was.
+        FolderError: the sweep's folder cannot be read.
     """
-    places = {key: _place(getattr(settings, key), file, settings) for key, file in inputs.items()}
+    places = {key: _place(getattr(settings, key), name, files) for key, name in names.items()}
     return settings.model_copy(update={key: path for key, path in places.items() if path is not None})
 
 
-def _place(path: Path | None, file: InputFile, settings: TrialSettings) -> Path | None:
-    if path is None or _holds(path, file):
+def _place(path: Path | None, name: str, files: Folder) -> Path | None:
+    sha256 = PurePosixPath(name).stem
+    if path is None or has_hash(path, sha256):
         return path
-    cache = settings.corpus.cache or default_cache()
-    copy = cache / "inputs" / f"{file.sha256}{path.suffix}"
-    if not _holds(copy, file):
-        write_whole(copy, file.content.tofile)
+    copy = kept_file(name, files)
+    if copy is None:
+        told = f"is not what it was when the sweep began, nor is the sweep's own copy, {files.place}/{name}"
+        raise CheckpointError(f"{path}: {told}; put the file back and go on with glosstune resume")
     return copy
 
 
-def _holds(path: Path, file: InputFile) -> bool:
+def kept_file(name: str, files: Folder) -> Path | None:
+    """A file that a sweep keeps, as a path on this machine; None if there is none, or another."""
+    sha256 = PurePosixPath(name).stem
+    if has_hash(files.here / name, sha256):
+        return files.here / name
+    path = files.fetch(name)
+    return path if path is not None and has_hash(path, sha256) else None
+
+
+def has_hash(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this content."""
     try:
-        return file_hash(path) == file.sha256
+        return file_hash(path) == sha256
     except CheckpointError:
         return False

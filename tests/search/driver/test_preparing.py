@@ -21,7 +21,6 @@ from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.trainables.corpora import PackedCorpus
-from glosstune.trainables.training.input_files import InputFile
 
 # What the teacher was trained on.
 PLAIN = ["corpus.gains={}", "corpus.noise_floor=0.05", "corpus.layout=default"]
@@ -69,11 +68,11 @@ def test_weights_teacher_and_earlier_sweeps_are_opened_once(
     for path in (weights, exported_teacher):
         assert (opened[str(path)], opened[f"tensors of {path}"]) == (1, 1)
     assert opened[str(earlier / "record.jsonl")] == 1
-    inputs: Mapping[str, InputFile] = handed["inputs"]
+    inputs: Mapping[str, str] = handed["inputs"]
     manifest = read_manifest(tmp_path / "sweep")
     for key, path in (("pretrained", weights), ("teacher", exported_teacher)):
-        assert inputs[key].sha256 == manifest[key]["sha256"] == file_hash(path)
-        assert inputs[key].content.tobytes() == path.read_bytes()
+        assert (tmp_path / "sweep" / inputs[key]).read_bytes() == path.read_bytes()
+        assert Path(inputs[key]).stem == manifest[key]["sha256"] == file_hash(path)
 
 
 def test_where_ray_is_lost_what_goes_on_is_told_and_the_place_is_not_asked() -> None:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import ray
@@ -79,14 +80,16 @@ def _curves(scheduler: Scheduler) -> dict[int, Any]:
     }
 
 
-def test_ray_runs_what_the_scheduler_says_and_no_more(tmp_path: Path) -> None:
-    log = Log()
+def test_ray_runs_what_the_scheduler_says_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, put = Log(), Mock()
+    monkeypatch.setattr(ray, "put", put)
     scheduler = _run(tmp_path, "search.samples=8", log=log)
     pure = Scheduler(scheduler.state.sweep, Tape().append)
     drive(pure)
     assert _curves(scheduler) == _curves(pure)
     assert len(log.reports) == scheduler.state.epochs
     assert set(log.begun) == set(range(8))
+    put.assert_not_called()  # Ray ends a driver without a word whose own objects are lost
     for number, trial in scheduler.state.trials.items():
         last = json.loads((tmp_path / "trials" / f"{number:04d}" / "last.pt").read_text())
         assert last["epoch"] == trial.epoch

@@ -15,6 +15,8 @@ import ray
 import yaml
 from forked_workers import Forks
 
+from glosstune.models import build_model
+from glosstune.models.weights.weights_file import write_weights
 from glosstune.results import load_results
 from glosstune.search import load_sweep
 from glosstune.search.driver.requests import send, take
@@ -22,6 +24,7 @@ from glosstune.search.storage.lock import owned
 from glosstune.search.storage.sweep_folder import SweepFolder
 from glosstune.trainables import load_recogniser
 from glosstune.trainables.batches import gains as gains_module
+from glosstune.trainables.corpora import PackedCorpus
 
 Run = Callable[..., int]
 
@@ -261,6 +264,34 @@ def test_a_corpus_that_has_moved_is_found_where_it_is_said_to_lie(
     assert (Path(work) / "sweep.yaml").read_text() == began
     assert run("reproduce", work, "0", "corpus.layout=holistic") == 2
     assert "a trial is trained again as it was; only corpus.root, corpus.cache, pretrained" in capsys.readouterr().err
+
+
+def test_weights_that_are_gone_or_overwritten_are_as_the_sweep_has_kept_them(
+    run: Run,
+    ray_cluster: None,
+    tiny: list[str],
+    small_corpus: PackedCorpus,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights, sweep = tmp_path / "weights.safetensors", str(tmp_path / "sweep")
+    state = build_model("student", len(small_corpus.vocabulary), width=0.25).state_dict()
+    write_weights(weights, state, {})
+    asked = [f"pretrained={weights}", "space.strategy=full-finetune", "search.samples=1"]
+    assert run("sweep", *tiny, *asked, "--out", sweep) == 0
+    write_weights(weights, {name: 2 * value for name, value in state.items()}, {})
+    capsys.readouterr()
+    assert run("reproduce", sweep, "0") == 0
+    told = capsys.readouterr()
+    assert "the same in all 3 epochs" in told.out
+    assert f"pretrained: {weights} is not what it was when the sweep began; its own copy of that is used" in told.err
+    weights.unlink()
+    assert run("resume", sweep, "--samples", "+1") == 0
+    assert len(load_results(sweep).trials) == 2
+    other = tmp_path / "other.safetensors"
+    write_weights(other, state, {"another": "1"})
+    assert run("resume", sweep, "--samples", "+1", f"pretrained={other}") == 2
+    assert f"pretrained: {other}: are not the weights that the sweep began with" in capsys.readouterr().err
 
 
 def test_sweep_with_resume_begins_or_goes_on(

@@ -18,11 +18,9 @@ from glosstune.search.driver.weights import (
     check_input,
     pretrain_to,
     settle_gains,
-    take_weights_along,
     tell_start,
 )
 from glosstune.spaces import STRATEGIES, CheckpointError, FolderError, SettingError
-from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.start_points import strategy_points
 from glosstune.trainables import TrainingSession, load_recogniser
 from glosstune.trainables.batches.gains import corpus_gains
@@ -57,21 +55,6 @@ def test_weights_are_made_once_for_a_sweep(
     assert again.pretrained == ready.pretrained != "auto"
     assert lines == [f"pretrained weights: {ready.pretrained}"]
     assert with_weights(again, small_corpus, lines.append) is again
-
-
-def test_weights_that_a_sweep_has_made_go_along_to_another_cache(
-    ready: Sweep, small_settings: CorpusSettings, tmp_path: Path
-) -> None:
-    made = Path(str(ready.pretrained))
-    before, now = _sweep(small_settings), _sweep(small_settings.model_copy(update={"cache": tmp_path / "new"}))
-    for known in (None, {"sha256": "another"}):
-        take_weights_along(before, now, known)
-        assert not (tmp_path / "new").exists()
-    take_weights_along(before, now, {"sha256": file_hash(made)})
-    assert [path.name for path in (tmp_path / "new").iterdir()] == [made.name]
-    (tmp_path / "file").touch()  # whoever makes them there says what is wrong
-    full = _sweep(small_settings.model_copy(update={"cache": tmp_path / "file"}))
-    take_weights_along(before, full, {"sha256": file_hash(made)})
 
 
 @given(seed=st.integers(0, 2**32))

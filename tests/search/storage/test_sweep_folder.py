@@ -1,5 +1,6 @@
 """Sweeps on object storage outlive every machine, and whatever S3 does meanwhile."""
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from glosstune.results.reading import loading, remote
 from glosstune.results.reading.events import Event, SweepBegun, parse_event
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local, number_events
+from glosstune.search import load_sweep
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
 from glosstune.search.scheduler.scheduler import Scheduler
@@ -32,6 +34,7 @@ from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.addresses import join
 from glosstune.spaces.files.object_storage import ObjectFolder
+from glosstune.trainables.training.input_files import InputFile
 
 Run = Callable[..., int]
 Events = list[Event]
@@ -94,6 +97,54 @@ def test_a_sweep_goes_on_without_the_machine_that_drove_it(
     assert second.process.exitcode == 0, (tmp_path / "driver.log").read_text()[-2000:]
     _check(uri)
     assert reported == read_reports(as_local(uri))[: len(reported)]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_sweep_begins_from_what_it_has_kept_where_its_files_are_lost(
+    s3: S3Server, tmp_path: Path, stored: bool
+) -> None:
+    lines: list[object] = []
+    weights, teacher, other = (tmp_path / name for name in ("weights.pth", "teacher.safetensors", "other.pth"))
+    for path in (weights, teacher, other):
+        path.write_text(path.name)
+    read = {"pretrained": InputFile.read(weights), "teacher": InputFile.read(teacher)}
+    place = s3.uri("kept") if stored else tmp_path / "sweep"
+    SweepFolder.at(place).keep_inputs(read)
+    known = {
+        "pretrained": {"path": str(weights), "sha256": read["pretrained"].sha256},
+        "teacher": {"file": str(teacher), "sha256": read["teacher"].sha256},
+    }
+    begun = {"corpus": {"key": "k", "scoring": "plain"}, "versions": {}, "machine": {}, "gains": {}}
+    SweepFolder.at(place).write("manifest.json", json.dumps({**begun, **known}))
+    work = SweepFolder.at(place)
+    kept = work.folder / read["pretrained"].name, work.folder / read["teacher"].name
+
+    def begins_from(pretrained: Path | str, taught_by: Path = teacher) -> tuple[Path, Path]:
+        own = [f"pretrained={pretrained}", f"teacher={taught_by}", "space={strategy: full-finetune}"]
+        sweep = load_sweep("distil", own)
+        found = work.with_inputs(sweep, lines.append)
+        assert found.pretrained is not None and found.teacher is not None
+        return Path(found.pretrained), found.teacher
+
+    assert begins_from(weights) == (weights, teacher)
+    assert begins_from(other) == (other, teacher)  # which is refused: the user has named another file
+    assert begins_from("auto") == (kept[0], teacher)  # it has made them already
+    assert lines == []
+    weights.write_text("others at the same place")
+    teacher.unlink()
+    assert begins_from(weights) == kept
+    assert [str(line).partition(" is not what it was when the sweep began")[0] for line in lines] == [
+        f"pretrained: {weights}",
+        f"teacher: {teacher}",
+    ]
+    work.files.write(read["pretrained"].name, b"damaged")
+    kept[0].unlink(missing_ok=True)
+    assert begins_from(weights) == (weights, kept[1])
+    work.files.remove(*(file.name for file in read.values()))
+    shutil.rmtree(kept[0].parent)
+    assert begins_from("auto") == (Path("auto"), teacher)
+    work.keep_inputs(read)
+    assert begins_from("auto") == kept
 
 
 def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,38 +2,50 @@
 
 from pathlib import Path
 
+import pytest
+
+from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.files.folder import LocalFolder
 from glosstune.trainables import TrialSettings
-from glosstune.trainables.settings import CorpusSettings
 from glosstune.trainables.training.input_files import InputFile, with_inputs
 
 
-def _settings(tmp_path: Path, teacher: Path | None) -> TrialSettings:
-    return TrialSettings(corpus=CorpusSettings(cache=tmp_path / "cache"), teacher=teacher)
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    path = tmp_path / "teacher.safetensors"
+    path.write_bytes(b"as it was")
+    return path
 
 
-def test_a_file_that_is_as_it_was_is_used_where_it_lies(tmp_path: Path) -> None:
-    teacher = tmp_path / "teacher.safetensors"
-    teacher.write_bytes(b"as it was")
-    settings = _settings(tmp_path, teacher)
-    assert with_inputs(settings, {"teacher": InputFile.read(teacher)}) == settings
-    assert not (tmp_path / "cache").exists()
+@pytest.fixture
+def files(tmp_path: Path) -> LocalFolder:
+    return LocalFolder(tmp_path / "sweep")
 
 
-def test_a_file_that_was_overwritten_or_is_on_another_machine_is_used_as_it_was(tmp_path: Path) -> None:
-    teacher = tmp_path / "teacher.safetensors"
-    teacher.write_bytes(b"as it was")
-    known = {"teacher": InputFile.read(teacher)}
-    teacher.write_bytes(b"another")
-    for _ in ("written", "found"):
-        copy = with_inputs(_settings(tmp_path, teacher), known).teacher
-        assert copy is not None and copy.read_bytes() == b"as it was"
-    teacher.unlink()
-    copy.write_bytes(b"damaged")
-    assert with_inputs(_settings(tmp_path, teacher), known).teacher == copy
-    assert copy.read_bytes() == b"as it was"
+def test_a_file_that_is_as_it_was_is_used_where_it_lies(teacher: Path, files: LocalFolder) -> None:
+    settings = TrialSettings(teacher=teacher)
+    assert with_inputs(settings, {"teacher": InputFile.read(teacher).name}, files) == settings
 
 
-def test_a_trial_without_that_file_gets_none(tmp_path: Path) -> None:
-    (tmp_path / "teacher").write_bytes(b"x")
-    settings = _settings(tmp_path, None)
-    assert with_inputs(settings, {"teacher": InputFile.read(tmp_path / "teacher")}) == settings
+def test_a_file_that_was_overwritten_or_is_on_another_machine_is_used_as_it_was(
+    teacher: Path, files: LocalFolder
+) -> None:
+    settings, known = TrialSettings(teacher=teacher), InputFile.read(teacher)
+    files.write(known.name, known.content)
+    for change in (lambda: teacher.write_bytes(b"another"), teacher.unlink):
+        change()
+        copy = with_inputs(settings, {"teacher": known.name}, files).teacher
+        assert copy == files.here / known.name
+        assert copy.suffix == teacher.suffix and copy.read_bytes() == b"as it was"
+    for content in (b"damaged", None):
+        if content is None:
+            copy.unlink()
+        else:
+            copy.write_bytes(content)
+        told = f"^{teacher}: is not what it was when the sweep began, nor is the sweep's own copy, {copy}; put"
+        with pytest.raises(CheckpointError, match=told):
+            with_inputs(settings, {"teacher": known.name}, files)
+
+
+def test_a_trial_without_that_file_gets_none(teacher: Path, files: LocalFolder) -> None:
+    assert with_inputs(TrialSettings(), {"teacher": InputFile.read(teacher).name}, files) == TrialSettings()
