@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glosstune.results.reading.names import (
@@ -160,13 +160,18 @@ class SweepFolder:
             known = read_manifest(self.folder)[key]
             if known is None or (path != AUTO and not _is_lost(Path(path), known)):
                 continue
-            kept = (kept_file(name, self.files) for name in self.files.names(f"{INPUTS}/{known['sha256']}"))
-            copy = next(filter(None, kept), None)
+            copy = next(filter(None, (kept_file(name, self.files) for name in self._kept(str(known["sha256"])))), None)
             if copy is not None:
                 places[key] = str(copy) if key == "pretrained" else copy
                 if path != AUTO:
                     say(f"{key}: {path} is not what it was when the sweep began; its own copy of that is used")
         return sweep.model_copy(update=places)
+
+    def _kept(self, sha256: str) -> Iterator[str]:
+        """Names of what may have this content; of none that leads elsewhere, for the manifest may be a stranger's."""
+        for name in self.files.names(f"{INPUTS}/{sha256}"):
+            if PurePosixPath(name).parts == (INPUTS, PurePosixPath(name).name) and PurePosixPath(name).stem == sha256:
+                yield name
 
     def publish(self) -> None:
         """Send what has changed in the folder and nobody has sent: boards, studies, pictures."""

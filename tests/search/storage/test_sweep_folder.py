@@ -1,5 +1,6 @@
 """Sweeps on object storage outlive every machine, and whatever S3 does meanwhile."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -145,6 +146,19 @@ def test_a_sweep_begins_from_what_it_has_kept_where_its_files_are_lost(
     assert begins_from("auto") == (Path("auto"), teacher)
     work.keep_inputs(read)
     assert begins_from("auto") == kept
+
+
+def test_a_strangers_manifest_that_names_what_lies_elsewhere_is_given_nothing(s3: S3Server) -> None:
+    sha256 = hashlib.sha256(b"planted").hexdigest()
+    work = SweepFolder.at(s3.uri("planted"))
+    for name, known in ((f"inputs/../../{sha256}.pt", f"../../{sha256}"), (f"inputs/{sha256}/../../a.pt", sha256)):
+        s3.client.put_object(Bucket="bucket", Key=f"planted/{name}", Body=b"planted")
+        begun = {"corpus": {"key": "k", "scoring": "plain"}, "versions": {}, "machine": {}, "gains": {}}
+        manifest = {**begun, "pretrained": {"sha256": known}, "teacher": None}
+        s3.client.put_object(Bucket="bucket", Key="planted/manifest.json", Body=json.dumps(manifest).encode())
+        assert work.with_inputs(load_sweep("teacher"), print).pretrained == "auto"
+    fetched = [path.read_bytes() for path in work.folder.parents[1].rglob("*") if path.is_file()]
+    assert b"planted" not in fetched
 
 
 def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
