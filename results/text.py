@@ -3,8 +3,12 @@
 import json
 import shutil
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from textwrap import wrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def align(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
@@ -48,6 +52,11 @@ def fold_for_terminal(text: str, indent: int) -> str:
     """The text, folded where a terminal shows it; a pipe or a file gets whole lines."""
     text = escaped(text)
     return fold(text, shutil.get_terminal_size().columns, indent) if sys.stdout.isatty() else text
+
+
+def lines_to(console: "Console") -> Callable[[object], None]:
+    """Print lines there as they are: glosses and folders may hold what rich or a terminal takes for more than text."""
+    return lambda line: console.print(escaped(str(line)), soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from glosstune.results.report.learning import draw_learning
+from glosstune.results.text import lines_to
 from glosstune.search.config.rules import check_parts
 from glosstune.search.config.sweep import Sweep
 from glosstune.spaces.errors import FolderError
@@ -29,7 +30,7 @@ def run_overfit(sweep: Sweep, settings: OverfitSettings, out: Path, console: Con
     check_free(out)
     check_parts(sweep)
     corpus = pack_corpus(sweep.corpus)
-    console.print(f"{settings.samples} utterances of {corpus.folder.name}, {sweep.model.kind}", highlight=False)
+    lines_to(console)(f"{settings.samples} utterances of {corpus.folder.name}, {sweep.model.kind}")
     with _Display(settings, console) as display:
         result = overfit(sweep.model, sweep.corpus, corpus, settings, display.show)
     try:
@@ -103,4 +104,4 @@ class _Display:
         told = f"epoch {epoch}: loss {metrics['train_loss']:.3f}, WER {metrics['wer']:.0%}"
         self._bar.update(self._task, completed=epoch, description=told)
         if not self._console.is_terminal and epoch % max(1, self._epochs // _STEPS) == 0:
-            self._console.print(told, highlight=False)
+            lines_to(self._console)(told)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from glosstune.results.text import escaped, lines_to
 from glosstune.search.cli.arguments import split_arguments
 from glosstune.search.cli.completing import complete_argument
 from glosstune.spaces.errors import SettingError, quoted, quoted_command
@@ -134,13 +135,13 @@ def status(
     from glosstune.search.jobs.states import describe_job, describe_jobs
 
     if name is not None:
-        typer.echo(describe_job(name, address))
+        typer.echo(escaped(describe_job(name, address)))
         return
     jobs = list_jobs()
     if not jobs:
         typer.echo("no job was sent from this machine; name one and its --address")
     for line in describe_jobs(jobs):
-        typer.echo(line)
+        typer.echo(escaped(line))
 
 
 def _is_sweep(name: str, jobs: Collection[str]) -> bool:
@@ -283,7 +284,7 @@ def _follow(name: str, address: str) -> None:
         again = f"glosstune logs {name} --follow --address {address}"
         typer.echo(f"\nglosstune: {name} goes on; follow it again with: {again}", err=True)
         raise typer.Exit(0) from None
-    typer.echo(f"{name}: {status}", err=True)
+    typer.echo(escaped(f"{name}: {status}"), err=True)
     if str(status) != "SUCCEEDED":
         raise typer.Exit(1)
 
@@ -295,7 +296,7 @@ def _describe(plan: "Plan") -> None:
     from glosstune.search.jobs.submission import staged
     from glosstune.spaces.files.yaml_data import write_yaml
 
-    say = partial(Console().print, soft_wrap=True, highlight=False, markup=False)
+    say = lines_to(Console())
     say(f"name: {plan.name}\nplace: {plan.place}\nentrypoint: {plan.entrypoint}")
     for variable, value in plan.environment.items():
         say(f"environment: {variable}={value}")

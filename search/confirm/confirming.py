@@ -8,7 +8,7 @@ as every sweep does.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from glosstune.results.reading.events import FAILED, FINISHED, STOPPED
 from glosstune.results.reading.names import CONFIRM, PLAN, SUMMARY, SWEEP, UTTERANCES
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
+from glosstune.results.text import lines_to
 from glosstune.search.config.changes import INPUTS, check_places, value_of
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.rules import check_inputs
@@ -85,7 +86,7 @@ def confirm(
     folder = as_local(place)
     refuse_links(folder)
     console = console or Console(stderr=True)
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    say = lines_to(console)
     work = SweepFolder.at(out or join(str(place), CONFIRM), say)
     read_record(folder)  # which refuses one that is not whole: the best of the rest may not be the best
     results = load_results(folder)

@@ -4,7 +4,6 @@ import json
 import sys
 import uuid
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from glosstune.results import Results, load_results
 from glosstune.results.reading.events import FORMAT, SweepBegun, write_event
 from glosstune.results.reading.names import MANIFEST
+from glosstune.results.text import lines_to
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.driver.driving import drive
 from glosstune.search.driver.preparing import prepare
@@ -40,8 +40,7 @@ def launch(
         Interrupted: a signal ended it; ``resume`` goes on.
     """
     console = console or Console(stderr=True)
-    # Glosses and folders may hold what rich takes for markup.
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    say = lines_to(console)
     work = SweepFolder.at(dated_place(sweep) if out is None else out, say)
     work.check_free()
     with prepare(sweep, say, work, address) as prepared, work.owned(new=True):

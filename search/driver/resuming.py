@@ -1,7 +1,6 @@
 """Go on with a sweep: after a crash, a signal or a budget, or with more trials than it was made for."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -13,6 +12,7 @@ from glosstune.results.reading.events import SweepResumed, write_event
 from glosstune.results.reading.names import SWEEP
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
+from glosstune.results.text import lines_to
 from glosstune.search.config.changes import count_samples, is_changeable, list_changes
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sweep import Sweep
@@ -57,7 +57,7 @@ def resume(
         Interrupted: a signal ended it again.
     """
     console = console or Console(stderr=True)
-    work = SweepFolder.at(place, partial(console.print, soft_wrap=True, markup=False), key="FOLDER")
+    work = SweepFolder.at(place, lines_to(console), key="FOLDER")
     new, changes = read_changes(place, overrides, samples)
     configurations = [_configuration(path.expanduser(), new) for path in queue]
     try:
@@ -69,7 +69,7 @@ def resume(
         if samples is not None:
             changes.pop("search.samples", None)  # how many more is for the driver to add up, who may know of others
         send(work, {"changes": changes, "samples": samples, "queue": configurations})
-        console.print(f"{work.place}: handed to the driver that runs it", soft_wrap=True, highlight=False, markup=False)
+        lines_to(console)(f"{work.place}: handed to the driver that runs it")
         return None
     if interrupted is not None:
         raise Interrupted(work.place, interrupted)
@@ -108,7 +108,7 @@ def resume_as(place: Path | str, sweep: Sweep, overrides: Sequence[str], address
 def _drive(
     work: SweepFolder, new: Sweep, queue: Sequence[Mapping[str, Any]], address: str | None, console: Console
 ) -> Signals | None:
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    say = lines_to(console)
     folder, manifest = work.folder, read_manifest(work.folder)
     with prepare(work.with_inputs(new, say), say, work, address, gains=manifest["gains"]) as prepared:
         _check_same(work.place, manifest, prepared, new)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from glosstune.results.reading.names import SWEEP
+from glosstune.results.text import lines_to
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.jobs.known_jobs import Job, remember
 from glosstune.search.jobs.options import dated_name, find_place, list_overrides
@@ -130,7 +130,7 @@ def submit(
     Raises:
         SettingError: the cluster cannot be reached, lacks something, or has a job of that name.
     """
-    say = partial((console or Console(stderr=True)).print, soft_wrap=True, highlight=False, markup=False)
+    say = lines_to(console or Console(stderr=True))
     address = find_address(address)
     plan = plan_submission(
         sweep, address, out=out, name=name, source=source, overrides=overrides, wait_for_nodes=wait_for_nodes

@@ -8,8 +8,8 @@ from importlib import metadata
 from typing import Any
 
 from packaging.requirements import Requirement
-from rich.table import Table
 
+from glosstune.results.text import align
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
@@ -67,20 +67,21 @@ class Verdict:
     differences: list[Difference]
     refusals: list[str]
 
-    def tell(self, say: Callable[..., object], where: str) -> None:
+    def tell(self, say: Callable[[str], object], where: str) -> None:
         """Say what differs, and raise SettingError, a line for each refusal, where there is any."""
-        if self.differences:
-            say(self.table(), soft_wrap=False)
+        for line in self.lines():
+            say(line)
         if self.refusals:
             raise SettingError("\n".join(f"{where}: {refusal}" for refusal in self.refusals))
 
-    def table(self) -> Table:
-        """The differences, for the console."""
-        table = Table("package", "here", "there", "nodes", title="what the cluster has otherwise than this machine")
-        for found in self.differences:
-            there = found.there or "missing"
-            table.add_row(found.package, found.here or "missing", there, shorten_hosts(found.nodes))
-        return table
+    def lines(self) -> list[str]:
+        """A table of the differences; nothing where there are none."""
+        rows = [
+            (found.package, found.here or "missing", found.there or "missing", shorten_hosts(found.nodes))
+            for found in self.differences
+        ]
+        told = "what the cluster has otherwise than this machine:"
+        return [told, *align([("package", "here", "there", "nodes"), *rows], range(4))] if rows else []
 
 
 def read_requirements(sweep: Sweep, place: str) -> list[Requirement]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from glosstune.results.fitting import Column, build_table, differing, fit_columns, order_parameters
 from glosstune.results.reading.epoch_metrics import by_scoring
 from glosstune.results.reading.events import RUNNING
-from glosstune.results.text import escaped, printable
+from glosstune.results.text import lines_to, printable
 from glosstune.search.scheduler.trial import TrialState
 from glosstune.search.tracking.progress import SweepProgress
 
@@ -63,12 +63,12 @@ class Display:
         if self._terminal or not (best_wer != self._announced or now - self._printed > PLAIN_INTERVAL_S):
             return
         self._printed, self._announced = now, best_wer
-        self._console.print(escaped(self.line()), soft_wrap=True, highlight=False, markup=False)
+        lines_to(self._console)(self.line())
 
     def note(self, line: str) -> None:
         """A line that stays: above the live table on a terminal."""
         self._unwrap()
-        self._console.print(escaped(line), soft_wrap=True, highlight=False, markup=False)
+        lines_to(self._console)(line)
 
     def line(self, *, timing: bool = True) -> str:
         """All of it on one line."""

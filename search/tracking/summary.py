@@ -22,7 +22,7 @@ from glosstune.results.reading.frames import STARTS_AGAIN
 from glosstune.results.reading.names import CURVES, TRIAL_LOG, TRIALS
 from glosstune.results.reading.objectives import NO_FRONT
 from glosstune.results.reading.record import read_record
-from glosstune.results.text import align, escaped
+from glosstune.results.text import align, lines_to
 from glosstune.search.scheduler.ranking import PLATEAU_WER
 from glosstune.search.storage.manifest import read_manifest
 from glosstune.search.storage.sweep_folder import SweepFolder
@@ -56,7 +56,7 @@ def summarise(results: Results, console: Console) -> None:
     if trials["wer_best"].isna().all():
         where = f"read {join(results.place, TRIALS)}/*/{TRIAL_LOG}" if counts else "it ended before the first trial"
         for line in (f"no trial reported a WER ({counts or 'none started'}); {where}", *_end(results)):
-            console.print(escaped(line), soft_wrap=True, highlight=False, markup=False)
+            lines_to(console)(line)
         return
     best = results.best
     target = results.target
@@ -79,7 +79,7 @@ def summarise(results: Results, console: Console) -> None:
         *_end(results),
     ]
     for line in lines:
-        console.print(escaped(line), soft_wrap=True, highlight=False, markup=False)
+        lines_to(console)(line)
 
 
 def _end(results: Results) -> Iterator[str]:

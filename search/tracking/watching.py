@@ -12,7 +12,7 @@ from glosstune.results.reading.events import ARRIVALS, INTERRUPT, RUNNING, Event
 from glosstune.results.reading.names import LOCK, RECORD, SWEEP
 from glosstune.results.reading.record import SILENT_S, read_record
 from glosstune.results.reading.remote import as_local
-from glosstune.results.text import escaped
+from glosstune.results.text import escaped, lines_to
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.scheduler.state import SweepState
 from glosstune.search.storage.lock import read_owner
@@ -125,7 +125,7 @@ def watch(place: str, console: Console, sleep: Callable[[float], None] = time.sl
     """
     watched = Watched(place)
     if not watched.runs:
-        console.print(watched.line(), soft_wrap=True, highlight=False, markup=False)
+        lines_to(console)(watched.line())
         return
     pause_s = LOOK_AT_STORAGE_S if is_uri(place) else LOOK_S
     with Display(watched.progress, console) as display:
@@ -138,4 +138,4 @@ def watch(place: str, console: Console, sleep: Callable[[float], None] = time.sl
                 display.refresh()
             # A record of thousands of trials takes its time; most of it is to be left to others.
             pause_s = max(pause_s, 4 * (time.monotonic() - begun))
-    console.print(watched.line(), soft_wrap=True, highlight=False, markup=False)
+    lines_to(console)(watched.line())

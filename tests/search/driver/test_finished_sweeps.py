@@ -1,11 +1,13 @@
 """Confirm, export and reproduce what a real, tiny sweep found, by the commands a user types."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 import pytest
+from hostile import ESCAPE, TAG, TURNED
 
 from glosstune.results import load_results
 from glosstune.search.cli import results
@@ -111,10 +113,15 @@ def test_a_trial_runs_again_to_the_same_curve(run: Run, ended: Path, capsys: pyt
     capsys.readouterr()
     assert run("reproduce", str(ended), str(finished)) == 0
     assert "the same in all 3 epochs" in capsys.readouterr().out
+    manifest = json.loads((ended / "manifest.json").read_text())
+    manifest["versions"][TAG] = f"{ESCAPE}{TURNED}"  # of a stranger
+    (ended / "manifest.json").write_text(json.dumps(manifest))
     record = (ended / "record.jsonl").read_text()
     (ended / "record.jsonl").write_text(record.replace('"train_loss": ', '"train_loss": 1'))
     assert run("reproduce", str(ended), str(finished), "--epochs", "1") == 1
-    assert "differs from epoch 1" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "differs from epoch 1" in told.out
+    assert f"{TAG}: \\x1b[2J\\x1b]0;owned\\x07a\\u202etxt.exe then, None now" in told.err
     (ended / "manifest.json").unlink()
     assert run("reproduce", str(ended), str(finished)) == 2
     assert "manifest.json: cannot be read as the manifest of a sweep" in capsys.readouterr().err
