@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from forked_workers import Forks
 
 torch.set_num_threads(1)
+
+# Where a script runs the tests in its background, its shell has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure of the code.
 settings.register_profile("untimed", deadline=None)

@@ -142,9 +142,12 @@ def test_the_command_serves_until_it_is_interrupted(sweep, tmp_path):
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "glosstune.search", "report", str(sweep.path), "--live", "--port", port]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(f"http://127.0.0.1:{port}/")
-        assert fetch(f"http://127.0.0.1:{port}/")[0] == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert process.stderr.read() == f"{sweep.path / 'report.html'}: as it was last\n"
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(f"http://127.0.0.1:{port}/")
+            assert fetch(f"http://127.0.0.1:{port}/")[0] == 200
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+            assert process.stderr.read() == f"{sweep.path / 'report.html'}: as it was last\n"
+        finally:
+            process.kill()
