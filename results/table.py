@@ -218,7 +218,7 @@ def _print(parts: Sequence[Table | str], console: Console, *, whole: bool = Fals
         console.width = max(console.measure(part, options=options).maximum for part in parts if isinstance(part, Table))
     with console.capture() as capture:
         for part in parts:
-            console.print(part, soft_wrap=whole, highlight=False, markup=False)
+            console.print(part, soft_wrap=whole, highlight=False, markup=False, emoji=False)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 

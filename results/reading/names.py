@@ -17,6 +17,7 @@ REPORT = "report.html"
 TENSORBOARD = "tensorboard"
 STUDY = "study.journal"
 WANDB = "wandb"  # W&B's own files
+INPUTS = "inputs"  # weights and teacher, by their hash
 RAY = "ray"  # Ray's logs
 
 # Of a trial, in ``trials/0003``.
@@ -38,7 +39,6 @@ SUMMARY = "confirmation.json"
 # second driver out. For readers a thousand are copied into one, ``thousands/00000000-00000999.json``.
 EVENTS = "record"
 THOUSANDS = "thousands"
-INPUTS = "inputs"  # weights and teacher, by their hash
 ORIGIN = "origin.json"  # in a copy on this machine: where it is from
 
 

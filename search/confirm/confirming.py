@@ -25,6 +25,7 @@ from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local
 from glosstune.results.text import lines_to
 from glosstune.search.config.changes import INPUTS, check_places, value_of
+from glosstune.search.config.errors import Say
 from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.rules import check_inputs
 from glosstune.search.config.sections import AUTO
@@ -90,10 +91,7 @@ def confirm(
     work = SweepFolder.at(out or join(str(place), CONFIRM), say)
     read_record(folder)  # which refuses one that is not whole: the best of the rest may not be the best
     results = load_results(folder)
-    asked = load_sweep(folder / SWEEP, overrides)
-    sweep = SweepFolder.at(place).with_inputs(asked, say)
-    if folds and asked.pretrained == AUTO:  # each makes its own, for those of the sweep may have seen whom it holds out
-        sweep = sweep.model_copy(update={"pretrained": AUTO})
+    sweep = load_sweep(folder / SWEEP, overrides)
     traits = corpus_traits(sweep.corpus.kind)
     if folds and not traits.folds:
         raise SettingError(f"the {sweep.corpus.kind} corpus has no folds of signers; leave it out", key="--folds")
@@ -104,18 +102,11 @@ def confirm(
     wanted = Confirmation(
         None if per == "strategy" else top, new, _folds(sweep) if folds else [], per, decode, rules, chosen
     )
-    parts = wanted.parts(sweep)  # refuses what cannot be, before anything is written
+    wanted.parts(sweep)  # refuses what cannot be, before anything is written
     scored = work.files.fetch(UTTERANCES)
     if scored is None:
-        check_inputs(sweep)
-    if overrides and scored is None:
-        manifest = read_manifest(folder)
-        check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
-        check_same(manifest, sweep)
-    if scored is None:
-        _check_test(parts)
-        if sweep.corpus.gains.blocks == "auto" and not folds:  # a fold may hold out what these are estimated from
-            sweep = with_known_gains(sweep, read_manifest(folder)["gains"])
+        sweep = _as_it_began(place, sweep, folds, say)
+        _check_test(wanted.parts(sweep))
     plan = _agree(place, work, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
     if numbers[0] != numbers[1]:
@@ -137,6 +128,19 @@ def confirm(
     plain = summary.astype(object).where(summary.notna(), None).to_dict("records")
     work.write(SUMMARY, json.dumps(plain, indent=1, allow_nan=False))
     return summary
+
+
+def _as_it_began(place: Path | str, sweep: Sweep, folds: bool, say: Say) -> Sweep:
+    """The sweep in a place with the corpus, gains, weights and teacher that it began with, wherever they lie now."""
+    manifest = read_manifest(as_local(place))
+    makes_weights = sweep.pretrained == AUTO
+    sweep = SweepFolder.at(place).with_inputs(sweep, say)
+    check_inputs(sweep)
+    check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
+    check_same(manifest, sweep)
+    if folds:  # each makes what those of the sweep may have come to by whom it holds out
+        return sweep.model_copy(update={"pretrained": AUTO}) if makes_weights else sweep
+    return with_known_gains(sweep, manifest["gains"]) if sweep.corpus.gains.blocks == "auto" else sweep
 
 
 def _folds(sweep: Sweep) -> list[int]:

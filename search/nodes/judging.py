@@ -111,7 +111,7 @@ def ask_about(sweep: Sweep, place: str, requirements: Iterable[Requirement]) -> 
 
 
 def _driver_reads(sweep: Sweep) -> list[str]:
-    """Files that the driver alone reads: what trials need of them it hands on."""
+    """Files that the driver alone reads: what trials need of them it keeps in the sweep's folder."""
     pretrained = None if sweep.pretrained == AUTO else sweep.pretrained
     prior = () if isinstance(sweep.search.prior, str) else sweep.search.prior
     return _present(pretrained, sweep.teacher, sweep.pretraining.align_with, *sweep.search.warm_start, *prior)

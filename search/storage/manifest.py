@@ -87,8 +87,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest = parse_json(read_text(path))
-        _ = manifest["corpus"]["key"], manifest["corpus"]["scoring"], (manifest["pretrained"] or {}).get("sha256")
-        _ = (manifest["teacher"] or {}).get("sha256")
+        _ = manifest["corpus"]["key"], manifest["corpus"]["scoring"]
+        _ = [known["sha256"] for key in ("pretrained", "teacher") if (known := manifest[key]) is not None]
         _ = manifest["versions"].items(), manifest["machine"]
         Gains.model_validate(manifest["gains"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

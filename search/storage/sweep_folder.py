@@ -3,8 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from glosstune.results.reading.names import (
     CONFIRM,
@@ -22,6 +21,7 @@ from glosstune.results.reading.names import (
     TRIALS,
 )
 from glosstune.results.reading.remote import mirror
+from glosstune.search.config.loading import load_sweep
 from glosstune.search.config.sections import AUTO
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.storage.lock import check_idle, leased, owned
@@ -141,36 +141,40 @@ class SweepFolder:
     def keep_inputs(self, inputs: Mapping[str, InputFile]) -> dict[str, str]:
         """Keep the files that trials begin from with the sweep; their names in it."""
         for file in inputs.values():
-            if not self.files.names(file.name):
+            if not self._keeps(file):
                 self.files.write(file.name, file.content)
         return {key: file.name for key, file in inputs.items()}
+
+    def _keeps(self, file: InputFile) -> bool:
+        return has_hash(self.folder / file.name, file.sha256)
 
     def with_inputs(self, sweep: Sweep, say: Callable[[str], object]) -> Sweep:
         """A sweep that begins from the files it has kept, where its own are gone, or have become others.
 
-        One that makes its weights has made them, as far as they are kept. Other files of the user's, at other paths,
-        are left for ``check_same`` to refuse.
+        One that makes its weights has made them, as far as they are kept. A file that the user has named anew is left
+        alone, for ``check_inputs`` and ``check_same`` to judge.
         """
         places: dict[str, str | Path] = {}
         for key in _INPUT_KEYS:
             path = getattr(sweep, key)
-            if path is None:
+            if path is None or path != getattr(load_sweep(self.folder / SWEEP), key):
                 continue
             self.files.fetch(MANIFEST)
             known = read_manifest(self.folder)[key]
-            if known is None or (path != AUTO and not _is_lost(Path(path), known)):
+            if known is None or has_hash(Path(path), known["sha256"]):
                 continue
-            copy = next(filter(None, (kept_file(name, self.files) for name in self._kept(str(known["sha256"])))), None)
+            copy = next(filter(None, (kept_file(name, self.files) for name in self._kept(known["sha256"]))), None)
             if copy is not None:
                 places[key] = str(copy) if key == "pretrained" else copy
                 if path != AUTO:
-                    say(f"{key}: {path} is not what it was when the sweep began; its own copy of that is used")
+                    say(f"{key}: {path} is gone, or another file now; the sweep's own copy is used")
         return sweep.model_copy(update=places)
 
     def _kept(self, sha256: str) -> Iterator[str]:
-        """Names of what may have this content; of none that leads elsewhere, for the manifest may be a stranger's."""
-        for name in self.files.names(f"{INPUTS}/{sha256}"):
-            if PurePosixPath(name).parts == (INPUTS, PurePosixPath(name).name) and PurePosixPath(name).stem == sha256:
+        """Names of what may have this content, which a stranger's manifest may have made up."""
+        for name in self.files.names(f"{INPUTS}/"):
+            folder, _, file = name.partition("/")
+            if folder == INPUTS and "/" not in file and file.startswith(f"{sha256}."):
                 yield name
 
     def publish(self) -> None:
@@ -210,6 +214,9 @@ class StoredSweepFolder(SweepFolder):
                 mirror(self.files)
             yield
 
+    def _keeps(self, file: InputFile) -> bool:
+        return file.name in self.files.names(file.name)
+
     def publish(self) -> None:
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder)
@@ -235,13 +242,6 @@ class StoredSweepFolder(SweepFolder):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name not in (LOCK, OWNER, DRIVER_LOG):
                 path.unlink(missing_ok=True)
-
-
-def _is_lost(path: Path, known: Mapping[str, Any]) -> bool:
-    """Whether a file is gone, or another one lies where it lay."""
-    return not path.exists() or (
-        str(path) in (known.get("path"), known.get("file")) and not has_hash(path, known["sha256"])
-    )
 
 
 def write_sweep(sweep: Sweep, work: SweepFolder, request: str | None = None) -> None:

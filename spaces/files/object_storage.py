@@ -134,19 +134,8 @@ class ObjectFolder:
     def fetch(self, name: str) -> Path | None:
         """The file of an object, as it is now, here; None if there is none, and then not here either."""
         path = self.here / name
-        if self.download(name, path):
-            return path
-        path.unlink(missing_ok=True)
-        return None
 
-    def forget(self) -> None:
-        """Remove what lies here."""
-        shutil.rmtree(self.here, ignore_errors=True)
-
-    def download(self, name: str, path: Path) -> bool:
-        """Write a file from an object, whole or not at all; False if there is none."""
-
-        def get() -> bool:
+        def get() -> Path:
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(name))["Body"]
 
             def save(partial: Path) -> None:
@@ -154,9 +143,16 @@ class ObjectFolder:
                     shutil.copyfileobj(body, file)
 
             write_whole(path, save)
-            return True
+            return path
 
-        return self._if_there(get, name) is not None
+        fetched = self._if_there(get, name)
+        if fetched is None:
+            path.unlink(missing_ok=True)
+        return fetched
+
+    def forget(self) -> None:
+        """Remove what lies here."""
+        shutil.rmtree(self.here, ignore_errors=True)
 
     def names(self, prefix: str = "", *, after: str = "") -> dict[str, str]:
         """Every object below a prefix, with its tag; of a sorted list what comes after a name."""

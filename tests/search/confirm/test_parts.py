@@ -1,16 +1,24 @@
 """What a confirmation needs of a corpus is asked for before anything trains."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sweep_folder import SweepFolder
 
-from glosstune.results.reading.names import CONFIRM, PLAN
+from glosstune.results.reading.names import CONFIRM, MANIFEST, PLAN, SWEEP
 from glosstune.search.config.changes import list_changes
 from glosstune.search.config.loading import load_sweep
-from glosstune.search.confirm.confirming import _check_test, _inputs, confirm
+from glosstune.search.confirm.confirming import _as_it_began, _check_test, _inputs, confirm
+from glosstune.search.storage.manifest import build_manifest
+from glosstune.search.storage.sweep_folder import SweepFolder as Work
+from glosstune.search.storage.sweep_folder import write_sweep
 from glosstune.spaces import CorpusError, SettingError
+from glosstune.spaces.errors import CheckpointError
+from glosstune.trainables.corpora import pack_corpus
+from glosstune.trainables.settings import Gains
+from glosstune.trainables.training.input_files import InputFile
 
 
 @pytest.fixture
@@ -36,9 +44,34 @@ def test_a_confirmation_that_is_refused_leaves_no_plan_behind(changes: list[str]
     sweep.start(0, learning_rate=1e-3)
     sweep.report(0, 1, wer=0.5)
     sweep.end(0, "finished", "epochs")
+    manifest = build_manifest(pack_corpus(load_sweep("student", changes).corpus), {}, [], gains=Gains())
+    (sweep.path / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(CorpusError, match=r"split test: no utterance"):
         confirm(sweep.path)
     assert not (sweep.path / CONFIRM / PLAN).exists()
+
+
+def test_each_fold_makes_its_weights_and_new_seeds_begin_from_those_of_the_sweep(
+    changes: list[str], tmp_path: Path
+) -> None:
+    sweep = load_sweep("teacher", [*changes, "space={strategy: full-finetune}"])
+    work, weights = Work(tmp_path / "sweep"), tmp_path / "cache" / "made.safetensors"
+    write_sweep(sweep, work)
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"made")
+    made = InputFile.read(weights)
+    (name,) = work.keep_inputs({"pretrained": made}).values()
+    corpus = pack_corpus(sweep.corpus)
+    work.write(MANIFEST, json.dumps(build_manifest(corpus, {}, [], {"sha256": made.sha256}, gains=Gains())))
+    for overrides in ([], ["corpus.cache=" + json.dumps(str(tmp_path / "another"))]):
+        asked = load_sweep(work.folder / SWEEP, overrides)
+        assert _as_it_began(work.folder, asked, True, print).pretrained == "auto"
+        assert _as_it_began(work.folder, asked, False, print).pretrained == str(work.folder / name)
+    (work.folder / name).write_bytes(b"damaged")
+    weights.write_bytes(b"others")
+    began = load_sweep(work.folder / SWEEP, [f"pretrained={weights}"])
+    with pytest.raises(CheckpointError, match=r"made\.safetensors: are not the weights that the sweep began with"):
+        _as_it_began(work.folder, began, False, print)
 
 
 def test_folds_that_signers_do_not_make_are_refused_at_once(changes: list[str], tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from glosstune.results.reading.record import read_record
 from glosstune.search import load_sweep
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.driver import ray_tune as tuning
-from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials
+from glosstune.search.driver.ray_tune import _Relay, _Schedule, _Search, run_trials, train_with
 from glosstune.search.nodes import gpu_share
 from glosstune.search.nodes.resources import count_slots
 from glosstune.search.scheduler.scheduler import Scheduler
@@ -89,6 +89,7 @@ def test_ray_runs_what_the_scheduler_says_and_no_more(tmp_path: Path, monkeypatc
     assert _curves(scheduler) == _curves(pure)
     assert len(log.reports) == scheduler.state.epochs
     assert set(log.begun) == set(range(8))
+    train_with(scheduler.state.sweep, str(tmp_path), {"teacher": "inputs/a.safetensors"})
     put.assert_not_called()  # Ray ends a driver without a word whose own objects are lost
     for number, trial in scheduler.state.trials.items():
         last = json.loads((tmp_path / "trials" / f"{number:04d}" / "last.pt").read_text())

@@ -284,7 +284,7 @@ def test_weights_that_are_gone_or_overwritten_are_as_the_sweep_has_kept_them(
     assert run("reproduce", sweep, "0") == 0
     told = capsys.readouterr()
     assert "the same in all 3 epochs" in told.out
-    assert f"pretrained: {weights} is not what it was when the sweep began; its own copy of that is used" in told.err
+    assert f"pretrained: {weights} is gone, or another file now; the sweep's own copy is used" in told.err
     weights.unlink()
     assert run("resume", sweep, "--samples", "+1") == 0
     assert len(load_results(sweep).trials) == 2

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -24,11 +25,11 @@ from glosstune.results.reading import loading, remote
 from glosstune.results.reading.events import Event, SweepBegun, parse_event
 from glosstune.results.reading.record import read_record
 from glosstune.results.reading.remote import as_local, number_events
-from glosstune.search import load_sweep
+from glosstune.search import Sweep, load_sweep
 from glosstune.search.confirm import confirming
 from glosstune.search.driver import driving
 from glosstune.search.scheduler.scheduler import Scheduler
-from glosstune.search.storage import lock
+from glosstune.search.storage import lock, sweep_folder
 from glosstune.search.storage import record as record_module
 from glosstune.search.storage.lock import Driven
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
@@ -100,65 +101,78 @@ def test_a_sweep_goes_on_without_the_machine_that_drove_it(
     assert reported == read_reports(as_local(uri))[: len(reported)]
 
 
+MANIFEST = {"corpus": {"key": "k", "scoring": "plain"}, "versions": {}, "machine": {}, "gains": {}}
+
+
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_sweep_begins_from_what_it_has_kept_where_its_files_are_lost(
     s3: S3Server, tmp_path: Path, stored: bool
 ) -> None:
     lines: list[object] = []
-    weights, teacher, other = (tmp_path / name for name in ("weights.pth", "teacher.safetensors", "other.pth"))
+    weights, teacher, other = (tmp_path / name for name in ("weights.pth.tar", "teacher.safetensors", "other.pth"))
     for path in (weights, teacher, other):
         path.write_text(path.name)
     read = {"pretrained": InputFile.read(weights), "teacher": InputFile.read(teacher)}
-    place = s3.uri("kept") if stored else tmp_path / "sweep"
-    SweepFolder.at(place).keep_inputs(read)
-    known = {
-        "pretrained": {"path": str(weights), "sha256": read["pretrained"].sha256},
-        "teacher": {"file": str(teacher), "sha256": read["teacher"].sha256},
-    }
-    begun = {"corpus": {"key": "k", "scoring": "plain"}, "versions": {}, "machine": {}, "gains": {}}
-    SweepFolder.at(place).write("manifest.json", json.dumps({**begun, **known}))
-    work = SweepFolder.at(place)
-    kept = work.folder / read["pretrained"].name, work.folder / read["teacher"].name
+    work = SweepFolder.at(s3.uri("kept") if stored else tmp_path / "sweep")
+    work.files.write(f"{read['pretrained'].name}.1.partial", b"killed while it wrote")
+    names = work.keep_inputs(read)
+    assert names["pretrained"].endswith(".pth.tar")
+    known = {key: {"sha256": file.sha256} for key, file in read.items()}
+    work.write("manifest.json", json.dumps({**MANIFEST, **known}))
+    kept = work.folder / names["pretrained"], work.folder / names["teacher"]
 
-    def begins_from(pretrained: Path | str, taught_by: Path = teacher) -> tuple[Path, Path]:
-        own = [f"pretrained={pretrained}", f"teacher={taught_by}", "space={strategy: full-finetune}"]
-        sweep = load_sweep("distil", own)
-        found = work.with_inputs(sweep, lines.append)
+    def begins_from(pretrained: Path | str, began: Path | str = weights) -> tuple[Path, Path]:
+        def load(path: Path | str) -> Sweep:
+            return load_sweep("distil", [f"pretrained={path}", f"teacher={teacher}", "space={strategy: full-finetune}"])
+
+        write_sweep(load(began), work)
+        found = work.with_inputs(load(pretrained), lines.append)
         assert found.pretrained is not None and found.teacher is not None
         return Path(found.pretrained), found.teacher
 
     assert begins_from(weights) == (weights, teacher)
     assert begins_from(other) == (other, teacher)  # which is refused: the user has named another file
-    assert begins_from("auto") == (kept[0], teacher)  # it has made them already
+    assert begins_from("auto", "auto") == (kept[0], teacher)  # it has made them already
     assert lines == []
     weights.write_text("others at the same place")
     teacher.unlink()
     assert begins_from(weights) == kept
-    assert [str(line).partition(" is not what it was when the sweep began")[0] for line in lines] == [
-        f"pretrained: {weights}",
-        f"teacher: {teacher}",
+    assert lines == [
+        f"{key}: {path} is gone, or another file now; the sweep's own copy is used"
+        for key, path in (("pretrained", weights), ("teacher", teacher))
     ]
-    work.files.write(read["pretrained"].name, b"damaged")
+    assert begins_from(tmp_path / "typo.pth")[0] == tmp_path / "typo.pth"
+    weights.unlink()
+    os.mkfifo(weights)
+    assert begins_from(weights) == kept
+    work.files.write(names["pretrained"], b"damaged")
     kept[0].unlink(missing_ok=True)
     assert begins_from(weights) == (weights, kept[1])
-    work.files.remove(*(file.name for file in read.values()))
-    shutil.rmtree(kept[0].parent)
-    assert begins_from("auto") == (Path("auto"), teacher)
+    if stored:
+        work.files.remove(*names.values())
     work.keep_inputs(read)
-    assert begins_from("auto") == kept
+    assert begins_from("auto", "auto") == kept
 
 
-def test_a_strangers_manifest_that_names_what_lies_elsewhere_is_given_nothing(s3: S3Server) -> None:
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_strangers_manifest_that_names_what_lies_elsewhere_is_given_nothing(
+    s3: S3Server, tmp_path: Path, stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sha256 = hashlib.sha256(b"planted").hexdigest()
-    work = SweepFolder.at(s3.uri("planted"))
-    for name, known in ((f"inputs/../../{sha256}.pt", f"../../{sha256}"), (f"inputs/{sha256}/../../a.pt", sha256)):
-        s3.client.put_object(Bucket="bucket", Key=f"planted/{name}", Body=b"planted")
-        begun = {"corpus": {"key": "k", "scoring": "plain"}, "versions": {}, "machine": {}, "gains": {}}
-        manifest = {**begun, "pretrained": {"sha256": known}, "teacher": None}
-        s3.client.put_object(Bucket="bucket", Key="planted/manifest.json", Body=json.dumps(manifest).encode())
+    work = SweepFolder.at(s3.uri("planted") if stored else tmp_path / "planted")
+    write_sweep(load_sweep("teacher"), work)
+    outside = f"../../{sha256}", f"../{sha256}", "../", ""
+    for name in (f"{sha256}.pt", f"inputs/../../{sha256}.pt", f"inputs/{sha256}/../../a.pt"):
+        if stored:
+            s3.client.put_object(Bucket="bucket", Key=f"planted/{name}", Body=b"planted")
+        else:
+            work.files.write(name, b"planted")
+    read: list[Path] = []
+    monkeypatch.setattr(sweep_folder, "kept_file", lambda name, files: read.append(name))
+    for known in (*outside, sha256):
+        work.write("manifest.json", json.dumps({**MANIFEST, "pretrained": {"sha256": known}, "teacher": None}))
         assert work.with_inputs(load_sweep("teacher"), print).pretrained == "auto"
-    fetched = [path.read_bytes() for path in work.folder.parents[1].rglob("*") if path.is_file()]
-    assert b"planted" not in fetched
+    assert read == []
 
 
 def test_a_thousand_events_become_one_object(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

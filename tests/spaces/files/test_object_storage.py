@@ -52,7 +52,7 @@ def test_a_place_below_an_address_keeps_its_query(prefix: list[str], name: str, 
 
 
 def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path) -> None:
-    folder = ObjectFolder(s3.uri("plain"), Path("here"))
+    folder = ObjectFolder(s3.uri("plain"), tmp_path / "here")
     folder.check_usable()
     folder.write("a/b", b"1")
     (tmp_path / "file").write_bytes(bytes(3_000_000))
@@ -60,10 +60,11 @@ def test_what_is_written_is_read_listed_and_removed(s3: S3Server, tmp_path: Path
     assert (folder.read("a/b"), folder.read("nothing")) == (b"1", None)
     assert sorted(folder.names()) == ["a/b", "a/c"]
     assert sorted(folder.names("a/c")) == ["a/c"]
-    assert folder.download("a/c", tmp_path / "new" / "copy")
-    assert (tmp_path / "new" / "copy").read_bytes() == bytes(3_000_000)
-    assert not folder.download("nothing", tmp_path / "none")
-    assert not (tmp_path / "none").exists()
+    assert folder.fetch("a/c") == tmp_path / "here" / "a" / "c"
+    assert (tmp_path / "here" / "a" / "c").read_bytes() == bytes(3_000_000)
+    (tmp_path / "here" / "nothing").touch()
+    assert folder.fetch("nothing") is None
+    assert not (tmp_path / "here" / "nothing").exists()
     folder.remove("a/b", "a/c", "nothing")
     assert folder.names() == {}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from glosstune.spaces.errors import CheckpointError
+from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.folder import LocalFolder
 from glosstune.trainables import TrialSettings
 from glosstune.trainables.training.input_files import InputFile, with_inputs
@@ -42,8 +42,8 @@ def test_a_file_that_was_overwritten_or_is_on_another_machine_is_used_as_it_was(
             copy.unlink()
         else:
             copy.write_bytes(content)
-        told = f"^{teacher}: is not what it was when the sweep began, nor is the sweep's own copy, {copy}; put"
-        with pytest.raises(CheckpointError, match=told):
+        told = f"^{copy}: is not what it was when the sweep began, nor is {teacher}, of which it is a copy; put one"
+        with pytest.raises(FolderError, match=told):
             with_inputs(settings, {"teacher": known.name}, files)
 
 
