@@ -1,6 +1,7 @@
 """Stand-ins for ``ray`` and ``glosstune`` in a job of SLURM, which say what they were asked and end when they are told.
 
-A file beside them named ``joining`` has the driver wait for its cluster, and ``no-ray`` lets Ray not start.
+A file beside them named ``joining`` has the driver wait for its cluster (``begun`` says that it does), ``no-ray`` lets
+Ray not start, and ``slow-ray`` makes its next start too slow for itself.
 """
 
 import sys
@@ -16,9 +17,13 @@ with (folder / "ray.log").open("a") as log:
     log.write(" ".join([*told, f"{stat.S_IMODE(os.stat(told[-1]).st_mode):o}", *sys.argv[1:]]) + "\\n")
 if (folder / "no-ray").exists():
     sys.exit("no Ray today")
+if (folder / "slow-ray").exists():
+    (folder / "slow-ray").unlink()
+    sys.exit("Exception: The current node timed out during startup. This could happen because ...")
 if "--head" in sys.argv:
     host, _, port = told[1].partition(":")
     server = socket.create_server((host, int(port)))
+    print("Ray runtime started.", flush=True)
 signal.pause()
 """
 
@@ -28,6 +33,7 @@ import os, signal, sys, time
 from pathlib import Path
 assert sys.argv[1] == "sweep" and Path(sys.argv[2]).exists() and sys.argv[3] == "--out" and sys.argv[5] == "--resume"
 place = Path(sys.argv[4])
+Path(sys.argv[0]).with_name("begun").touch()
 while Path(sys.argv[0]).with_name("joining").exists():
     time.sleep(0.05)
 place.mkdir(exist_ok=True)

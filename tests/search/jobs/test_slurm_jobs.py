@@ -132,13 +132,24 @@ def test_a_job_saves_before_the_limit_and_goes_on_from_the_queue(
     assert _log(place).count("queued again, to go on") == 1
 
 
+def test_a_head_that_was_too_slow_for_ray_is_started_again(
+    programs: Path, submitted: Callable[..., tuple[Path, Path]]
+) -> None:
+    (programs / "slow-ray").touch()
+    job, place = submitted()
+    wait_for(place / "turn-0")
+    assert len([line for line in ray_starts(programs) if "--head" in line]) == 2
+    finish(place)
+    assert wait_until_over(job) == "COMPLETED"
+    assert _log(place).count("glosstune: Ray did not come up on ") == 1
+
+
 def test_a_limit_that_comes_while_nodes_still_join_queues_the_job_again(
     programs: Path, submitted: Callable[..., tuple[Path, Path]]
 ) -> None:
     (programs / "joining").touch()
     job, place = submitted()
-    wait_for(programs / "ray.log")
-    time.sleep(0.5)  # for the driver to begin, which nothing shows
+    wait_for(programs / "begun")
     (job / "signal-USR1").touch()
     wait_for(job / "requeue-seen")
     assert not place.exists()

@@ -91,13 +91,29 @@ client=
 if "$(dirname "$(command -v ray)")/python" -c "import grpc" 2> /dev/null; then
     client=--ray-client-server-port=$CLIENT_PORT  # which Ray without grpc does not take
 fi
-start --head --node-ip-address="$host" --port="$port" --include-dashboard=false $client
+# Ray gives its own start half a minute, which a busy node may not keep; a second one finds its files in memory.
+export PYTHONUNBUFFERED=1  # its lines are waited for
+for _ in 1 2 3; do
+    start --head --node-ip-address="$host" --port="$port" --include-dashboard=false $client
+    until grep -qs "Ray runtime started" "$RAY_TMPDIR/start.log"; do
+        if ! kill -0 "$ray" 2> /dev/null; then
+            grep -q "timed out during startup" "$RAY_TMPDIR/start.log" || break 2
+            echo "glosstune: Ray did not come up on $(hostname) in time, and is started again" >&2
+            continue 2
+        fi
+        sleep 0.2
+    done
+    break
+done
 "$@" &
 driver=$!
 echo "$driver" > "$work/pid"
-wait -n "$driver" "$ray"
-status=$?
-if kill -0 "$driver" 2> /dev/null; then
+status=
+if kill -0 "$ray" 2> /dev/null; then
+    wait -n "$driver" "$ray"
+    status=$?
+fi
+if [ -z "$status" ] || kill -0 "$driver" 2> /dev/null; then
     cat "$RAY_TMPDIR/start.log" >&2
     (sleep 60; kill "$driver") 2> /dev/null &  # which sees by itself that Ray is gone, unless it waits for it to begin
     wait "$driver"
