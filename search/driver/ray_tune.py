@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,9 @@ from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 
 # SIGUSR1 is what SLURM can be told to send before a job's time is up; SIGBREAK is Windows' alone, which lacks that.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)]
+
+# How long a trial waits for a process of its own before it takes the next that becomes free.
+START_S = 60.0
 
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")
@@ -158,6 +162,21 @@ class _Schedule(_Stateless, FIFOScheduler):
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it bare
         self._scheduler = scheduler
+        self._since: dict[str, float] = {}
+
+    def choose_trial_to_run(self, controller: Any) -> Trial | None:
+        """The trial that is next to have a process: the newest, which has none on its way yet.
+
+        A process that has become free goes to the trial chosen here, and the one that was being started for it is given
+        up. Where the oldest is chosen, as Ray does by itself, and segments are shorter than a process takes to start,
+        no further one ever gets through. But none waits for ever, as where other jobs have taken its place.
+        """
+        now = time.monotonic()
+        waiting: list[Trial] = [trial for trial in controller.get_trials() if trial.status == Trial.PENDING]
+        self._since = {trial.trial_id: self._since.get(trial.trial_id, now) for trial in waiting}
+        if not waiting:
+            return None
+        return waiting[0 if now - self._since[waiting[0].trial_id] > START_S else -1]
 
     def on_trial_result(self, controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = _number(trial)

@@ -329,3 +329,23 @@ def test_what_recognisers_cost_comes_into_the_record_once_and_decides(tmp_path: 
     whole = Scheduler(scheduler.state.sweep, tape.append)
     drive(whole)
     assert _curves(whole) == _curves(scheduler)
+
+
+def test_a_second_process_comes_to_work_though_segments_are_shorter_than_it_takes_to_start(tmp_path: Path) -> None:
+    _run(tmp_path, "search.samples=60", workers=2)
+    assert len({path.read_text() for path in tmp_path.glob("trials/*/pid")}) > 1
+
+
+def test_the_newest_trial_is_started_first_and_none_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule, now = _Schedule(Scheduler(sweep(), Tape().append)), 0.0
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: now)
+    trials = [SimpleNamespace(trial_id=str(number), status=Trial.PENDING) for number in range(3)]
+    controller = SimpleNamespace(get_trials=lambda: trials)
+    assert schedule.choose_trial_to_run(controller) is trials[2]
+    now = tuning.START_S + 1
+    trials.append(SimpleNamespace(trial_id="3", status=Trial.PENDING))
+    assert schedule.choose_trial_to_run(controller) is trials[0]
+    trials[0].status = trials[1].status = trials[2].status = Trial.RUNNING
+    assert schedule.choose_trial_to_run(controller) is trials[3]
+    trials[3].status = Trial.TERMINATED
+    assert schedule.choose_trial_to_run(controller) is None
