@@ -105,7 +105,7 @@ def confirm(
     wanted.parts(sweep)  # refuses what cannot be, before anything is written
     scored = work.files.fetch(UTTERANCES)
     if scored is None:
-        sweep = _as_it_began(place, sweep, folds, say)
+        sweep = _as_it_began(SweepFolder.at(place, say), folder, sweep, folds, say)
         _check_test(wanted.parts(sweep))
     plan = _agree(place, work, wanted)
     numbers = [[each["trial"] for each in one.chosen] for one in (plan, wanted)]
@@ -130,13 +130,13 @@ def confirm(
     return summary
 
 
-def _as_it_began(place: Path | str, sweep: Sweep, folds: bool, say: Say) -> Sweep:
-    """The sweep in a place with the corpus, gains, weights and teacher that it began with, wherever they lie now."""
-    manifest = read_manifest(as_local(place))
+def _as_it_began(work: SweepFolder, folder: Path, sweep: Sweep, folds: bool, say: Say) -> Sweep:
+    """A sweep, of which a folder is a copy, with the corpus, gains, weights and teacher that it began with."""
+    manifest = read_manifest(folder)
     makes_weights = sweep.pretrained == AUTO
-    sweep = SweepFolder.at(place).with_inputs(sweep, say)
+    sweep = work.with_inputs(sweep, say)
     check_inputs(sweep)
-    check_corpus(str(place), manifest, pack_corpus(sweep.corpus), sweep.corpus)
+    check_corpus(work.place, manifest, pack_corpus(sweep.corpus), sweep.corpus)
     check_same(manifest, sweep)
     if folds:  # each makes what those of the sweep may have come to by whom it holds out
         return sweep.model_copy(update={"pretrained": AUTO}) if makes_weights else sweep

@@ -34,8 +34,9 @@ from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep
 # SIGUSR1 is what SLURM can be told to send before a job's time is up; SIGBREAK is Windows' alone, which lacks that.
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)]
 
-# How long a trial waits for a process of its own before it takes the next that becomes free.
-START_S = 60.0
+# How long a trial waits for a process of its own, which may have to pack the corpus first, before it takes the next
+# that becomes free.
+START_S = 600.0
 
 # Trials are stopped where they stand: what counts of them is on the disk.
 os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "1")

@@ -224,8 +224,8 @@ leave() {
 trap leave EXIT
 trap "exit 143" TERM
 start() {
-    ray start --block "$@" RESOURCES --min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0 \
-        > "$RAY_TMPDIR/start.log" 2>&1 &
+    PYTHONUNBUFFERED=1 ray start --block "$@" RESOURCES --min-worker-port=0 --max-worker-port=0 \
+        --dashboard-agent-listen-port=0 > "$RAY_TMPDIR/start.log" 2>&1 &
     ray=$!
 }
 host=${RAY_ADDRESS%:*} port=${RAY_ADDRESS##*:}
@@ -249,15 +249,16 @@ if "$(dirname "$(command -v ray)")/python" -c "import grpc" 2> /dev/null; then
     client=--ray-client-server-port=$CLIENT_PORT  # which Ray without grpc does not take
 fi
 # Ray gives its own start half a minute, which a busy node may not keep; a second one finds its files in memory.
-export PYTHONUNBUFFERED=1  # its lines are waited for
-for _ in 1 2 3; do
+for try in 1 2 3; do
+    [ "$try" = 1 ] || echo "glosstune: Ray did not come up on $(hostname) in time, and is started again" >&2
     start --head --node-ip-address="$host" --port="$port" --include-dashboard=false $client
+    ends=$((SECONDS + 120))
     until grep -qs "Ray runtime started" "$RAY_TMPDIR/start.log"; do
         if ! kill -0 "$ray" 2> /dev/null; then
-            grep -q "timed out during startup" "$RAY_TMPDIR/start.log" || break 2
-            echo "glosstune: Ray did not come up on $(hostname) in time, and is started again" >&2
+            grep -qE "timed out during startup|Failed to start GCS" "$RAY_TMPDIR/start.log" || break 2
             continue 2
         fi
+        [ "$SECONDS" -lt "$ends" ] || break 2  # the driver will see
         sleep 0.2
     done
     break

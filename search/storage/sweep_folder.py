@@ -155,11 +155,13 @@ class SweepFolder:
         alone, for ``check_inputs`` and ``check_same`` to judge.
         """
         places: dict[str, str | Path] = {}
+        for name in (SWEEP, MANIFEST):
+            self.files.fetch(name)  # this machine may have driven it once, or never
+        before = load_sweep(self.folder / SWEEP)
         for key in _INPUT_KEYS:
             path = getattr(sweep, key)
-            if path is None or path != getattr(load_sweep(self.folder / SWEEP), key):
+            if path is None or path != getattr(before, key):
                 continue
-            self.files.fetch(MANIFEST)
             known = read_manifest(self.folder)[key]
             if known is None or has_hash(Path(path), known["sha256"]):
                 continue
@@ -215,7 +217,7 @@ class StoredSweepFolder(SweepFolder):
             yield
 
     def _keeps(self, file: InputFile) -> bool:
-        return file.name in self.files.names(file.name)
+        return file.name in self.files.names(file.name)  # an object is whole, and is not fetched to see that
 
     def publish(self) -> None:
         for path in self.folder.rglob("*"):

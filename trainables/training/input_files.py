@@ -77,5 +77,5 @@ def has_hash(path: Path, sha256: str) -> bool:
     """Whether a plain file is there and has this content."""
     try:
         return path.is_file() and file_hash(path) == sha256
-    except CheckpointError:
+    except (CheckpointError, OSError):  # as where a folder may not be entered, or its server is gone
         return False

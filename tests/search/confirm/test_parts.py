@@ -65,13 +65,13 @@ def test_each_fold_makes_its_weights_and_new_seeds_begin_from_those_of_the_sweep
     work.write(MANIFEST, json.dumps(build_manifest(corpus, {}, [], {"sha256": made.sha256}, gains=Gains())))
     for overrides in ([], ["corpus.cache=" + json.dumps(str(tmp_path / "another"))]):
         asked = load_sweep(work.folder / SWEEP, overrides)
-        assert _as_it_began(work.folder, asked, True, print).pretrained == "auto"
-        assert _as_it_began(work.folder, asked, False, print).pretrained == str(work.folder / name)
+        assert _as_it_began(work, work.folder, asked, True, print).pretrained == "auto"
+        assert _as_it_began(work, work.folder, asked, False, print).pretrained == str(work.folder / name)
     (work.folder / name).write_bytes(b"damaged")
     weights.write_bytes(b"others")
     began = load_sweep(work.folder / SWEEP, [f"pretrained={weights}"])
     with pytest.raises(CheckpointError, match=r"made\.safetensors: are not the weights that the sweep began with"):
-        _as_it_began(work.folder, began, False, print)
+        _as_it_began(work, work.folder, began, False, print)
 
 
 def test_folds_that_signers_do_not_make_are_refused_at_once(changes: list[str], tmp_path: Path) -> None:

@@ -332,13 +332,22 @@ def test_what_recognisers_cost_comes_into_the_record_once_and_decides(tmp_path: 
 
 
 def test_a_second_process_comes_to_work_though_segments_are_shorter_than_it_takes_to_start(tmp_path: Path) -> None:
-    _run(tmp_path, "search.samples=60", workers=2)
-    assert len({path.read_text() for path in tmp_path.glob("trials/*/pid")}) > 1
+    scheduler = Scheduler(sweep("search.samples=500"), Tape().append, slots=lambda: 2)
+    processes: set[str] = set()
+
+    class Seen(Log):
+        def report(self, number: int) -> None:
+            processes.update(path.read_text() for path in tmp_path.glob("trials/*/pid"))
+            if len(processes) > 1:
+                scheduler.interrupt("both are there")
+
+    run_trials(scheduler, play(tmp_path), tmp_path, Seen())
+    assert len(processes) == 2
 
 
 def test_the_newest_trial_is_started_first_and_none_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     schedule, now = _Schedule(Scheduler(sweep(), Tape().append)), 0.0
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: now)
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: now))
     trials = [SimpleNamespace(trial_id=str(number), status=Trial.PENDING) for number in range(3)]
     controller = SimpleNamespace(get_trials=lambda: trials)
     assert schedule.choose_trial_to_run(controller) is trials[2]

@@ -7,7 +7,7 @@ import pytest
 from glosstune.spaces.errors import FolderError
 from glosstune.spaces.files.folder import LocalFolder
 from glosstune.trainables import TrialSettings
-from glosstune.trainables.training.input_files import InputFile, with_inputs
+from glosstune.trainables.training.input_files import InputFile, has_hash, with_inputs
 
 
 @pytest.fixture
@@ -45,6 +45,10 @@ def test_a_file_that_was_overwritten_or_is_on_another_machine_is_used_as_it_was(
         told = f"^{copy}: is not what it was when the sweep began, nor is {teacher}, of which it is a copy; put one"
         with pytest.raises(FolderError, match=told):
             with_inputs(settings, {"teacher": known.name}, files)
+
+
+def test_a_file_that_cannot_be_looked_at_is_none(tmp_path: Path) -> None:
+    assert not has_hash(tmp_path / ("long" * 100), "")
 
 
 def test_a_trial_without_that_file_gets_none(teacher: Path, files: LocalFolder) -> None:
