@@ -138,7 +138,7 @@ def _as_it_began(work: SweepFolder, folder: Path, sweep: Sweep, folds: bool, say
     check_inputs(sweep)
     check_corpus(work.place, manifest, pack_corpus(sweep.corpus), sweep.corpus)
     check_same(manifest, sweep)
-    if folds:  # each makes what those of the sweep may have come to by whom it holds out
+    if folds:  # each makes its own weights and gains: those of the sweep may have seen whom it holds out
         return sweep.model_copy(update={"pretrained": AUTO}) if makes_weights else sweep
     return with_known_gains(sweep, manifest["gains"]) if sweep.corpus.gains.blocks == "auto" else sweep
 

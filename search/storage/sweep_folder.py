@@ -154,16 +154,16 @@ class SweepFolder:
         One that makes its weights has made them, as far as they are kept. A file that the user has named anew is left
         alone, for ``check_inputs`` and ``check_same`` to judge.
         """
-        places: dict[str, str | Path] = {}
+        wanted = {key: path for key in _INPUT_KEYS if (path := getattr(sweep, key)) is not None}
+        if not wanted:
+            return sweep
         for name in (SWEEP, MANIFEST):
             self.files.fetch(name)  # this machine may have driven it once, or never
-        before = load_sweep(self.folder / SWEEP)
-        for key in _INPUT_KEYS:
-            path = getattr(sweep, key)
-            if path is None or path != getattr(before, key):
-                continue
-            known = read_manifest(self.folder)[key]
-            if known is None or has_hash(Path(path), known["sha256"]):
+        before, manifest = load_sweep(self.folder / SWEEP), read_manifest(self.folder)
+        places: dict[str, str | Path] = {}
+        for key, path in wanted.items():
+            known = manifest[key]
+            if path != getattr(before, key) or known is None or has_hash(Path(path), known["sha256"]):
                 continue
             copy = next(filter(None, (kept_file(name, self.files) for name in self._kept(known["sha256"]))), None)
             if copy is not None:

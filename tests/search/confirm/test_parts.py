@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import S3Server
 from sweep_folder import SweepFolder
 
 from glosstune.results.reading.names import CONFIRM, MANIFEST, PLAN, SWEEP
@@ -51,13 +52,13 @@ def test_a_confirmation_that_is_refused_leaves_no_plan_behind(changes: list[str]
     assert not (sweep.path / CONFIRM / PLAN).exists()
 
 
+@pytest.mark.parametrize("stored", [False, True])
 def test_each_fold_makes_its_weights_and_new_seeds_begin_from_those_of_the_sweep(
-    changes: list[str], tmp_path: Path
+    changes: list[str], tmp_path: Path, s3: S3Server, stored: bool
 ) -> None:
     sweep = load_sweep("teacher", [*changes, "space={strategy: full-finetune}"])
-    work, weights = Work(tmp_path / "sweep"), tmp_path / "cache" / "made.safetensors"
+    work, weights = Work.at(s3.uri("folds") if stored else tmp_path / "sweep"), tmp_path / "made.safetensors"
     write_sweep(sweep, work)
-    weights.parent.mkdir(exist_ok=True)
     weights.write_bytes(b"made")
     made = InputFile.read(weights)
     (name,) = work.keep_inputs({"pretrained": made}).values()
@@ -67,7 +68,6 @@ def test_each_fold_makes_its_weights_and_new_seeds_begin_from_those_of_the_sweep
         asked = load_sweep(work.folder / SWEEP, overrides)
         assert _as_it_began(work, work.folder, asked, True, print).pretrained == "auto"
         assert _as_it_began(work, work.folder, asked, False, print).pretrained == str(work.folder / name)
-    (work.folder / name).write_bytes(b"damaged")
     weights.write_bytes(b"others")
     began = load_sweep(work.folder / SWEEP, [f"pretrained={weights}"])
     with pytest.raises(CheckpointError, match=r"made\.safetensors: are not the weights that the sweep began with"):
