@@ -225,7 +225,7 @@ trap leave EXIT
 trap "exit 143" TERM
 start() {
     PYTHONUNBUFFERED=1 ray start --block "$@" RESOURCES --min-worker-port=0 --max-worker-port=0 \
-        --dashboard-agent-listen-port=0 > "$RAY_TMPDIR/start.log" 2>&1 &
+        --dashboard-agent-listen-port=0 --include-log-monitor=false > "$RAY_TMPDIR/start.log" 2>&1 &
     ray=$!
 }
 host=${RAY_ADDRESS%:*} port=${RAY_ADDRESS##*:}
@@ -248,8 +248,9 @@ client=
 if "$(dirname "$(command -v ray)")/python" -c "import grpc" 2> /dev/null; then
     client=--ray-client-server-port=$CLIENT_PORT  # which Ray without grpc does not take
 fi
-# Ray gives its own start half a minute, which a busy node may not keep; a second one finds its files in memory.
-for try in 1 2 3; do
+# Ray gives its agents 15 s to begin, of which a slow disk or a busy node may take more; a second start finds their
+# files in memory.
+for try in 1 2 3 4 5; do
     [ "$try" = 1 ] || echo "glosstune: Ray did not come up on $(hostname) in time, and is started again" >&2
     start --head --node-ip-address="$host" --port="$port" --include-dashboard=false $client
     ends=$((SECONDS + 120))

@@ -2,8 +2,8 @@
 
 Looked for in Ray 2.60 and not found in public: which variables Tune hands on to trials (``class_cache``), a way to have
 the environment read again after ``import ray`` (``Config``), how ``auto`` is looked up and whether a raylet runs here
-(``services``), a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``), and a bound to what
-Tune keeps of trials that ended (``TuneController``).
+(``services``), a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``), a bound to what Tune
+keeps of trials that ended (``TuneController``), and an end of what is left of a start that failed (``Node``).
 """
 
 import importlib
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import metadata
 from importlib.util import find_spec
+from traceback import walk_tb
 from typing import Any
 
 from glosstune.spaces.errors import SettingError
@@ -56,7 +57,8 @@ NODE_IDS = Part("ray._private.services", "find_node_ids", "tells whether this ma
 WORDS = Part("ray._private.worker", "print_to_stdstream", "keeps what Ray prints of its processes from the screen")
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
 CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER)
+NODE = Part("ray._private.node", "Node", "ends what is left of a Ray that did not come up")
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER, NODE)
 
 # Where a controller holds trials, those that ended once more, and what it writes of each.
 TRIALS, ENDED, WRITTEN = "_trials", ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
@@ -165,6 +167,16 @@ def runs_here() -> bool:
     """Whether this machine is a node of a Ray cluster; True where only Ray can tell."""
     node_ids = NODE_IDS.find()
     return node_ids is None or bool(node_ids())
+
+
+def end_remains(error: BaseException) -> None:
+    """End the processes of a Ray whose start raised this, which else live as long as this one: hundreds of MB."""
+    node = NODE.find()
+    for frame, _ in walk_tb(error.__traceback__):
+        started = frame.f_locals.get("self")
+        if node is not None and isinstance(started, node):
+            started.kill_all_processes(check_alive=False)
+            return
 
 
 def open_channel(head: str) -> Any:

@@ -15,11 +15,14 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import fit_in_memory
-from glosstune.search.nodes.private_ray import keep_words_back
+from glosstune.search.nodes.private_ray import end_remains, keep_words_back
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.machine import describe_cpus, usable_cpus, usable_memory
 
+# Ray gives its agents 15 s to begin, of which a slow disk or a busy machine may take more; a second start finds their
+# files in memory.
+_STARTS = 3
 _LOOK_S = 60.0
 _REGISTERS_S = 5.0
 # No notes of tasks for a dashboard that does not run, which the head would keep: a kB an epoch, up to 100,000 of them.
@@ -34,7 +37,7 @@ def start_ray(say: Say = print) -> None:
     A Ray that starts here gets the CPUs that this process may use, of which it looks for itself in some places only.
 
     Args:
-        say: hears where it uses less than all CPUs, or another folder than TMPDIR.
+        say: hears where it uses less than all CPUs, or another folder than TMPDIR, or is started again.
 
     Raises:
         SettingError: Ray cannot start, or takes no driver from here.
@@ -46,22 +49,43 @@ def start_ray(say: Say = print) -> None:
     named = address not in (None, "", "local")
     if not named:
         find_socket_room(say)
-    try:
-        if named or not _start_here(say):
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:
-        why = " ".join(str(error).split())
-        if named:
-            raise SettingError(
-                f"the Ray cluster at {address} takes no driver from here ({why})", key="RAY_ADDRESS"
-            ) from error
-        # Of a process of its own that ends while it starts Ray raises a bare one, or of its head this text.
-        ended = type(error) is Exception or why.startswith("Failed to start GCS")
-        way_out = "; the same command tries again" if ended else ""
-        raise SettingError(f"Ray cannot start here ({why}){way_out}") from error
+    if named:
+        try:
+            _connect()
+        except Exception as error:
+            rule = f"the Ray cluster at {address} takes no driver from here ({_why(error)})"
+            raise SettingError(rule, key="RAY_ADDRESS") from error
+    else:
+        _start_or_connect(say)
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
+
+
+def _start_or_connect(say: Say) -> None:
+    for starts in range(1, _STARTS + 1):
+        try:
+            if not _start_here(say):
+                _connect()
+            return
+        except Exception as error:
+            why = _why(error)
+            # Of a process of its own that ends while it starts Ray raises a bare one, or of its head this text.
+            if not (type(error) is Exception or why.startswith("Failed to start GCS")):
+                raise SettingError(f"Ray cannot start here ({why})") from error
+            if starts == _STARTS:
+                way_out = f"tried {_STARTS} times; the same command tries again"
+                raise SettingError(f"Ray cannot start here ({why}); {way_out}") from error
+            end_remains(error)
+            say("Ray did not come up here in time, and is started again")
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _connect() -> None:
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _start_here(say: Say) -> bool:

@@ -9,7 +9,7 @@ from forked_workers import RAYLET
 from packages import find_packages
 
 from glosstune.search.nodes import private_ray
-from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, PARTS, WORDS, Part
+from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, NODE, PARTS, WORDS, Part
 from glosstune.spaces.errors import SettingError
 
 PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
@@ -102,3 +102,27 @@ def test_ray_prints_nothing_of_what_happens_to_its_processes(
     assert capsys.readouterr() == ("", "")
     WORDS.find()({**told, "lines": ["what a task of the user's prints"], "pid": 17}, ignore_prefix=False)
     assert capsys.readouterr().out.count("what a task of the user's prints") == 1
+
+
+def test_a_ray_that_did_not_come_up_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Node:
+        alive = True
+
+        def __init__(self) -> None:
+            nodes.append(self)
+            raise Exception("The current node timed out during startup.")
+
+        def kill_all_processes(self, *, check_alive: bool) -> None:
+            self.alive = check_alive
+
+    nodes: list[Node] = []
+    monkeypatch.setattr(f"{NODE.module}.{NODE.name}", Node)
+    with pytest.raises(Exception, match="timed out during startup") as raised:
+        Node()
+    private_ray.end_remains(raised.value)
+    assert [node.alive for node in nodes] == [False]
+
+
+def test_nothing_is_ended_where_ray_has_no_node(without) -> None:
+    without(NODE)
+    private_ray.end_remains(Exception())

@@ -62,8 +62,8 @@ def test_where_no_short_folder_can_be_written_the_user_is_asked_for_one(monkeypa
 class _Ray:
     """What ``start_ray`` asks of Ray."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+    def __init__(self, error: Exception | None = None, times: int = 99) -> None:
+        self.error, self.times = error, times
         self.asked: list[dict[str, Any]] = []
 
     def is_initialized(self) -> bool:
@@ -74,7 +74,7 @@ class _Ray:
 
     def init(self, **asked: Any) -> None:
         self.asked.append(asked)
-        if self.error is not None and "num_cpus" in asked:
+        if self.error is not None and "num_cpus" in asked and len(self.asked) <= self.times:
             raise self.error
 
 
@@ -103,23 +103,44 @@ def test_a_cluster_that_runs_already_says_itself_what_it_has(monkeypatch: pytest
     assert [asked.get("num_cpus") for asked in ray.asked] == [None]
 
 
-@pytest.mark.parametrize(
-    ("error", "again"),
-    [
-        (Exception("The current node timed out during startup."), True),
-        (RuntimeError("Failed to start GCS. Last 0 lines of error files: ."), True),
-        (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9.3"), False),
-        (ModuleNotFoundError("No module named 'grpc'"), False),
-        (AttributeError("'NoneType' object has no attribute 'address'"), False),
-    ],
-)
-def test_the_same_command_is_to_be_tried_again_only_where_a_process_of_ray_ended(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, again: bool
+LATE = [
+    Exception("The current node timed out during startup."),
+    RuntimeError("Failed to start GCS. Last 0 lines of error files: ."),
+]
+OTHER = [
+    RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9.3"),
+    ModuleNotFoundError("No module named 'grpc'"),
+    AttributeError("'NoneType' object has no attribute 'address'"),
+]
+AGAIN = "Ray did not come up here in time, and is started again"
+
+
+@pytest.mark.parametrize("error", LATE, ids=str)
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_ray_that_came_too_late_is_ended_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, times: int
 ) -> None:
-    monkeypatch.setattr(resources, "ray", _Ray(error))
+    ended: list[BaseException] = []
+    monkeypatch.setattr(resources, "ray", ray := _Ray(error, times))
+    monkeypatch.setattr(resources, "end_remains", ended.append)
+    said: list[str] = []
+    if times < 3:
+        start_ray(said.append)
+    else:
+        with pytest.raises(SettingError) as told:
+            start_ray(said.append)
+        assert str(told.value) == f"Ray cannot start here ({error}); tried 3 times; the same command tries again"
+    assert len(ray.asked) == min(times + 1, 3)
+    assert said == [AGAIN] * len(ended) and ended == [error] * min(times, 2)
+
+
+@pytest.mark.parametrize("error", OTHER, ids=str)
+def test_what_another_start_would_not_mend_is_told_at_once(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr(resources, "ray", ray := _Ray(error))
     with pytest.raises(SettingError) as told:
         start_ray(print)
-    assert str(told.value) == f"Ray cannot start here ({error})" + "; the same command tries again" * again
+    assert str(told.value) == f"Ray cannot start here ({error})"
+    assert len(ray.asked) == 1
 
 
 @pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
