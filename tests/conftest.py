@@ -125,8 +125,11 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Forks"]:
 def ray_cluster(forks: "Forks") -> Iterator[None]:
     import ray
 
+    from glosstune.search.nodes.resources import try_to_start
+
+    asked = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     with forks.used():
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        try_to_start(lambda: ray.init("local", **asked))
     yield
     ray.shutdown()
 

@@ -15,6 +15,8 @@ from ray.cluster_utils import Cluster
 from replay import crash_plan
 from victim import Victim, check_record, read_events, read_reports
 
+from glosstune.search.nodes.resources import try_to_start
+
 pytestmark = pytest.mark.slow
 SAMPLES = 24
 # How soon a head gives up a node, which on a busy machine may be silent for seconds though it lives, most of all when
@@ -35,10 +37,10 @@ def cluster(forks: Forks, health: dict[str, int]) -> Iterator[Cluster]:
     """A head without trials and a node for one trial, each with processes of its own."""
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": health}
     with forks.used():
-        cluster = Cluster(initialize_head=True, head_node_args=head)
+        cluster = try_to_start(lambda: Cluster(initialize_head=True, head_node_args=head))
         reset_ray_address()  # or whatever else starts a Ray here would attach to this one
         try:
-            cluster.add_node(num_cpus=1)
+            try_to_start(lambda: cluster.add_node(num_cpus=1))
             yield cluster
         finally:
             for node in cluster.worker_nodes:
@@ -92,7 +94,7 @@ def test_a_late_node_is_used_and_its_loss_costs_an_epoch(
     (tmp_path / "steady").touch()
     driver = Victim(drivers, tmp_path, SAMPLES, None, cluster.address, steady=True)
     assert driver.wait_for(2)
-    late = cluster.add_node(num_cpus=1)
+    late = try_to_start(lambda: cluster.add_node(num_cpus=1))
     while late.node_id not in _busy_nodes(tmp_path):
         assert driver.wait_for(len(read_reports(tmp_path)) + 1)
     _signal(late, forks, fault)

@@ -4,8 +4,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 import torch
@@ -29,6 +31,7 @@ _REGISTERS_S = 5.0
 OWN_RAY = {"task_events_report_interval_ms": 0}
 # Of 107 bytes that a socket's path may have, 103 on macOS, Ray takes the rest.
 _LONGEST_FOLDER = 103 - len("/ray/session_2026-11-29_20-39-19_123456_4194304/sockets/plasma_store")
+_Started = TypeVar("_Started")
 
 
 def start_ray(say: Say = print) -> None:
@@ -56,26 +59,30 @@ def start_ray(say: Say = print) -> None:
             rule = f"the Ray cluster at {address} takes no driver from here ({_why(error)})"
             raise SettingError(rule, key="RAY_ADDRESS") from error
     else:
-        _start_or_connect(say)
+        try_to_start(partial(_start_here, say), say)
     ends = time.monotonic() + _REGISTERS_S
     while not any(machine.get("CPU") for machine in _machines()) and time.monotonic() < ends:
         time.sleep(0.2)  # a node that has just started on a busy machine may be there before what it has
 
 
-def _start_or_connect(say: Say) -> None:
-    for starts in range(1, _STARTS + 1):
+def try_to_start(start: Callable[[], _Started], say: Say = print) -> _Started:
+    """What a function returns that starts a Ray; called again where that does not come up in time, and nothing is left.
+
+    Raises:
+        SettingError: Ray cannot start.
+    """
+    starts = 0
+    while True:
+        starts += 1
         try:
-            if not _start_here(say):
-                _connect()
-            return
+            return start()
         except Exception as error:
             why = _why(error)
             # Of a process of its own that ends while it starts Ray raises a bare one, or of its head this text.
-            if not (type(error) is Exception or why.startswith("Failed to start GCS")):
-                raise SettingError(f"Ray cannot start here ({why})") from error
-            if starts == _STARTS:
-                way_out = f"tried {_STARTS} times; the same command tries again"
-                raise SettingError(f"Ray cannot start here ({why}); {way_out}") from error
+            late = type(error) is Exception or why.startswith("Failed to start GCS")
+            if not late or starts == _STARTS:
+                way_out = f"; tried {_STARTS} times; the same command tries again" if late else ""
+                raise SettingError(f"Ray cannot start here ({why}){way_out}") from error
             end_remains(error)
             say("Ray did not come up here in time, and is started again")
 
@@ -88,8 +95,8 @@ def _connect() -> None:
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
-def _start_here(say: Say) -> bool:
-    """Start Ray; False where one has been started on this machine before, which has said what it has."""
+def _start_here(say: Say) -> None:
+    """Start Ray, or connect to one that has been started on this machine before, which has said what it has."""
     try:
         ray.init(
             num_cpus=usable_cpus(),
@@ -101,10 +108,10 @@ def _start_here(say: Say) -> bool:
     except ValueError as error:
         if "existing cluster" not in str(error):
             raise
-        return False
+        _connect()
+        return
     if usable_cpus() < (os.cpu_count() or 1):
         say(f"resources: trials share {describe_cpus()}")
-    return True
 
 
 def find_socket_room(say: Say) -> None:

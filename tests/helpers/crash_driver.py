@@ -21,7 +21,7 @@ from glosstune.results.reading.record import read_record
 from glosstune.search.driver.driving import drive
 from glosstune.search.nodes import head_watch
 from glosstune.search.nodes.head_watch import watch_ray
-from glosstune.search.nodes.resources import own_node
+from glosstune.search.nodes.resources import own_node, try_to_start
 from glosstune.search.storage.sweep_folder import SweepFolder, write_sweep
 
 # What a driver touches between two faults of its own, at most.
@@ -50,7 +50,8 @@ def run(
             os.dup2(log.fileno(), stream)
     plan = crash_plan(samples, f"resources.concurrent={json.dumps(workers)}")
     own: dict[str, Any] = {"address": "local", "num_cpus": 2, "include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level="ERROR", **({"address": address} if address else own))
+    asked = {"address": address} if address else own
+    try_to_start(lambda: ray.init(log_to_driver=False, logging_level="ERROR", **asked))
     work = SweepFolder.at(uri or folder)
     watched = watch_ray(ray.get_runtime_context().gcs_address, own_node(), print)
     with watched, _planted(planted, folder, work), work.owned():
