@@ -17,7 +17,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import fit_in_memory
-from glosstune.search.nodes.private_ray import end_remains, keep_words_back
+from glosstune.search.nodes.private_ray import end_remains, keep_words_back, only_what_is_used
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.machine import describe_cpus, usable_cpus, usable_memory
@@ -66,7 +66,9 @@ def start_ray(say: Say = print) -> None:
 
 
 def try_to_start(start: Callable[[], _Started], say: Say = print) -> _Started:
-    """What a function returns that starts a Ray; called again where that does not come up in time, and nothing is left.
+    """What a function returns that starts a Ray, which is called again where that does not come up in time.
+
+    It starts no more processes than a sweep uses, and none is left of one that did not come up.
 
     Raises:
         SettingError: Ray cannot start.
@@ -75,7 +77,8 @@ def try_to_start(start: Callable[[], _Started], say: Say = print) -> _Started:
     while True:
         starts += 1
         try:
-            return start()
+            with only_what_is_used():
+                return start()
         except Exception as error:
             why = _why(error)
             # Of a process of its own that ends while it starts Ray raises a bare one, or of its head this text.

@@ -9,7 +9,7 @@ from forked_workers import RAYLET
 from packages import find_packages
 
 from glosstune.search.nodes import private_ray
-from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, NODE, PARTS, WORDS, Part
+from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, NODE, PARTS, UNUSED, WORDS, Part
 from glosstune.spaces.errors import SettingError
 
 PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
@@ -123,6 +123,29 @@ def test_a_ray_that_did_not_come_up_leaves_no_process(monkeypatch: pytest.Monkey
     assert [node.alive for node in nodes] == [False]
 
 
-def test_nothing_is_ended_where_ray_has_no_node(without) -> None:
+def test_a_ray_starts_without_what_no_sweep_uses_for_as_long_as_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = NODE.need()
+    for name in UNUSED:
+        monkeypatch.setattr(node, name, lambda self, name=name, **named: name)
+    with private_ray.only_what_is_used():
+        assert node.start_monitor(None) is node.start_log_monitor(None) is None
+        assert node.start_api_server(None, include_dashboard=False, raise_on_failure=False) is None
+    assert [getattr(node, name)(None) for name in UNUSED] == list(UNUSED)
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_node_still_starts_its_processes_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(getattr(NODE.need(), name))
+    monkeypatch.delattr(NODE.need(), name)
+    with private_ray.only_what_is_used():
+        pass
+    assert not hasattr(NODE.need(), name)
+
+
+def test_nothing_is_left_out_or_ended_where_ray_has_no_node(without) -> None:
     without(NODE)
     private_ray.end_remains(Exception())
+    with private_ray.only_what_is_used():
+        pass
