@@ -14,6 +14,7 @@ from typing import Any
 
 SCRIPTS = (
     "start_up",
+    "own_ray",
     "session_overhead",
     "search_overhead",
     "results_loading",

@@ -173,7 +173,7 @@ def runs_here() -> bool:
 
 @contextmanager
 def only_what_is_used() -> Iterator[None]:
-    """Have a Ray that starts here leave out what no sweep uses: 340 MB, and half of what its start computes."""
+    """Have a Ray that starts here leave out what no sweep uses, half of it and more (benchmarks/own_ray.py)."""
     node = NODE.find()
     with ExitStack() as restored:
         for name in UNUSED:
