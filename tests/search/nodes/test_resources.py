@@ -1,5 +1,6 @@
 """Ray starts wherever TMPDIR leads, with the CPUs that may be used."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,17 @@ def test_what_another_start_would_not_mend_is_told_at_once(monkeypatch: pytest.M
         start_ray(print)
     assert str(told.value) == f"Ray cannot start here ({error})"
     assert len(ray.asked) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for the processes")
+def test_a_ray_that_is_started_here_runs_nothing_that_no_sweep_uses(ray_cluster: None) -> None:
+    commands = ""
+    for thread in Path("/proc/self/task").glob("*/children"):
+        for pid in thread.read_text().split():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                commands += Path(f"/proc/{pid}/cmdline").read_text()
+    assert "raylet" in commands
+    assert not any(program in commands for program in ("monitor.py", "dashboard.py"))
 
 
 @pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)
