@@ -179,7 +179,7 @@ def only_what_is_used() -> Iterator[None]:
         for name in UNUSED:
             start = getattr(node, name, None)
             if start is not None:
-                setattr(node, name, lambda self, **named: None)
+                setattr(node, name, lambda *given, **named: None)
                 restored.callback(setattr, node, name, start)
         yield
 
