@@ -11,21 +11,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from footprint.watching import tree
 from suite import Ratio, write_ratios
 
 SETTLED_S = 5.0
 ROUNDS = 7
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """The processes that a process has started, and those that these have started."""
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, thread.read_text().split()):
-            yield child
-            yield from descendants(child)
 
 
 def computed_s(pid: int) -> float:
@@ -51,7 +43,7 @@ def start(kind: str) -> None:
     started_s = time.perf_counter() - begun
     time.sleep(SETTLED_S)
     # Workers that wait for a task are the same in both, and come when they like.
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(os.getpid())}
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in tree(os.getpid()) if pid != os.getpid()}
     processes = [pid for pid, command in commands.items() if b"ray::IDLE" not in command]
     told = {"s": started_s, "core s": sum(map(computed_s, processes)), "MB": sum(map(memory_mb, processes))}
     print(json.dumps(told), flush=True)

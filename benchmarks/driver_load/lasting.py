@@ -5,11 +5,11 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import ray
+from footprint.watching import tree
 
 from driver_load.made_up import replay_of, sweep_of
 from driver_load.marks import marking
@@ -85,7 +85,7 @@ def _sizes(folder: Path) -> Sizes:
     """All in MB but what is counted."""
     sizes = {"driver, MB": memory_mb("self", "Rss"), "driver, open files": _open_files("self")}
     found = defaultdict(list)
-    for pid in _children(os.getpid()):
+    for pid in tree(os.getpid()):
         with suppress(OSError, StopIteration):  # it has ended
             found[_kind_of(pid)].append((memory_mb(pid, "Rss"), _open_files(pid)))
     for kind in KINDS:
@@ -101,17 +101,6 @@ def _sizes(folder: Path) -> Sizes:
     )
     sizes["files"] = float(sum(1 for path in folder.rglob("*") if path.is_file()))
     return sizes
-
-
-def _children(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:  # of a thread that has ended
-            continue
-        for child in children:
-            yield int(child)
-            yield from _children(int(child))
 
 
 def _kind_of(pid: int) -> str:

@@ -105,6 +105,8 @@ def test_ray_prints_nothing_of_what_happens_to_its_processes(
 
 
 def test_a_ray_that_did_not_come_up_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "check_alive" in inspect.signature(NODE.need().kill_all_processes).parameters
+
     class Node:
         alive = True
 
