@@ -204,15 +204,13 @@ class _Reading:
         points = self.file_layout.layout.positions_width if width == self.width else 0
         columns = slice(points or None) if self.own else self.file_layout.columns[:points] if points else slice(None)
         alike = [np.asarray(raw[:, columns], np.float64) for raw in self.raw if raw.shape[1] == width]
-        frames = np.concatenate(alike)
         # NaN stands for what was not seen: a hand that never was leaves everything else as it is.
         # Nor does a column say anything of files in which it never changes.
         constant = [_constant(each) for each in alike]
-        found = (np.abs(frames) < _LARGEST) & ~np.repeat(constant, [len(each) for each in alike], axis=0)
-        frames = np.where(found, frames, 0)
-        count = np.maximum(found.sum(axis=0), 1)
-        mean = frames.sum(axis=0) / count
-        deviation = np.sqrt(np.where(found, np.square(frames - mean), 0).sum(axis=0) / count)
+        files = [(each, (np.abs(each) < _LARGEST) & ~still) for each, still in zip(alike, constant, strict=True)]
+        count = np.maximum(sum(seen.sum(axis=0) for _, seen in files), 1)
+        mean = sum(each.sum(axis=0, where=seen) for each, seen in files) / count
+        deviation = np.sqrt(sum(np.square(each - mean).sum(axis=0, where=seen) for each, seen in files) / count)
         changes = ~np.all(constant, axis=0)
         standard = (np.abs(mean) < 0.2) & (deviation > 0.7) & (deviation < 1.4)
         shares = {name: self.unseen.get(name) for name in (_NO_HAND, _TWICE)}
@@ -220,7 +218,7 @@ class _Reading:
             "columns already standardised": float(standard[changes].mean()) if points and changes.any() else 0.0,
             "columns that never change": float(1 - changes.mean()),
             **{f"frames {_TOLD[name]}": float(np.mean(each)) for name, each in shares.items() if each},
-            "frames read": float(len(frames)),
+            "frames read": float(sum(map(len, alike))),
         }
 
     def parts_unseen(self) -> dict[str, float]:

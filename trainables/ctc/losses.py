@@ -128,7 +128,10 @@ def ctc_floor(lengths: Sequence[int], targets: Sequence[Sequence[int]], *, sampl
     def minimum(blank_share: float) -> float:
         start = torch.cat([torch.tensor([blank_share]).double(), shares[1:] * (1 - blank_share)])
         logits = start.log().requires_grad_()
-        optimiser = torch.optim.LBFGS([logits], max_iter=steps, line_search_fn="strong_wolfe")
+        # Until a step gains a millionth of a nat.
+        optimiser = torch.optim.LBFGS(
+            [logits], max_iter=steps, tolerance_grad=1e-4, tolerance_change=1e-6, line_search_fn="strong_wolfe"
+        )
 
         def closure() -> Tensor:
             optimiser.zero_grad()

@@ -27,10 +27,12 @@ _CERTAIN, _MARGIN, _FEW = 0.35, 0.05, 0.2
 _SIZES, _FACTOR = {"hands": 8.0, "face": 7.0}, 3.0
 _STILL = 1e-3  # movement, of its own extent, below which a block holds what somebody has put in its place
 _FRAMES, _LANDMARKS = 48, 40  # of a file and of a block (of a face, that is), evenly over all, that are looked at
+_COLUMNS = 300  # of a block behind the positions, evenly over all, that are looked at
 _LARGEST = 6e4  # larger numbers, in shoulder widths or pixels, are no place of a landmark
 _SAME = 0.9  # correlation that two blocks of the same quantity have
 
 Values = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,15 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
     samples = [np.where(np.abs(sample) < _LARGEST, sample, 0) for sample in samples]  # of NaN too
     fits = declared.width == width
     channels = _channels(samples, declared) if fits and behind else ()
-    samples = [sample[:: -(-len(sample) // _FRAMES)] for sample in samples]
-    own = _fit(samples, declared) if fits else None
+    files = np.zeros((len(samples), _FRAMES, width), samples[0].dtype)
+    for file, sample in zip(files, samples, strict=True):
+        some = sample[:: max(1, -(-len(sample) // _FRAMES))]
+        file[: len(some)] = some
+    own = _fit(files, declared) if fits else None
     told = own.distance if own and own.pairs else None
     best, found = None, _Fit(_CERTAIN, 0)
     for candidate in _candidates(width, declared):
-        fit = _fit(samples, candidate, candidate=True)
+        fit = _fit(files, candidate, candidate=True)
         # Where some blocks show nothing, a few points of others may lie together by chance in many an order: as many as
         # speak for the declared one are no reason to leave it.
         believed = fit.pairs >= (own or fit).least and fit.together > (own.together if own else 0)
@@ -152,45 +157,52 @@ def points_twice(layout: Layout) -> list[tuple[int, int]]:
     return [(several[0], several[1]) for several in places.values() if len(several) == 2]
 
 
-def _fit(samples: Sequence[Values], layout: FileLayout, *, candidate: bool = False) -> _Fit:
-    """In shoulder widths, each pair at most 1, the mean over pairs; of a candidate only if its sizes are people's."""
-    columns = layout.columns[: layout.layout.positions_width]
+def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
+    """In shoulder widths, each pair at most 1, the mean over pairs; of a candidate only if its sizes are people's.
+
+    Args:
+        files: (file, time, width), 0 where a file has ended.
+    """
     pairs = points_twice(layout.layout)
     shoulders = next((each for each in layout.layout.landmarks if each.skeleton.shoulders), None)
     if not pairs or shoulders is None or shoulders.skeleton.shoulders is None:
         return _Fit(1.0, 0)
-    left, right = (shoulders.span.start + place for place in shoulders.skeleton.shoulders)
+    firsts, seconds = (list(places) for places in zip(*pairs, strict=True))
+    ends = [shoulders.span.start + place for place in shoulders.skeleton.shoulders]
     some = {each.name: _some(each.span) for each in layout.layout.landmarks}
-    found: list[list[float]] = [[] for _ in pairs]
-    ratios: list[list[float]] = [[] for _ in layout.layout.landmarks]
-    for sample in samples:
-        points = layout.layout.positions(np.asarray(sample[:, columns], np.float32))[..., :2]
-        for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
-            block = points[:, some[each.name]]
-            points[(block == block[:, :1]).all(axis=(1, 2)), each.span] = 0
-        known = (points[:, [left, right]] != 0).any(axis=-1).all(axis=1)  # zeros stand for what was not seen
-        if not known.any() or never_moves(points[:, some[shoulders.name]]):
-            continue
-        scale = float(np.median(np.linalg.norm(points[known, left] - points[known, right], axis=-1)))
-        moving = np.ones(points.shape[1], np.bool_)
-        for ratio, each in zip(ratios, layout.layout.landmarks, strict=True):
-            block = points[:, some[each.name]]
-            moving[each.span] = not never_moves(block)
-            if each.part in _SIZES and moving[each.span].all() and scale > 0:
-                ratio.append(_size(block) * _SIZES[each.part] / scale)
-        for told, (first, second) in zip(found, pairs, strict=True):
-            a, b = points[:, first], points[:, second]
-            both = (a != 0).any(axis=-1) & (b != 0).any(axis=-1)
-            if both.any() and moving[first] and moving[second] and _moves(a[both]) and _moves(b[both]):
-                apart = float(np.median(np.linalg.norm(a[both] - b[both], axis=-1)))
-                told.append(min(1.0, apart / scale) if scale > 0 else 1.0)
-    sizes = [float(np.median(ratio)) for ratio in ratios if ratio]
-    if candidate and any(ratio and not 1 / _FACTOR < ratio < _FACTOR for ratio in sizes):
+    columns = layout.columns[: layout.layout.positions_width]
+    flat = np.asarray(files[..., columns], np.float32).reshape(-1, len(columns))
+    points = layout.layout.positions(flat).reshape(*files.shape[:2], layout.layout.landmark_count, -1)[..., :2]
+    for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
+        block = points[:, :, some[each.name]]
+        points[:, :, each.span][(block == block[:, :, :1]).all(axis=(2, 3))] = 0
+    known = (points[:, :, ends] != 0).any(axis=-1).all(axis=-1)  # zeros stand for what was not seen
+    usable = known.any(axis=1) & ~never_move(points[:, :, some[shoulders.name]])
+    if not usable.any():
         return _Fit(1.0, 0, len(pairs))
-    seen = {pair: float(np.median(told)) for pair, told in zip(pairs, found, strict=True) if told}
-    mean = float(np.mean(list(seen.values()))) if seen else 1.0
-    together = sum(apart < _CERTAIN for apart in seen.values())
-    return _Fit(mean, len(seen), len(pairs), together, _blocks_of(seen, layout.layout))
+    points, known = points[usable], known[usable]
+    left, right = (points[:, :, end] for end in ends)
+    scale = _median(np.linalg.norm(left - right, axis=-1), known, axis=1)
+    sized = scale > 0
+    moving = np.ones((len(points), points.shape[2]), np.bool_)
+    for each in layout.layout.landmarks:
+        block = points[:, :, some[each.name]]
+        moves = ~never_move(block)
+        moving[:, each.span] = moves[:, None]
+        if candidate and each.part in _SIZES and (told := moves & sized).any():
+            ratio = float(np.median(_sizes(block[told]) * _SIZES[each.part] / scale[told]))
+            if ratio and not 1 / _FACTOR < ratio < _FACTOR:
+                return _Fit(1.0, 0, len(pairs))
+    first, second = points[:, :, firsts], points[:, :, seconds]
+    both = (first != 0).any(axis=-1) & (second != 0).any(axis=-1)
+    seen = moving[:, firsts] & moving[:, seconds] & both.any(axis=1) & _move(first, both) & _move(second, both)
+    apart = _median(np.linalg.norm(first - second, axis=-1), both, axis=1)
+    apart = np.minimum(np.divide(apart, scale[:, None], out=np.ones_like(apart), where=sized[:, None]), 1)
+    places = np.flatnonzero(seen.any(axis=0))
+    distances = _median(apart, seen, axis=0)[places]
+    mean = float(distances.mean()) if len(places) else 1.0
+    together = int((distances < _CERTAIN).sum())
+    return _Fit(mean, len(places), len(pairs), together, _blocks_of([pairs[place] for place in places], layout.layout))
 
 
 def _some(span: slice) -> list[int]:
@@ -203,8 +215,18 @@ def _blocks_of(pairs: Collection[tuple[int, int]], layout: Layout) -> tuple[str,
     return tuple(each.name for each in layout.landmarks if places & set(range(each.span.start, each.span.stop)))
 
 
-def _moves(point: Values) -> bool:
-    return len(point) < 2 or bool((point != point[0]).any())
+def _move(points: Values, known: Mask) -> Mask:
+    """Which points (file, time, point, 2) are not always where they were first known, those known once among them."""
+    began = np.take_along_axis(points, known.argmax(axis=1)[:, None, :, None], axis=1)
+    return np.asarray(((points != began).any(axis=-1) & known).any(axis=1) | (known.sum(axis=1) < 2), np.bool_)
+
+
+def _median(values: Values, known: Mask, axis: int) -> Values:
+    """Of what is known, along an axis; infinite where nothing is."""
+    ordered = np.sort(np.where(known, values, np.inf), axis=axis)
+    count = known.sum(axis=axis, keepdims=True)
+    lower, upper = (np.take_along_axis(ordered, np.maximum(place, 0), axis) for place in ((count - 1) // 2, count // 2))
+    return np.asarray((lower + upper) / 2).squeeze(axis)
 
 
 def never_moves(points: Values) -> bool:
@@ -212,21 +234,30 @@ def never_moves(points: Values) -> bool:
 
     Constants, that is, with or without what noise adds to them; False where none was seen.
     """
-    known = points[(points != 0).any(axis=(1, 2))]
-    if len(known) < 2:
-        return False
-    extent = float(np.abs(known[0] - known[0].mean(axis=0)).max())
-    return float(known.std(axis=0, dtype=np.float64).max()) <= max(_STILL * extent, 1e-6 * float(np.abs(known).max()))
+    return bool(never_move(points[None])[0])
 
 
-def _size(block: Values) -> float:
-    """Mean distance of landmarks (time, landmark, 2) from their middle, the median over time; 0 where none was seen."""
-    known = block[(block != 0).any(axis=(1, 2))]
-    return (
-        float(np.median(np.linalg.norm(known - known.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)))
-        if len(known)
-        else 0.0
-    )
+def never_move(points: Values) -> Mask:
+    """The same of the landmarks of several files (file, time, landmark, dims)."""
+    known = (points != 0).any(axis=(2, 3))
+    count = np.maximum(known.sum(axis=1), 1)[:, None, None]
+    began = np.take_along_axis(points, known.argmax(axis=1)[:, None, None, None], axis=1)
+    extent = np.abs(began[:, 0] - began[:, 0].mean(axis=1, keepdims=True)).max(axis=(1, 2))
+    moved = np.where(known[..., None, None], points - began, 0).astype(np.float64)
+    middle = moved.sum(axis=1) / count
+    spread = np.square(np.where(known[..., None, None], moved - middle[:, None], 0)).sum(axis=1) / count
+    least = np.maximum(_STILL * extent, 1e-6 * np.abs(points).max(axis=(1, 2, 3)))
+    return np.asarray((known.sum(axis=1) > 1) & (np.sqrt(spread.max(axis=(1, 2))) <= least), np.bool_)
+
+
+def _sizes(block: Values) -> Values:
+    """Mean distance of the landmarks (file, time, landmark, 2) of each file from their middle, the median over time.
+
+    0 where none was seen.
+    """
+    distance = np.linalg.norm(block - block.mean(axis=2, keepdims=True), axis=-1).mean(axis=2)
+    known = (block != 0).any(axis=(2, 3))
+    return np.where(known.any(axis=1), _median(distance, known, axis=1), 0)
 
 
 def _channels(samples: Sequence[Values], declared: FileLayout) -> tuple[str, ...]:
@@ -250,9 +281,9 @@ def _channels(samples: Sequence[Values], declared: FileLayout) -> tuple[str, ...
 
 
 def _correlation(samples: Sequence[Values], width: int, place: int, order: int) -> float:
-    found = []
+    found, columns = [], np.linspace(0, width - 1, min(width, _COLUMNS)).round().astype(int)
     for sample in samples:
-        base, block = sample[:, :width], sample[:, place * width : (place + 1) * width]
+        base, block = sample[:, columns], sample[:, place * width + columns]
         if len(sample) <= order + 2:
             continue
         expected = np.diff(np.asarray(base, np.float64), n=order, axis=0)

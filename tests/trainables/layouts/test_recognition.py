@@ -6,12 +6,14 @@ from itertools import permutations
 import numpy as np
 import pytest
 from feature_folder import Values, in_order, with_temporal
+from hypothesis import given
+from hypothesis import strategies as st
 from other_extractors import coco_wholebody, hands
 
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.layouts.blocks import BlockSpec, names_of
 from glosstune.trainables.layouts.layout import FileLayout
-from glosstune.trainables.layouts.recognition import Recognition, recognise_layout
+from glosstune.trainables.layouts.recognition import Recognition, never_move, never_moves, recognise_layout
 
 COCO: dict[str, BlockSpec] = {
     "pose": {"block": "pose", "points": 23, "dims": 2},
@@ -192,3 +194,27 @@ def test_what_stands_behind_the_positions_is_recognised(positions: list[Values],
         [in_order(with_temporal(values), blocks) for values in positions], FileLayout.of("default")
     )
     assert found.channels == order
+
+
+# Whether a frame was seen, and how far each coordinate is moved in it.
+FRAMES = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 1e-5, 0.1])), max_size=8)
+
+
+@given(st.lists(FRAMES, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_landmarks_never_move_where_none_of_their_frames_differs(
+    files: list[list[tuple[bool, float]]], seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    stacked = np.zeros((len(files), 8, 5, 2), np.float32)
+    for points, frames in zip(stacked, files, strict=True):
+        place = generator.uniform(0.2, 0.8, (5, 2))
+        for time, (seen, moved) in enumerate(frames):
+            points[time] = seen * (place + moved * generator.choice([-1, 1], (5, 2)))
+    together = never_move(stacked).tolist()
+    assert together == [never_moves(points) for points in stacked]
+    for still, frames in zip(together, files, strict=True):
+        seen = [moved for known, moved in frames if known]
+        if len(seen) < 2 or max(seen) < 0.1:
+            assert still == (len(seen) > 1)
+        elif min(seen) < 0.1:
+            assert not still
