@@ -25,8 +25,9 @@ def session_of(kind: str, *, compiled: bool, short: bool) -> TrainingSession:
     settings = TrialSettings(model=model, corpus=sweep.corpus, training=sweep.training)
     session = TrainingSession(settings, pack_corpus(settings.corpus), device=torch.device("cpu"))
     if compiled:
-        # The backend "eager" stands for the way there, without the minutes of the compiler.
-        backend = "eager" if short else "inductor"
+        backend = "inductor"
+        if short:  # the way there, once, without the minutes of the compiler
+            backend, torch._dynamo.config.recompile_limit = "eager", 1
         session.model.forward_from = torch.compile(session.model.forward_from, backend=backend)
     started = time.perf_counter()
     session.run_epoch()

@@ -121,6 +121,8 @@ def main() -> None:
         settings = SETTINGS
     if options.only:
         settings = {name: own for name, own in settings.items() if any(text in name for text in options.only)}
+    if options.short:
+        settings = dict([*settings.items()][:2])
     with tempfile.TemporaryDirectory() as name:
         corpora: dict[str, list[str]] = {"": []}
         if options.copycat is not None:

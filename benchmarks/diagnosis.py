@@ -361,7 +361,7 @@ def main() -> None:
     )
     parser.add_argument("--copycat", type=Path, help="an .npz of hands, offsets, signer and glosses, see above")
     arguments = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(1 if arguments.short else os.cpu_count() or 1)
     cases = [*FAULTS, *SOUND, *as_people_have_it(arguments.copycat)]
     if arguments.short:
         cases = [FAULTS[0], SOUND[10], next(case for case in cases if case.name == "hands in 2-D: one frame, held")]

@@ -133,9 +133,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="keeps what is done")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of all of them")
     options = parser.parse_args()
-    common = [f"training.epochs={options.epochs}", *options.overrides]
+    common, few = [f"training.epochs={options.epochs}", *options.overrides], []
     if options.short:
-        common = ["training.epochs=1", "model.width=0.25", "corpus.sentences=24"]
+        common, few = ["training.epochs=1", "model.width=0.25", "corpus.sentences=24"], ["pretraining.steps=9"]
     with tempfile.TemporaryDirectory() as place:
         folds, left_out = corpus_of(options, Path(place))
         chosen = [*folds] if len(folds) == 1 else [int(fold) for fold in options.folds.split(",")]
@@ -158,7 +158,7 @@ def main() -> None:
         print("|---" * (2 * len(chosen) + 3) + "|", flush=True)
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             jobs = {
-                f"{name} {fold}": pool.submit(run, recipe, [*common, *folds[fold], *CHANGES[name]])
+                f"{name} {fold}": pool.submit(run, recipe, [*common, *folds[fold], *CHANGES[name], *few])
                 for name in names
                 for fold in chosen
                 if f"{name} {fold}" not in done

@@ -33,7 +33,7 @@ from glosstune.trainables.corpora import pack_corpus
 
 WORKERS = 2
 NARROWEST, WIDEST = 0.1, 1.0
-EPOCHS, SHORT_EPOCHS = 220, 12
+EPOCHS, SHORT_EPOCHS = 220, 6
 CONTESTANTS = {"WER and parameters": "[wer,parameters]", "WER alone": "[wer]"}
 # Words of three signers, so that an epoch of a network of middle width takes about two seconds of a processor.
 PLAN = (

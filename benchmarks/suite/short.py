@@ -1,10 +1,12 @@
 """Show that every benchmark runs: PYTHONPATH=benchmarks python -m suite.short
 
 Each runs with --short in a fork of this process, which has imported already what takes them seconds, and as many at a
-time as there are cores; Ray's workers are forked likewise. What a benchmark wrote is shown when it has ended.
+time as there are cores; Ray's workers and the processes of pools are forked likewise. What a benchmark wrote is shown
+when it has ended.
 """
 
 import importlib
+import multiprocessing
 import os
 import runpy
 import shutil
@@ -35,6 +37,8 @@ def _become(script: Path, written: BinaryIO) -> None:
     """Run a script in this process, as if Python had been started with it."""
     os.dup2(written.fileno(), 1)
     os.dup2(written.fileno(), 2)
+    find_context = multiprocessing.get_context
+    multiprocessing.get_context = lambda method=None: find_context("fork" if method == "spawn" else method)
     sys.argv = [str(script), "--short"]
     sys.path[0] = str(script.parent)
     runpy.run_path(str(script), run_name="__main__")
@@ -55,7 +59,7 @@ def main() -> None:
 
 
 def _run_all() -> None:
-    waiting = sorted(BENCHMARKS.glob("*.py"))
+    waiting = sorted(BENCHMARKS.glob("*.py"), reverse=True)  # "walk" takes longest
     running: dict[int, Run] = {}
     failed = []
     with ExitStack() as files:
