@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,18 @@ def command_lines(text: str) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
 
 
-def wrong_glosstune(line: str) -> str | None:
-    """Say which command or option of a line that runs glosstune does not exist."""
+@cache
+def whole_command():
+    """`glosstune` with all that is below it."""
     from glosstune.search.cli.main import app
 
+    return typer.main.get_command(app)
+
+
+def wrong_glosstune(line: str) -> str | None:
+    """Say which command or option of a line that runs glosstune does not exist."""
     run = re.search(r"(?:^|[\s/\"'])glosstune\s+(.*?)(?:\s#|$)", line)
-    command = typer.main.get_command(app)
+    command = whole_command()
     for token in shlex.split(run[1].replace("'", "").replace('"', "")) if run else ():
         if token == "--":
             break
