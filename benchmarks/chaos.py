@@ -63,12 +63,9 @@ class Nodes:
     """A Ray of a head and another node, on which trials run."""
 
     def __init__(self) -> None:
-        from ray._common.utils import reset_ray_address
-        from ray.cluster_utils import Cluster
+        from driver_load.running import own_cluster
 
-        head = {"num_cpus": 1, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        reset_ray_address()  # or whatever else starts a Ray here would attach to this one
+        self._cluster = own_cluster(num_cpus=1)
         self._node = self._cluster.add_node(num_cpus=1)
         self.address: str = self._cluster.address
 

@@ -27,7 +27,7 @@ def session_of(kind: str, *, compiled: bool, short: bool) -> TrainingSession:
     if compiled:
         backend = "inductor"
         if short:  # the way there, once, without the minutes of the compiler
-            backend, torch._dynamo.config.recompile_limit = "eager", 1
+            backend, torch.compiler.config.recompile_limit = "eager", 1
         session.model.forward_from = torch.compile(session.model.forward_from, backend=backend)
     started = time.perf_counter()
     session.run_epoch()

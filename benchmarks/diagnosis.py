@@ -11,7 +11,6 @@ layouts of layouts.py, and, with --copycat, hands alone in real sentences, which
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -361,7 +359,6 @@ def main() -> None:
     )
     parser.add_argument("--copycat", type=Path, help="an .npz of hands, offsets, signer and glosses, see above")
     arguments = parser.parse_args()
-    torch.set_num_threads(1 if arguments.short else os.cpu_count() or 1)
     cases = [*FAULTS, *SOUND, *as_people_have_it(arguments.copycat)]
     if arguments.short:
         cases = [FAULTS[0], SOUND[10], next(case for case in cases if case.name == "hands in 2-D: one frame, held")]

@@ -110,9 +110,8 @@ class Running(Distillation):
         return self.settings.alpha * divergence, divergence.detach()
 
 
-def compare_speed(teacher: Path, rounds: int, threads: int, overrides: Sequence[str]) -> None:
+def compare_speed(teacher: Path, rounds: int, overrides: Sequence[str]) -> None:
     """Print the time of an epoch with a running teacher over that with kept posteriors, for two teachers."""
-    torch.set_num_threads(threads)
     sweep, corpus = prepare("student", STUDENT, 0, 1.0, overrides)
     settings = sweep.trial_settings(STUDENT).model_copy(update={"teacher": teacher})
     trained = load_recogniser(teacher).model
@@ -157,7 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of the speed")
     options = parser.parse_args()
     if options.speed:
-        compare_speed(options.speed, options.rounds, os.cpu_count() or 1, options.overrides)
+        compare_speed(options.speed, options.rounds, options.overrides)
         return
     overrides, students = options.overrides, [f"training.epochs={options.epochs}", *options.overrides]
     if options.short:
@@ -186,7 +185,7 @@ def main() -> None:
             if options.json:
                 options.json.write_text(json.dumps(rows))
         if options.short:
-            compare_speed(teachers[1, 0.25], 1, options.threads, SHORT)
+            compare_speed(teachers[1, 0.25], 1, SHORT)
     print(f"{options.epochs} epochs, recipe {STUDENT}; teacher {TEACHER}")
     tell(rows, options.shares, options.arms)
 

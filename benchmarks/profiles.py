@@ -126,7 +126,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         sweep = [sys.executable, "-m", "glosstune.search", "sweep", *SWEEP, *(TINY if options.short else [])]
-        if not options.short:
+        if not options.short:  # what is not there yet, the second one makes
             subprocess.run([*sweep, "search.samples=1", "training.epochs=1", "--out", f"{folder}/first"], check=True)
         show("seconds of the driver", {"a sweep": sampled([*sweep, "--out", f"{folder}/second"], DRIVER)})
 

@@ -40,11 +40,17 @@ def apart(measure: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(measure, arguments)
 
 
+def own_cluster(num_cpus: int) -> Cluster:
+    """A head, to which nothing else attaches that starts a Ray on this machine."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": num_cpus, "include_dashboard": False})
+    reset_ray_address()
+    return cluster
+
+
 @contextmanager
 def ray_of(nodes: int, cpus: int = 1) -> Iterator[Cluster]:
     """A head that runs no trials and nodes that do, every one with processes of its own."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    reset_ray_address()  # or whatever else starts a Ray here would attach to this one
+    cluster = own_cluster(num_cpus=0)
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=cpus)

@@ -51,7 +51,9 @@ def explained(segments: npt.NDArray[np.floating], labels: Sequence[str]) -> floa
     total = segments.var(axis=0)
     _, places = np.unique(np.asarray(labels), return_inverse=True)
     counts = np.bincount(places)
-    sums = np.add.reduceat(segments[np.argsort(places, kind="stable")], np.cumsum(counts) - counts, axis=0)
+    sums = np.add.reduceat(
+        segments[np.argsort(places, kind="stable")], np.cumsum(counts) - counts, axis=0, dtype=np.float64
+    )
     between = (counts[:, None] * (sums / counts[:, None] - segments.mean(axis=0)) ** 2).sum(axis=0) / len(segments)
     varies = total > _VARIES
     return float((between[varies] / total[varies]).mean()) if varies.any() else 0.0

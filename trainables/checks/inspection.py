@@ -160,7 +160,7 @@ class _Reading:
         if layout.hands is not None and self.file_layout.hands == "followed":
             follow_hands(positions, layout.hands, seen)
         points = np.where(seen[..., None] & (np.abs(positions) < _LARGEST), positions, 0)
-        still = {each.name: never_moves(points[:, each.span]) for each in layout.landmarks}
+        still = {each.name: bool(never_moves(points[:, each.span])) for each in layout.landmarks}
         parts = [each for each in layout.landmarks if each.part == "hands"]
         if layout.hands is not None and self.file_layout.hands != "followed" and not self.file_layout.ready:
             # What merely stands in a hand's place is no hand that is written twice.

@@ -90,13 +90,13 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
     Args:
         samples: (time, width) each, as they lie in their files, all of one width.
         declared: layout that the corpus is said to have.
-        behind: whether to look at what stands behind the positions too, which takes most of the time.
+        behind: whether to look at what stands behind the positions too.
     """
     width = samples[0].shape[1]
     samples = [np.where(np.abs(sample) < _LARGEST, sample, 0) for sample in samples]  # of NaN too
     fits = declared.width == width
     channels = _channels(samples, declared) if fits and behind else ()
-    files = np.zeros((len(samples), _FRAMES, width), samples[0].dtype)
+    files = np.zeros((len(samples), _FRAMES, width), np.float32)
     for file, sample in zip(files, samples, strict=True):
         some = sample[:: max(1, -(-len(sample) // _FRAMES))]
         file[: len(some)] = some
@@ -171,13 +171,13 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     ends = [shoulders.span.start + place for place in shoulders.skeleton.shoulders]
     some = {each.name: _some(each.span) for each in layout.layout.landmarks}
     columns = layout.columns[: layout.layout.positions_width]
-    flat = np.asarray(files[..., columns], np.float32).reshape(-1, len(columns))
+    flat = files[..., columns].reshape(-1, len(columns))
     points = layout.layout.positions(flat).reshape(*files.shape[:2], layout.layout.landmark_count, -1)[..., :2]
     for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
         block = points[:, :, some[each.name]]
         points[:, :, each.span][(block == block[:, :, :1]).all(axis=(2, 3))] = 0
     known = (points[:, :, ends] != 0).any(axis=-1).all(axis=-1)  # zeros stand for what was not seen
-    usable = known.any(axis=1) & ~never_move(points[:, :, some[shoulders.name]])
+    usable = known.any(axis=1) & ~never_moves(points[:, :, some[shoulders.name]])
     if not usable.any():
         return _Fit(1.0, 0, len(pairs))
     points, known = points[usable], known[usable]
@@ -187,7 +187,7 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     moving = np.ones((len(points), points.shape[2]), np.bool_)
     for each in layout.layout.landmarks:
         block = points[:, :, some[each.name]]
-        moves = ~never_move(block)
+        moves = ~never_moves(block)
         moving[:, each.span] = moves[:, None]
         if candidate and each.part in _SIZES and (told := moves & sized).any():
             ratio = float(np.median(_sizes(block[told]) * _SIZES[each.part] / scale[told]))
@@ -195,7 +195,7 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
                 return _Fit(1.0, 0, len(pairs))
     first, second = points[:, :, firsts], points[:, :, seconds]
     both = (first != 0).any(axis=-1) & (second != 0).any(axis=-1)
-    seen = moving[:, firsts] & moving[:, seconds] & both.any(axis=1) & _move(first, both) & _move(second, both)
+    seen = moving[:, firsts] & moving[:, seconds] & both.any(axis=1) & _differs(first, both) & _differs(second, both)
     apart = _median(np.linalg.norm(first - second, axis=-1), both, axis=1)
     apart = np.minimum(np.divide(apart, scale[:, None], out=np.ones_like(apart), where=sized[:, None]), 1)
     places = np.flatnonzero(seen.any(axis=0))
@@ -215,7 +215,7 @@ def _blocks_of(pairs: Collection[tuple[int, int]], layout: Layout) -> tuple[str,
     return tuple(each.name for each in layout.landmarks if places & set(range(each.span.start, each.span.stop)))
 
 
-def _move(points: Values, known: Mask) -> Mask:
+def _differs(points: Values, known: Mask) -> Mask:
     """Which points (file, time, point, 2) are not always where they were first known, those known once among them."""
     began = np.take_along_axis(points, known.argmax(axis=1)[:, None, :, None], axis=1)
     return np.asarray(((points != began).any(axis=-1) & known).any(axis=1) | (known.sum(axis=1) < 2), np.bool_)
@@ -229,25 +229,21 @@ def _median(values: Values, known: Mask, axis: int) -> Values:
     return np.asarray((lower + upper) / 2).squeeze(axis)
 
 
-def never_moves(points: Values) -> bool:
-    """Whether landmarks (time, landmark, dims), 0 where not seen, are but what somebody has put in their place.
+def never_moves(points: Values) -> Mask:
+    """Whether landmarks (..., time, landmark, dims), 0 where not seen, are but what somebody has put in their place.
 
     Constants, that is, with or without what noise adds to them; False where none was seen.
     """
-    return bool(never_move(points[None])[0])
-
-
-def never_move(points: Values) -> Mask:
-    """The same of the landmarks of several files (file, time, landmark, dims)."""
-    known = (points != 0).any(axis=(2, 3))
-    count = np.maximum(known.sum(axis=1), 1)[:, None, None]
-    began = np.take_along_axis(points, known.argmax(axis=1)[:, None, None, None], axis=1)
-    extent = np.abs(began[:, 0] - began[:, 0].mean(axis=1, keepdims=True)).max(axis=(1, 2))
+    known = (points != 0).any(axis=(-2, -1))
+    count = known.sum(axis=-1)
+    each = np.maximum(count, 1)[..., None, None]
+    began = np.take_along_axis(points, known.argmax(axis=-1)[..., None, None, None], axis=-3)
+    extent = np.abs(began - began.mean(axis=-2, keepdims=True)).max(axis=(-3, -2, -1))
     moved = np.where(known[..., None, None], points - began, 0).astype(np.float64)
-    middle = moved.sum(axis=1) / count
-    spread = np.square(np.where(known[..., None, None], moved - middle[:, None], 0)).sum(axis=1) / count
-    least = np.maximum(_STILL * extent, 1e-6 * np.abs(points).max(axis=(1, 2, 3)))
-    return np.asarray((known.sum(axis=1) > 1) & (np.sqrt(spread.max(axis=(1, 2))) <= least), np.bool_)
+    from_middle = moved - (moved.sum(axis=-3) / each)[..., None, :, :]
+    deviation = np.sqrt((np.square(from_middle).sum(axis=-3, where=known[..., None, None]) / each).max(axis=(-2, -1)))
+    least = np.maximum(_STILL * extent, 1e-6 * np.abs(points).max(axis=(-3, -2, -1)))
+    return np.asarray((count > 1) & (deviation <= least), np.bool_)
 
 
 def _sizes(block: Values) -> Values:

@@ -13,7 +13,7 @@ from other_extractors import coco_wholebody, hands
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.layouts.blocks import BlockSpec, names_of
 from glosstune.trainables.layouts.layout import FileLayout
-from glosstune.trainables.layouts.recognition import Recognition, never_move, never_moves, recognise_layout
+from glosstune.trainables.layouts.recognition import Recognition, never_moves, recognise_layout
 
 COCO: dict[str, BlockSpec] = {
     "pose": {"block": "pose", "points": 23, "dims": 2},
@@ -146,6 +146,12 @@ def test_a_wrong_order_is_told_though_a_hand_was_never_seen(positions: list[Valu
         assert _recognised(files, "base").disagrees
 
 
+def test_a_file_of_whole_numbers_takes_nothing_from_the_others(two_handed: list[Values]) -> None:
+    whole = np.round(two_handed[0]).astype(np.int16)
+    found = _recognised([whole, *two_handed[1:]], "base")  # type: ignore[list-item]  # as a camera's pixels are
+    assert found == _recognised([whole.astype(np.float32), *two_handed[1:]], "base") and found.blocks is not None
+
+
 def test_files_of_another_width_are_recognised_among_the_named_layouts(two_handed: list[Values]) -> None:
     found = _recognised([values[:, :225] for values in two_handed], "base")
     assert found.blocks is not None and found.declared_distance is None and not found.disagrees
@@ -210,7 +216,7 @@ def test_landmarks_never_move_where_none_of_their_frames_differs(
         place = generator.uniform(0.2, 0.8, (5, 2))
         for time, (seen, moved) in enumerate(frames):
             points[time] = seen * (place + moved * generator.choice([-1, 1], (5, 2)))
-    together = never_move(stacked).tolist()
+    together = never_moves(stacked).tolist()
     assert together == [never_moves(points) for points in stacked]
     for still, frames in zip(together, files, strict=True):
         seen = [moved for known, moved in frames if known]
