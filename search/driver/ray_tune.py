@@ -26,7 +26,7 @@ from glosstune.results.reading.names import HANG, RAY, TRIAL_LOG, TRIALS, trial_
 from glosstune.results.reading.objectives import COSTS
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.head_watch import describe_death, listens
-from glosstune.search.nodes.private_ray import count_no_callbacks, forgetting, keep_keys_here
+from glosstune.search.nodes.internals.private_ray import count_no_callbacks, forgetting, keep_keys_here
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.errors import SettingError
 from glosstune.trainables.trainable import CTCTrainable, TrialContext, in_sweep

@@ -17,7 +17,7 @@ from glosstune.spaces.errors import SettingError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
-from glosstune.search.nodes.private_ray import quieten
+from glosstune.search.nodes.internals.private_ray import quieten
 from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"

@@ -10,7 +10,7 @@ from typing import Any
 
 from glosstune.search.config.errors import Say
 from glosstune.search.nodes.head_watch import reach
-from glosstune.search.nodes.private_ray import ALIVE, find_head, open_channel, runs_here
+from glosstune.search.nodes.internals.private_ray import ALIVE, find_head, open_channel, runs_here
 from glosstune.search.nodes.tokens import GIVE_TOKEN, OPEN_CLUSTER
 from glosstune.spaces.errors import SettingError
 

@@ -5,7 +5,7 @@ import time
 
 from glosstune.search.config.errors import Say
 from glosstune.search.nodes.head_watch import listens
-from glosstune.search.nodes.private_ray import runs_here
+from glosstune.search.nodes.internals.private_ray import runs_here
 from glosstune.spaces.errors import SettingError
 
 # Says of how many nodes the cluster is to be; set by whoever starts it (see jobs.slurm_script).

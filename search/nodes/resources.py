@@ -17,7 +17,7 @@ from glosstune.search.config.errors import Say
 from glosstune.search.config.settings import ResourceSettings
 from glosstune.search.config.sweep import Sweep
 from glosstune.search.nodes.gpu_share import fit_in_memory
-from glosstune.search.nodes.private_ray import end_remains, keep_words_back, only_what_is_used
+from glosstune.search.nodes.internals.private_ray import end_remains, keep_words_back, only_what_is_used
 from glosstune.search.nodes.probe import can_write
 from glosstune.spaces import SettingError
 from glosstune.spaces.files.machine import describe_cpus, usable_cpus, usable_memory

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from glosstune.search.config.errors import Say
-from glosstune.search.nodes.private_ray import read_environment_again
+from glosstune.search.nodes.internals.private_ray import read_environment_again
 from glosstune.spaces.files.atomic import put_new
 
 OPEN_CLUSTER = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import worker_fork
 
-from glosstune.search.nodes.private_ray import Part
+from glosstune.search.nodes.internals.private_ray import Part
 
 RAYLET = Part(worker_fork.SERVICES, "start_raylet", "lets tests fork their workers")
 

@@ -41,10 +41,14 @@ function themed(layout, view) {
   return result;
 }
 
+function size(box, { minWidth, height }) {
+  box.style.minWidth = minWidth ? minWidth + "px" : "";
+  box.style.height = (height ?? 380) + "px";
+}
+
 function paint(box, figure, view) {
   const { minWidth, ...layout } = figure.layout;
-  box.style.minWidth = minWidth ? minWidth + "px" : "";
-  box.style.height = (layout.height ?? 380) + "px";
+  size(box, figure.layout);
   const cartesian = Object.keys(layout).some((key) => /^xaxis/.test(key));
   const options = {
     responsive: true, displaylogo: false, displayModeBar: view.narrow ? false : "hover", plotlyServerURL: "",
@@ -59,6 +63,30 @@ function paint(box, figure, view) {
       else if (typeof point.customdata === "number") choose(point.customdata);
     });
   }
+}
+
+// Figures that are far from the window are drawn once they come near: all at once take seconds where there is no graphics
+// card. What is due carries `data-due`.
+const near = new Set(), due = new Map();
+const watch = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) near.add(target);
+    else near.delete(target);
+    if (isIntersecting) paintDue(target);
+  }
+}, { rootMargin: "50%" });
+
+function paintDue(box) {
+  due.get(box)?.();
+  due.delete(box);
+  delete box.dataset.due;
+}
+
+function paintOnceNear(box, figure, view) {
+  size(box, figure.layout);
+  due.set(box, () => paint(box, figure, view));
+  box.dataset.due = "";
+  if (near.has(box)) paintDue(box);
 }
 
 // A figure that was drawn beforehand: points of trials that are not kept are left out, and colours become the night's.
@@ -96,7 +124,7 @@ function draw(view) {
     const told = typeof figure === "string" ? figure : figure.layout.meta?.note;
     note.textContent = told ?? note.dataset.first;
     box.hidden = typeof figure === "string";
-    if (!box.hidden) paint(box, figure, view);
+    if (!box.hidden) paintOnceNear(box, figure, view);
   }
 }
 
@@ -163,10 +191,12 @@ filter.addEventListener("input", () => {
   waiting = setTimeout(refresh, 150);
 });
 night.addEventListener("change", refresh);
+window.addEventListener("beforeprint", () => [...due.keys()].forEach(paintDue));
 let narrow = look().narrow;
 window.addEventListener("resize", () => { if (look().narrow !== narrow) { narrow = !narrow; refresh(); } });
 document.getElementById("csv").addEventListener("click", () => saveCsv(filtered().places));
 document.getElementById("close").addEventListener("click", () => choose(null));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen !== null) choose(null); });
 begin();
+document.querySelectorAll("main .figure").forEach((box) => watch.observe(box));
 if (document.documentElement.dataset.live) follow(Number(document.documentElement.dataset.live));

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 FIGURES = ("incumbent", "learning", "best", "strategies", "parallel", "slices", "importance", "stops", "timeline")
 DRAWN = """() => [...document.querySelectorAll("main .figure")].every(
-  (box) => box.hidden || box.closest("section").hidden || box.querySelector("svg"))"""
+  (box) => box.hidden || box.closest("section").hidden || box.querySelector("svg") || "due" in box.dataset)"""
 
 Open = Callable[..., Page]
 
@@ -79,16 +79,34 @@ def keep(page: Page, words: str) -> str:
     return page.locator("#wrong").inner_text()
 
 
+def show(page: Page, *figures: str) -> None:
+    """Scroll to each figure, so that it is drawn."""
+    for name in figures:
+        page.locator(f"#{name}").scroll_into_view_if_needed()
+        page.wait_for_selector(f"#{name}:not([data-due]) svg")
+
+
 def drawn(page: Page, figure: str) -> set[int]:
     """The places of trials that a figure has points of."""
+    show(page, figure)
     points = page.evaluate(
         "(id) => document.getElementById(id).data.flatMap((trace) => trace.customdata ?? [])", figure
     )
     return set(points)
 
 
-def test_every_figure_is_drawn_and_a_heading_sorts(page):
-    assert [page.locator(f"#{name} svg").count() > 0 for name in FIGURES] == [True] * 9
+def due(page: Page) -> list[str]:
+    return page.locator("[data-due]").evaluate_all("(all) => all.map((each) => each.id)")
+
+
+def test_a_figure_is_drawn_once_it_comes_near_and_a_heading_sorts(page):
+    show(page, "incumbent")
+    assert due(page) == list(FIGURES[3:])
+    show(page, *FIGURES)
+    assert due(page) == []
+    keep(page, "trial=1")
+    assert "incumbent" in due(page) and "timeline" not in due(page)
+    keep(page, "")
     assert listed(page) == ["4", "2", "0", "3", "1", "5"]  # by the lowest WER
     page.locator("#trials th", has_text="learning_rate").click()
     assert listed(page) == ["1", "3", "0", "4", "2", "5"]
@@ -152,7 +170,7 @@ def test_a_click_on_a_curve_or_a_row_tells_the_trial(page, searched):
     page.keyboard.press("Escape")
     assert told.is_hidden()
 
-    page.locator("#learning").scroll_into_view_if_needed()
+    show(page, "learning")
     at = page.evaluate(
         """() => {
           const box = document.getElementById("learning"), here = box.getBoundingClientRect();
@@ -182,7 +200,7 @@ def test_a_click_on_a_curve_or_a_row_tells_the_trial(page, searched):
 
 
 def test_a_click_on_a_bar_of_a_rule_keeps_its_trials(page):
-    page.locator("#stops").scroll_into_view_if_needed()
+    show(page, "stops")
     page.locator("#stops .point path").last.click(force=True)
     _wait_for_filter(page, 'stop_rule="all epochs"')
     assert listed(page) == ["4"]
@@ -195,10 +213,13 @@ def test_the_metric_rules_every_figure(page):
         ("WER", "WER on dev", "lowest WER"),
     ):
         page.locator("#metrics label", has_text=label).click()
-        title = "(id) => document.getElementById(id).layout"
-        assert page.evaluate(title, "learning")["yaxis"]["title"]["text"] == axis
-        assert page.evaluate(title, "slices")["yaxis"]["title"]["text"] == counts
-        assert page.evaluate(title, "strategies")["xaxis"]["title"]["text"] == counts
+        layouts = {}
+        for name in ("learning", "strategies", "slices"):
+            show(page, name)
+            layouts[name] = page.evaluate("(id) => document.getElementById(id).layout", name)
+        assert layouts["learning"]["yaxis"]["title"]["text"] == axis
+        assert layouts["slices"]["yaxis"]["title"]["text"] == counts
+        assert layouts["strategies"]["xaxis"]["title"]["text"] == counts
     assert page.locator("#metrics label").all_inner_texts() == ["WER", "loss", "time"]  # nothing is below the floor
 
 
@@ -232,6 +253,7 @@ def test_the_first_column_stays_where_the_others_scroll(page):
 def test_the_page_fits_by_day_and_night(searched, tmp_path, open_page, width, mode):
     write_report(load_results(searched.path), tmp_path / "report.html")
     page = open_page(tmp_path / "report.html", width, mode)
+    show(page, *FIGURES)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     overlaps = page.evaluate(
         """() => [...document.querySelectorAll("main .figure")].flatMap((figure) => {
@@ -267,7 +289,13 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def test_what_is_printed_holds_every_figure(page):
+    page.pdf()
+    assert due(page) == [] and [page.locator(f"#{name} svg").count() > 0 for name in FIGURES] == [True] * 9
+
+
 def test_no_button_uploads_a_figure(page):
+    show(page, "learning")
     page.locator("#learning").hover()
     buttons = page.locator("#learning .modebar-btn").evaluate_all("(all) => all.map((each) => each.dataset.title)")
     assert buttons and not [title for title in buttons if "hare" in title or "loud" in title]
@@ -288,6 +316,7 @@ def test_several_sweeps_are_coloured_by_sweep_and_lose_no_trial(tmp_path, open_p
         "corpus.kind is <i>phoenix2014</i> in two; fingerspelling in one"
     )
     assert drawn(page, "learning") == drawn(page, "slices") == {0, 1, 2, 3}
+    show(page, "learning", "strategies", "timeline")
     coloured = "(all) => all.filter((each) => each.mode === 'lines').map((each) => [each.name, each.line.color])"
     colours = page.evaluate(f"({coloured})(document.getElementById('learning').data)")
     assert [name for name, _ in colours] == ["one", "two"] and colours[0][1] != colours[1][1]

@@ -118,7 +118,7 @@ def test_ray_keeps_nothing_of_trials_that_ended(tmp_path: Path) -> None:
     samples = len(_run(tmp_path, log=Counting()).state.trials)
     assert max(kept) <= kept[0] + 3
     (written,) = tmp_path.glob("ray/experiment_state*.json")
-    # The last, which it returns, and what has ended since it last looked: see search/nodes/private_ray.py.
+    # The last, which it returns, and what has ended since it last looked: see search/nodes/internals/private_ray.py.
     assert len(json.loads(written.read_text())["trial_data"]) <= 3 < samples
     assert not list(tmp_path.glob("ray/*/checkpoint*"))
     assert ray.tune.execution.tune_controller.TuneController.on_step_end.__name__ == "on_step_end"

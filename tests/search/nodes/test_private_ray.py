@@ -3,13 +3,25 @@
 import inspect
 import re
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from forked_workers import RAYLET
 from packages import find_packages
 
-from glosstune.search.nodes import private_ray
-from glosstune.search.nodes.private_ray import CONFIG, COUNTING, HANDED_ON, NODE, PARTS, UNUSED, WORDS, Part
+from glosstune.search.nodes.internals import light_agent, private_ray
+from glosstune.search.nodes.internals.private_ray import (
+    CONFIG,
+    COUNTING,
+    DEFAULT,
+    HANDED_ON,
+    NODE,
+    PARTS,
+    PROCESS,
+    UNUSED,
+    WORDS,
+    Part,
+)
 from glosstune.spaces.errors import SettingError
 
 PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
@@ -24,7 +36,7 @@ def without(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("part", [*PARTS, RAYLET], ids=lambda part: part.name)
 def test_ray_still_has(part: Part) -> None:
-    part.need()  # whose message says what to look for in search/nodes/private_ray.py
+    part.need()  # whose message says what to look for in search/nodes/internals/private_ray.py
 
 
 def test_nothing_else_uses_what_ray_does_not_call_public() -> None:
@@ -144,6 +156,32 @@ def test_a_node_still_starts_its_processes_one_by_one(name: str, monkeypatch: py
     with private_ray.only_what_is_used():
         pass
     assert not hasattr(NODE.need(), name)
+
+
+COMMAND = ["raylet", "--python_worker_command=python setup_worker.py", "--dashboard_agent_command=python -u {} --head"]
+
+
+@pytest.mark.parametrize("gone", [None, DEFAULT, PROCESS], ids=["all there", DEFAULT.name, PROCESS.name])
+def test_a_raylet_starts_another_agent_where_ray_can_be_told_so(
+    gone: Part | None, without, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    program = str(Path(ray.__file__).parent / "dashboard" / "agent.py")
+    asked = [part.format(program) for part in COMMAND]
+    monkeypatch.setattr(
+        f"{PROCESS.module}.{PROCESS.name}", lambda command, kind, fate_share: (command, kind, fate_share)
+    )
+    start = PROCESS.find()
+    if gone is not None:
+        without(gone)
+    with private_ray.only_what_is_used():
+        command = asked if gone is PROCESS else PROCESS.find()(asked, "raylet", fate_share=True)[0]
+        assert gone is not None or isinstance(DEFAULT.find()(), ImportError)
+    expected = program if gone else str(Path(light_agent.__file__).absolute())
+    assert command == [part.format(expected) for part in COMMAND]
+    assert gone is PROCESS or PROCESS.find() is start
+    assert gone is DEFAULT or DEFAULT.find()() is None
 
 
 def test_nothing_is_left_out_or_ended_where_ray_has_no_node(without) -> None:

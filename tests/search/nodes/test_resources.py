@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,13 @@ def test_a_ray_that_is_started_here_runs_nothing_that_no_sweep_uses(ray_cluster:
                 commands += Path(f"/proc/{pid}/cmdline").read_text()
     assert "raylet" in commands
     assert not any(program in commands for program in ("monitor.py", "dashboard.py"))
+    session = re.search("--session-dir=([^ \0]+)", commands)
+    assert session is not None
+    log = Path(session[1]) / "logs" / "dashboard_agent.log"
+    ends = time.monotonic() + 60
+    while "Loaded 0 modules." not in (log.read_text() if log.exists() else ""):
+        assert time.monotonic() < ends, log
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(("memory_gb", "machines", "slots"), [(64, 1, 8), (5, 1, 3), (1, 1, 1), (1, 2, 16)], ids=str)

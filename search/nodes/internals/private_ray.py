@@ -3,13 +3,15 @@
 Looked for in Ray 2.60 and not found in public: which variables Tune hands on to trials (``class_cache``), a way to have
 the environment read again after ``import ray`` (``Config``), how ``auto`` is looked up and whether a raylet runs here
 (``services``), a channel to the head that carries token and TLS as Ray's own do (``gcs_utils``), a bound to what Tune
-keeps of trials that ended (``TuneController``), and what starts which processes, and ends them (``Node``).
+keeps of trials that ended (``TuneController``), what starts which processes, and ends them (``Node``, ``services``),
+and an agent that serves nobody (``utils``).
 """
 
 import importlib
 import logging
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -18,6 +20,7 @@ from importlib.util import find_spec
 from traceback import walk_tb
 from typing import Any
 
+from glosstune.search.nodes.internals import light_agent
 from glosstune.spaces.errors import SettingError
 
 
@@ -58,13 +61,18 @@ WORDS = Part("ray._private.worker", "print_to_stdstream", "keeps what Ray prints
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
 CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
 NODE = Part("ray._private.node", "Node", "starts no more of Ray than it uses, and ends what did not come up")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER, NODE)
+DEFAULT = Part("ray._private.utils", "get_dashboard_dependency_error", "has an agent open no ports")
+PROCESS = Part("ray._private.services", "start_ray_process", "starts an agent of its own")
+MODULES = Part(*light_agent.MODULES, "has an agent serve nobody")
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER, NODE, DEFAULT, PROCESS, MODULES)
 
 # Where a controller holds trials, those that ended once more, and what it writes of each.
 TRIALS, ENDED, WRITTEN = "_trials", ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
 KEPT: dict[str, type] = {TRIALS: list, **dict.fromkeys(ENDED, set), WRITTEN: dict}
 # What starts the processes of a head that no sweep uses: autoscaler, monitor of logs, and what a dashboard asks.
 UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")
+# Of the arguments of a raylet the one that says how it starts its agent.
+AGENT = "--dashboard_agent_command="
 # Instead of the number of a process, where it is one of Ray's that tells.
 RAYS_OWN = ("raylet", "autoscaler")
 
@@ -176,12 +184,39 @@ def only_what_is_used() -> Iterator[None]:
     """Have a Ray that starts here leave out what no sweep uses, half of it and more (benchmarks/own_ray.py)."""
     node = NODE.find()
     with ExitStack() as restored:
+        if DEFAULT.find() is not None and PROCESS.find() is not None:
+            # As where Ray is installed without "default": its agent is then told that nobody will speak to it.
+            restored.enter_context(_replaced(DEFAULT, lambda: ImportError("nothing of it is used")))
+            restored.enter_context(_replaced(PROCESS, _with_light_agent(PROCESS.find())))
         for name in UNUSED:
             start = getattr(node, name, None)
             if start is not None:
                 setattr(node, name, lambda *given, **named: None)
                 restored.callback(setattr, node, name, start)
         yield
+
+
+@contextmanager
+def _replaced(part: Part, value: object) -> Iterator[None]:
+    own = part.need()
+    part.replace(value)
+    try:
+        yield
+    finally:
+        part.replace(own)
+
+
+def _with_light_agent(start: Callable[..., Any]) -> Callable[..., Any]:
+    """What starts a process of Ray, where that is a raylet with another program for its agent."""
+    package = os.path.dirname(os.path.abspath(str(importlib.import_module("ray").__file__)))
+    programs = os.path.join(package, "dashboard", "agent.py"), os.path.abspath(light_agent.__file__)
+    rays, ours = (subprocess.list2cmdline([program]) for program in programs)
+
+    def start_with_it(command: list[str], *given: Any, **named: Any) -> Any:
+        command = [each.replace(rays, ours) if each.startswith(AGENT) else each for each in command]
+        return start(command, *given, **named)
+
+    return start_with_it
 
 
 def end_remains(error: BaseException) -> None:

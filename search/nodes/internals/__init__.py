@@ -1,0 +1,1 @@
+"""All that glosstune knows of Ray beyond what Ray calls public."""
