@@ -11,7 +11,8 @@ MODULES = "ray.dashboard.utils", "get_all_modules"
 AGENT = "ray.dashboard.agent"
 
 if __name__ == "__main__":
-    del sys.path[0]  # the folder of this file, whose names are none to import
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the folder of this file, whose names are none to import
     import ray.dashboard.utils
 
     ray.dashboard.utils.get_all_modules = lambda kind: []
