@@ -41,14 +41,14 @@ function themed(layout, view) {
   return result;
 }
 
-function size(box, { minWidth, height }) {
+function setSize(box, { minWidth, height }) {
   box.style.minWidth = minWidth ? minWidth + "px" : "";
   box.style.height = (height ?? 380) + "px";
 }
 
 function paint(box, figure, view) {
   const { minWidth, ...layout } = figure.layout;
-  size(box, figure.layout);
+  setSize(box, figure.layout);
   const cartesian = Object.keys(layout).some((key) => /^xaxis/.test(key));
   const options = {
     responsive: true, displaylogo: false, displayModeBar: view.narrow ? false : "hover", plotlyServerURL: "",
@@ -68,25 +68,31 @@ function paint(box, figure, view) {
 // Figures that are far from the window are drawn once they come near: all at once take seconds where there is no graphics
 // card. What is due carries `data-due`.
 const near = new Set(), due = new Map();
+let printing = false;
 const watch = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (isIntersecting) near.add(target);
     else near.delete(target);
-    if (isIntersecting) paintDue(target);
   }
+  near.forEach(paintDue);
 }, { rootMargin: "50%" });
 
 function paintDue(box) {
-  due.get(box)?.();
+  const paintIt = due.get(box);
+  forgetDue(box);
+  paintIt?.();
+}
+
+function forgetDue(box) {
   due.delete(box);
   delete box.dataset.due;
 }
 
 function paintOnceNear(box, figure, view) {
-  size(box, figure.layout);
+  setSize(box, figure.layout);
   due.set(box, () => paint(box, figure, view));
   box.dataset.due = "";
-  if (near.has(box)) paintDue(box);
+  if (near.has(box) || printing) paintDue(box);
 }
 
 // A figure that was drawn beforehand: points of trials that are not kept are left out, and colours become the night's.
@@ -119,6 +125,7 @@ function draw(view) {
     if (data.figures[box.id]) figure = readied(data.figures[box.id], view);
     else if (box.id in drawers && view.metric) figure = view.places.length ? drawers[box.id](view) : "No trial passes the filter.";
     section.hidden = figure === null;
+    forgetDue(box);
     if (figure === null) continue;
     note.dataset.first ??= note.textContent;
     const told = typeof figure === "string" ? figure : figure.layout.meta?.note;
@@ -135,7 +142,7 @@ function refresh() {
   fillTable(view.places);
   draw(view);
   tellChosen(view);
-  document.documentElement.dataset.filter = filter.value;  // whose rows and figures stand there now
+  document.documentElement.dataset.filter = filter.value;  // whose rows stand there now, and figures unless they are due
 }
 
 function fillMetrics() {
@@ -191,7 +198,8 @@ filter.addEventListener("input", () => {
   waiting = setTimeout(refresh, 150);
 });
 night.addEventListener("change", refresh);
-window.addEventListener("beforeprint", () => [...due.keys()].forEach(paintDue));
+window.addEventListener("beforeprint", () => { printing = true; [...due.keys()].forEach(paintDue); });
+window.addEventListener("afterprint", () => { printing = false; });
 let narrow = look().narrow;
 window.addEventListener("resize", () => { if (look().narrow !== narrow) { narrow = !narrow; refresh(); } });
 document.getElementById("csv").addEventListener("click", () => saveCsv(filtered().places));

@@ -11,6 +11,7 @@ import importlib
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -61,10 +62,9 @@ WORDS = Part("ray._private.worker", "print_to_stdstream", "keeps what Ray prints
 CHANNEL = Part("ray._private.gcs_utils", "create_gcs_channel", "asks the head whether it takes the token")
 CONTROLLER = Part("ray.tune.execution.tune_controller", "TuneController", "has Tune forget the segments that ended")
 NODE = Part("ray._private.node", "Node", "starts no more of Ray than it uses, and ends what did not come up")
-DEFAULT = Part("ray._private.utils", "get_dashboard_dependency_error", "has an agent open no ports")
 PROCESS = Part("ray._private.services", "start_ray_process", "starts an agent of its own")
 MODULES = Part(*light_agent.MODULES, "has an agent serve nobody")
-PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER, NODE, DEFAULT, PROCESS, MODULES)
+PARTS = (HANDED_ON, COUNTING, CONFIG, LOOK_UP, NODE_IDS, WORDS, CHANNEL, CONTROLLER, NODE, PROCESS, MODULES)
 
 # Where a controller holds trials, those that ended once more, and what it writes of each.
 TRIALS, ENDED, WRITTEN = "_trials", ("_stopped_trials", "_failed_trials", "_trials_to_cache"), "_trial_metadata"
@@ -184,26 +184,17 @@ def only_what_is_used() -> Iterator[None]:
     """Have a Ray that starts here leave out what no sweep uses, half of it and more (benchmarks/own_ray.py)."""
     node = NODE.find()
     with ExitStack() as restored:
-        if DEFAULT.find() is not None and PROCESS.find() is not None:
-            # As where Ray is installed without "default": its agent is then told that nobody will speak to it.
-            restored.enter_context(_replaced(DEFAULT, lambda: ImportError("nothing of it is used")))
-            restored.enter_context(_replaced(PROCESS, _with_light_agent(PROCESS.find())))
+        start_process = PROCESS.find()
+        # On Windows `ray stop` knows an agent by the name of its program.
+        if start_process is not None and sys.platform != "win32":
+            PROCESS.replace(_with_light_agent(start_process))
+            restored.callback(PROCESS.replace, start_process)
         for name in UNUSED:
             start = getattr(node, name, None)
             if start is not None:
                 setattr(node, name, lambda *given, **named: None)
                 restored.callback(setattr, node, name, start)
         yield
-
-
-@contextmanager
-def _replaced(part: Part, value: object) -> Iterator[None]:
-    own = part.need()
-    part.replace(value)
-    try:
-        yield
-    finally:
-        part.replace(own)
 
 
 def _with_light_agent(start: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 FIGURES = ("incumbent", "learning", "best", "strategies", "parallel", "slices", "importance", "stops", "timeline")
 DRAWN = """() => [...document.querySelectorAll("main .figure")].every(
-  (box) => box.hidden || box.closest("section").hidden || box.querySelector("svg") || "due" in box.dataset)"""
+  (box) => box.hidden || box.closest("section").hidden || box.querySelector("svg")
+           || ("due" in box.dataset && box.getBoundingClientRect().top > innerHeight))"""
 
 Open = Callable[..., Page]
 
@@ -106,6 +107,8 @@ def test_a_figure_is_drawn_once_it_comes_near_and_a_heading_sorts(page):
     assert due(page) == []
     keep(page, "trial=1")
     assert "incumbent" in due(page) and "timeline" not in due(page)
+    keep(page, "strategy=full")
+    assert not set(due(page)) - {"best", "importance"}  # others have nothing to draw
     keep(page, "")
     assert listed(page) == ["4", "2", "0", "3", "1", "5"]  # by the lowest WER
     page.locator("#trials th", has_text="learning_rate").click()
@@ -289,7 +292,10 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_what_is_printed_holds_every_figure(page):
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_is_printed_holds_every_figure(searched, tmp_path, open_page, mode):
+    write_report(load_results(searched.path), tmp_path / "report.html")
+    page = open_page(tmp_path / "report.html", mode=mode)
     page.pdf()
     assert due(page) == [] and [page.locator(f"#{name} svg").count() > 0 for name in FIGURES] == [True] * 9
 

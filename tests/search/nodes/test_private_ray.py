@@ -1,7 +1,10 @@
 """A Ray that has changed is told by these tests, with what it no longer has; a driver goes on where it can."""
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +16,6 @@ from glosstune.search.nodes.internals import light_agent, private_ray
 from glosstune.search.nodes.internals.private_ray import (
     CONFIG,
     COUNTING,
-    DEFAULT,
     HANDED_ON,
     NODE,
     PARTS,
@@ -24,7 +26,7 @@ from glosstune.search.nodes.internals.private_ray import (
 )
 from glosstune.spaces.errors import SettingError
 
-PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.tune\.execution\b|\bray\.air\b")
+PRIVATE = re.compile(r"\bray\.(?:[\w.]+\.)?_\w+|\bray\.(?:tune\.execution|air|dashboard\.(?:agent|utils))\b")
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -42,7 +44,7 @@ def test_ray_still_has(part: Part) -> None:
 def test_nothing_else_uses_what_ray_does_not_call_public() -> None:
     files = [path for folder in find_packages().values() for path in folder.glob("*.py")]
     found = [path.name for path in files if PRIVATE.search(path.read_text(encoding="utf-8"))]
-    assert found == ["private_ray.py"]
+    assert sorted(found) == ["light_agent.py", "private_ray.py"]
 
 
 @pytest.mark.parametrize("part", [Part("ray.gone", "name", "helps"), Part("ray.tune", "gone", "helps")])
@@ -161,31 +163,41 @@ def test_a_node_still_starts_its_processes_one_by_one(name: str, monkeypatch: py
 COMMAND = ["raylet", "--python_worker_command=python setup_worker.py", "--dashboard_agent_command=python -u {} --head"]
 
 
-@pytest.mark.parametrize("gone", [None, DEFAULT, PROCESS], ids=["all there", DEFAULT.name, PROCESS.name])
-def test_a_raylet_starts_another_agent_where_ray_can_be_told_so(
-    gone: Part | None, without, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_raylet_starts_another_agent_for_as_long_as_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     program = str(Path(ray.__file__).parent / "dashboard" / "agent.py")
     asked = [part.format(program) for part in COMMAND]
-    monkeypatch.setattr(
-        f"{PROCESS.module}.{PROCESS.name}", lambda command, kind, fate_share: (command, kind, fate_share)
-    )
-    start = PROCESS.find()
-    if gone is not None:
-        without(gone)
+    monkeypatch.setattr(f"{PROCESS.module}.{PROCESS.name}", lambda *given, **named: (*given, named))
     with private_ray.only_what_is_used():
-        command = asked if gone is PROCESS else PROCESS.find()(asked, "raylet", fate_share=True)[0]
-        assert gone is not None or isinstance(DEFAULT.find()(), ImportError)
-    expected = program if gone else str(Path(light_agent.__file__).absolute())
-    assert command == [part.format(expected) for part in COMMAND]
-    assert gone is PROCESS or PROCESS.find() is start
-    assert gone is DEFAULT or DEFAULT.find()() is None
+        started = PROCESS.find()(asked, "raylet", fate_share=True)
+    ours = str(Path(light_agent.__file__).absolute())
+    assert started == ([part.format(ours) for part in COMMAND], "raylet", {"fate_share": True})
+    assert PROCESS.find()(asked) == (asked, {})
 
 
-def test_nothing_is_left_out_or_ended_where_ray_has_no_node(without) -> None:
+@pytest.mark.parametrize(
+    ("utils", "said"),
+    [("get_all_modules = None", "[] ['--head', '--minimal']"), ("", "None ['--head']"), (None, "None ['--head']")],
+    ids=["light", "without what lists modules", "without its home"],
+)
+def test_the_agent_is_rays_own_where_ray_has_changed(tmp_path: Path, utils: str | None, said: str) -> None:
+    folder = tmp_path / "ray" / "dashboard"
+    folder.mkdir(parents=True)
+    (tmp_path / "ray" / "__init__.py").touch()
+    (folder / "__init__.py").touch()
+    if utils is not None:
+        (folder / "utils.py").write_text(utils)
+    modules = 'getattr(sys.modules.get("ray.dashboard.utils"), "get_all_modules", None)'
+    (folder / "agent.py").write_text(f"import sys\nlisted = {modules}\nprint(listed and listed(0), sys.argv[1:])\n")
+    command = [sys.executable, light_agent.__file__, "--head"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == said
+
+
+def test_nothing_is_left_out_or_ended_where_ray_cannot_be_told(without) -> None:
     without(NODE)
+    without(PROCESS)
     private_ray.end_remains(Exception())
     with private_ray.only_what_is_used():
         pass
