@@ -49,10 +49,10 @@ oldest: PINS := -c constraints-oldest.txt
 newest: PINS :=
 oldest newest: $(VENV)/installed-dev
 	rm -rf .venv-$@
-	$(BIN)/uv venv --quiet --python $(PYTHON) .venv-$@
-	$(PIP) --python .venv-$@/bin/python install --no-compile torch==$(TORCH)
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --no-compile torch==$(TORCH)
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
-		|| $(PIP) --python .venv-$@/bin/python install $(PINS) -e '.[demo,test]'
+		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
 	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few --every=$(EVERY) $(RIM)
 	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
 		pretraining.steps=10 --out .venv-$@/sweep

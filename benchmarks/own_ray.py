@@ -26,7 +26,7 @@ def computed_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def start(kind: str) -> None:
+def start(kind: str, settled_s: float) -> None:
     """Start a Ray and print what it took; the process ends with it."""
     import logging
 
@@ -41,7 +41,7 @@ def start(kind: str) -> None:
     else:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     started_s = time.perf_counter() - begun
-    time.sleep(SETTLED_S)
+    time.sleep(settled_s)
     # Workers that wait for a task are the same in both, and come when they like.
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in tree(os.getpid()) if pid != os.getpid()}
     processes = [pid for pid, command in commands.items() if b"ray::IDLE" not in command]
@@ -57,12 +57,12 @@ def main() -> None:
     parser.add_argument("--start", choices=["sweep", "init"], help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args()
     if options.start:
-        start(options.start)
+        start(options.start, 0.5 if options.short else SETTLED_S)
         return
     told: dict[tuple[str, str], list[float]] = {}
     for _ in range(1 if options.short else ROUNDS):
         for kind in ("sweep", "init"):
-            command = [sys.executable, __file__, "--start", kind]
+            command = [sys.executable, __file__, "--start", kind, *(["--short"] if options.short else [])]
             answer = subprocess.run(command, check=True, capture_output=True, text=True, env=_alone())
             for unit, value in json.loads(answer.stdout.splitlines()[-1]).items():
                 told.setdefault((kind, unit), []).append(value)
