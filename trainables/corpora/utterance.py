@@ -99,13 +99,15 @@ def check_found(
     Raises:
         CorpusError: there is not, or nothing is left.
     """
-    if silent and missing == "error":
-        told = f"{len(silent)} {noun} have no gloss: {listing(silent)}"
-        raise CorpusError(f"{where}: {told}; corpus.missing=skip leaves them out")
-    if absent and (missing == "error" or not len(kept)):
-        told = f"{len(absent)} {noun} have no feature file: {listing(absent)}"
-        way_out = "corpus.missing=skip leaves them out" if len(kept) else "none is there"
-        raise CorpusError(f"{where}: {told}; {way_out}")
+    lacking = [
+        f"{len(names)} {noun} have no {what}: {listing(names)}"
+        for what, names in {"gloss": silent, "feature file": absent}.items()
+        if names
+    ]
+    if lacking and not len(kept):
+        raise CorpusError(f"{where}: {', and '.join(lacking)}; none is left")
+    if lacking and missing == "error":
+        raise CorpusError(f"{where}: {lacking[0]}; corpus.missing=skip leaves them out")
 
 
 def listing(names: Sequence[str]) -> str:

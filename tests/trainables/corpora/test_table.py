@@ -132,8 +132,14 @@ def test_rows_without_files_or_glosses_are_counted_or_left_out(root: Path, tmp_p
         open_table(write_csv(root / "c.csv", rows[:-1])).utterances()
     corpus = open_table(table, missing="skip")
     assert (len(corpus.utterances()), corpus.absent, corpus.unannotated) == (3, ["train/gone"], ["train/mute"])
+    lacking = [{**rows[-1], "split": "dev"}, {**rows[-2], "id": "gone", "split": "train"}]
+    told = "1 rows have no gloss: dev/mute, and 1 rows have no feature file: train/gone; none is left"
+    with pytest.raises(CorpusError, match=told):
+        open_table(write_csv(root / "d.csv", lacking), missing="skip").utterances()
+    with pytest.raises(CorpusError, match="1 rows have no gloss: dev/mute; none is left"):
+        open_table(write_csv(root / "e.csv", lacking[:1]), missing="skip").utterances()
     shutil.rmtree(root / "clips")
-    with pytest.raises(CorpusError, match=r"4 rows have no feature file: .*; none is there"):
+    with pytest.raises(CorpusError, match=r"4 rows have no feature file: .*; none is left"):
         open_table(table, missing="skip").utterances()
 
 
