@@ -18,7 +18,7 @@ RAYLET = Part(worker_fork.SERVICES, "start_raylet", "lets tests fork their worke
 
 @dataclass(frozen=True)
 class Forks:
-    """The process that forks, and where it is asked to."""
+    """The process that forks, whose forks fork too, and where it is asked to."""
 
     pid: int
     socket: Path
@@ -45,9 +45,19 @@ class Forks:
 
     def of(self, raylet: int) -> set[int]:
         """The living workers of a raylet, which are not its children."""
-        living = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        begun = {path.suffix[1:] for path in self.socket.parent.glob(f"{raylet}.*")}
-        return {int(pid) for pid in begun.intersection(living)}
+        living = children(self.pid)
+        for pid in list(living):
+            living |= children(pid)
+        begun = {int(path.suffix[1:]) for path in self.socket.parent.glob(f"{raylet}.*")}
+        return begun & living
+
+
+def children(pid: int) -> set[int]:
+    """The processes that one has started and that live."""
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:  # it has ended
+        return set()
 
 
 @contextmanager

@@ -22,8 +22,13 @@ from glosstune.search import Sweep
 from glosstune.search.scheduler.scheduler import Scheduler
 from glosstune.spaces.files.addresses import local_folder
 
-# By all drivers together. Not Ray: its random numbers would be the same in all of them.
-PRELOADED = ["replay", "glosstune.search.driver.driving", "glosstune.trainables.training.session"]
+# By all drivers together.
+PRELOADED = [
+    "forkable_ray",
+    "crash_driver",
+    "glosstune.search.driver.ray_tune",
+    "glosstune.trainables.training.session",
+]
 
 
 class Victim:
@@ -100,7 +105,8 @@ def start_drivers() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        for helpers in (Path(__file__).parent, Path(__file__).parent / "forking"):
+            patch.setenv("PYTHONPATH", str(helpers), prepend=os.pathsep)
         # A Ray that runs here must not be taken for the driver's.
         patch.delenv("RAY_ADDRESS", raising=False)
         forkserver.ensure_running()

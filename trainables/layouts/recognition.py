@@ -8,7 +8,8 @@ recognised as their first and second difference in time. Where no point stands t
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from functools import cache
+from itertools import chain, permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -126,25 +127,31 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
 def _candidates(width: int, declared: FileLayout) -> Iterator[FileLayout]:
     """Other orders of the declared blocks, every order of MediaPipe's, and the named layouts, of one width."""
     tried: set[tuple[object, ...]] = {declared.blocks}
-    for spec in _orders(declared):
-        layout = FileLayout.of(spec)
+    for layout in chain(_known(), _permuted(declared)):
         if layout.width == width and layout.blocks not in tried and points_twice(layout.layout):
             tried.add(layout.blocks)
             yield layout
 
 
-def _orders(declared: FileLayout) -> Iterator[Sequence[BlockSpec]]:
-    yield from LAYOUTS.values()
+@cache
+def _known() -> tuple[FileLayout, ...]:
+    orders: list[str | Sequence[BlockSpec]] = [*LAYOUTS.values()]
     seen = "+visibility"
     for marked in ((), ("pose",), _PARTS):
         for order in permutations(_PARTS):
             blocks = tuple(part + seen if part in marked else part for part in order)
-            yield from (blocks, (*blocks, "temporal"))
+            orders += [blocks, (*blocks, "temporal")]
+    return tuple(map(FileLayout.of, orders))
+
+
+def _permuted(declared: FileLayout) -> Iterator[FileLayout]:
     points = [block for block in declared.blocks if isinstance(block, PointsBlock)]
     if 1 < len(points) <= _MOST_PERMUTED:
         for moved in permutations(points):
             rest = iter(moved)
-            yield written([next(rest) if isinstance(block, PointsBlock) else block for block in declared.blocks])
+            yield FileLayout.of(
+                written([next(rest) if isinstance(block, PointsBlock) else block for block in declared.blocks])
+            )
 
 
 def points_twice(layout: Layout) -> list[tuple[int, int]]:
@@ -167,15 +174,18 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     shoulders = next((each for each in layout.layout.landmarks if each.skeleton.shoulders), None)
     if not pairs or shoulders is None or shoulders.skeleton.shoulders is None:
         return _Fit(1.0, 0)
-    firsts, seconds = (list(places) for places in zip(*pairs, strict=True))
-    ends = [shoulders.span.start + place for place in shoulders.skeleton.shoulders]
-    some = {each.name: _some(each.span) for each in layout.layout.landmarks}
-    columns = layout.columns[: layout.layout.positions_width]
-    flat = files[..., columns].reshape(-1, len(columns))
-    points = layout.layout.positions(flat).reshape(*files.shape[:2], layout.layout.landmark_count, -1)[..., :2]
-    for each in layout.layout.landmarks:  # a block whose landmarks lie all at one place holds none
+    landmarks = layout.layout.landmarks
+    looked_at = {each.name: _some(each.span) for each in landmarks}
+    both_ends = [shoulders.span.start + place for place in shoulders.skeleton.shoulders]
+    needed = np.unique([*both_ends, *chain(*pairs), *chain(*looked_at.values())])  # few of a face
+    firsts, seconds = np.searchsorted(needed, np.transpose(pairs))
+    ends = np.searchsorted(needed, both_ends)
+    some = {name: np.searchsorted(needed, places) for name, places in looked_at.items()}
+    spans = {each.name: slice(*np.searchsorted(needed, (each.span.start, each.span.stop))) for each in landmarks}
+    points = np.asarray(files[..., _places(layout)[needed]], np.float32)
+    for each in landmarks:  # a block whose landmarks lie all at one place holds none
         block = points[:, :, some[each.name]]
-        points[:, :, each.span][(block == block[:, :, :1]).all(axis=(2, 3))] = 0
+        points[:, :, spans[each.name]][(block == block[:, :, :1]).all(axis=(2, 3))] = 0
     known = (points[:, :, ends] != 0).any(axis=-1).all(axis=-1)  # zeros stand for what was not seen
     usable = known.any(axis=1) & ~never_moves(points[:, :, some[shoulders.name]])
     if not usable.any():
@@ -185,10 +195,10 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     scale = _median(np.linalg.norm(left - right, axis=-1), known, axis=1)
     sized = scale > 0
     moving = np.ones((len(points), points.shape[2]), np.bool_)
-    for each in layout.layout.landmarks:
+    for each in landmarks:
         block = points[:, :, some[each.name]]
         moves = ~never_moves(block)
-        moving[:, each.span] = moves[:, None]
+        moving[:, spans[each.name]] = moves[:, None]
         if candidate and each.part in _SIZES and (told := moves & sized).any():
             ratio = float(np.median(_sizes(block[told]) * _SIZES[each.part] / scale[told]))
             if ratio and not 1 / _FACTOR < ratio < _FACTOR:
@@ -203,6 +213,14 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     mean = float(distances.mean()) if len(places) else 1.0
     together = int((distances < _CERTAIN).sum())
     return _Fit(mean, len(places), len(pairs), together, _blocks_of([pairs[place] for place in places], layout.layout))
+
+
+def _places(layout: FileLayout) -> npt.NDArray[np.int64]:
+    """Columns of a file where the first two coordinates of each landmark stand, (landmark, 2)."""
+    ours = layout.layout
+    columns = np.zeros(ours.landmark_count * ours.dims, np.int64)
+    columns[ours.coordinates] = layout.columns[: ours.positions_width]
+    return columns.reshape(-1, ours.dims)[:, :2]
 
 
 def _some(span: slice) -> list[int]:

@@ -1,15 +1,18 @@
 """What Ray starts in the place of its ``setup_worker.py``: a program that asks for a fork to be the worker instead.
 
-With ``serve SOCKET`` it is the process that forks: with all that a worker imports but Ray, which reads its settings and
-seeds its random numbers when it is imported.
+With ``serve SOCKET`` it is the process that forks: with all that a worker imports but Ray, which reads its settings
+when it is imported. For each settings of Ray's one of its forks imports Ray too, and then forks for their workers.
 """
 
 import json
 import os
+import select
 import socket
 import sys
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +30,9 @@ PRELOADED = [
     "tensorboardX",
     "torch._dynamo",
 ]
+WITH_RAY = ["forkable_ray", "glosstune.trainables.trainable"]
+# With Ray at a time: each takes memory.
+MOST = 8
 
 
 def with_forks(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,6 +69,12 @@ def install() -> None:
     sys.meta_path.insert(0, Services)
 
 
+def of_settings(path: str, environment: Mapping[str, str]) -> str:
+    """The socket of what has imported Ray with an environment's settings."""
+    settings = sorted(each for each in environment.items() if each[0].startswith("RAY_"))
+    return f"{path}-{zlib.crc32(repr(settings).encode()):x}"
+
+
 def ask(arguments: list[str]) -> None:
     """Hand arguments, environment and streams to a fork."""
     contexts = [each.removeprefix(CONTEXT) for each in arguments if each.startswith(CONTEXT)]
@@ -72,8 +84,12 @@ def ask(arguments: list[str]) -> None:
         "environment": {**os.environ, **context.get("env_vars", {})},
         "folder": os.getcwd(),
     }
+    path = os.environ[SOCKET]
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ[SOCKET])
+        try:
+            connection.connect(of_settings(path, wanted["environment"]))
+        except OSError:
+            connection.connect(path)
         socket.send_fds(connection, [b"."], [0, 1, 2])
         connection.sendall(json.dumps(wanted).encode())
 
@@ -83,7 +99,6 @@ def serve(path: str) -> None:
     import importlib
     import random
     import runpy
-    import select
     import signal
 
     import torch
@@ -92,22 +107,35 @@ def serve(path: str) -> None:
         importlib.import_module(module)
     assert "ray" not in sys.modules
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen(64)
-        print("ready", flush=True)
-        while True:
-            ready, _, _ = select.select([listener, 0], [], [])
-            if 0 in ready:
-                return
-            connection, _ = listener.accept()
-            with connection, connection.makefile("rb") as told:
-                _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-                wanted = json.load(told)
-            if os.fork() == 0:
+    listener = _listen(path)
+    print("ready", flush=True)
+    with_ray: dict[str, int] = {}
+    while (asked := _accept(listener)) is not None:
+        wanted, streams = asked
+        settings = of_settings(path, wanted["environment"])
+        pid = os.fork()
+        if pid == 0:
+            listener.close()
+            if settings in with_ray:
                 break
-            for stream in streams:
-                os.close(stream)
+            os.environ.clear()
+            os.environ.update(wanted["environment"])
+            for module in WITH_RAY:
+                importlib.import_module(module)
+            listener = _listen(settings)
+            with_ray = {settings: os.getpid()}
+            if os.fork() == 0:
+                listener.close()
+                break
+        for stream in streams:
+            os.close(stream)
+        with_ray.setdefault(settings, pid)
+        if len(with_ray) > MOST:
+            settings = next(iter(with_ray))
+            os.kill(with_ray.pop(settings), signal.SIGKILL)
+            Path(settings).unlink(missing_ok=True)
+    else:
+        return
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # a raylet ends the whole group of a worker
     random.seed()
@@ -123,6 +151,24 @@ def serve(path: str) -> None:
     sys.argv = wanted["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    return listener
+
+
+def _accept(listener: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """What is asked for next, and the streams for it; nothing once standard input has ended."""
+    ready, _, _ = select.select([listener, 0], [], [])
+    if 0 in ready:
+        return None
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as told:
+        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        return json.load(told), streams
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import victim
+import worker_fork
 from forked_workers import RAYLET
 from packages import find_packages
 
@@ -39,6 +41,28 @@ def without(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("part", [*PARTS, RAYLET], ids=lambda part: part.name)
 def test_ray_still_has(part: Part) -> None:
     part.need()  # whose message says what to look for in search/nodes/internals/private_ray.py
+
+
+FORKS = """
+import importlib, os, sys
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+from ray import WorkerID
+for _ in range(2):
+    if os.fork() == 0:
+        print(WorkerID.from_random().hex(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_the_processes_that_tests_fork_draw_numbers_of_their_own() -> None:
+    command = [sys.executable, "-c", FORKS, *victim.PRELOADED, *worker_fork.WITH_RAY]
+    helpers = [str(Path(module.__file__ or "").parent) for module in (victim, worker_fork)]
+    drawn = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(helpers)}, capture_output=True, text=True
+    )
+    assert len(set(drawn.stdout.split())) == 2, drawn.stderr
 
 
 def test_nothing_else_uses_what_ray_does_not_call_public() -> None:
