@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from glosstune.results.reading.names import MANIFEST
 from glosstune.search.config.sections import AUTO
@@ -19,9 +17,11 @@ from glosstune.spaces.errors import CheckpointError, CorpusError, FolderError
 from glosstune.spaces.files.atomic import file_hash
 from glosstune.spaces.files.bounded import parse_json, read_text
 from glosstune.spaces.files.machine import usable_cpus
-from glosstune.trainables.corpora import PackedCorpus
 from glosstune.trainables.corpora.utterance import SPLITS, Split
 from glosstune.trainables.settings import CorpusSettings, Gains
+
+if TYPE_CHECKING:
+    from glosstune.trainables.corpora import PackedCorpus
 
 PACKAGES = (
     "glosstune",
@@ -39,7 +39,7 @@ PACKAGES = (
 
 
 def build_manifest(
-    corpus: PackedCorpus,
+    corpus: "PackedCorpus",
     floors: Mapping[Split, float],
     command: list[str],
     pretrained: Mapping[str, Any] | None = None,
@@ -51,6 +51,8 @@ def build_manifest(
     Args:
         gains: in numbers, also where the sweep says ``auto``.
     """
+    import torch  # takes seconds, which whoever only sends a sweep need not wait
+
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -97,7 +99,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def check_corpus(place: str, manifest: Mapping[str, Any], corpus: PackedCorpus, settings: CorpusSettings) -> None:
+def check_corpus(place: str, manifest: Mapping[str, Any], corpus: "PackedCorpus", settings: CorpusSettings) -> None:
     """Require that a corpus holds what the one held that a sweep began with, wherever it lies, and is scored alike.
 
     Raises:

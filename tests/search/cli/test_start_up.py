@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import typer.main
+from sweep_folder import SweepFolder
 
 from glosstune.search.cli.main import app
 
@@ -63,6 +64,15 @@ def test_keys_init_and_a_check_need_neither_torch_nor_ray_nor_pandas(tmp_path):
         "glosstune.search.config.sweep",
         "glosstune.trainables.settings",
     }
+
+
+def test_sending_a_sweep_or_ending_a_trial_needs_neither_torch_nor_ray_nor_pandas(tmp_path):
+    sweep = SweepFolder(tmp_path / "demo")
+    sweep.start(0, learning_rate=1e-3)
+    slurm = ["--to", "slurm", "--time-limit-min", "60", "--cpus-per-node", "2", "--dry-run"]
+    ray = ["--to", "ray", "--address", "http://127.0.0.1:1"]  # where nobody answers
+    lines = ["submit", "student", *slurm], ["submit", "student", *ray], ["trial", str(sweep.path), "0", "--stop"]
+    assert slow_imports_of(*lines).isdisjoint({"torch", "ray", "pandas", "pyarrow"})
 
 
 def test_wrong_key_in_python_is_found_without_torch_ray_and_pandas():
