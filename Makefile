@@ -47,15 +47,19 @@ doc-tests: $(VENV)/installed-dev
 # of the tests alone.
 oldest: PINS := -c constraints-oldest.txt
 newest: PINS :=
-oldest newest: $(VENV)/installed-dev
-	rm -rf .venv-$@
-	$(PYTHON) -m venv .venv-$@
-	.venv-$@/bin/python -m pip install --no-compile torch==$(TORCH)
+oldest newest: %: .venv-%/torch $(VENV)/installed-dev
+	rm $<
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
 		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
 	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few --every=$(EVERY) $(RIM)
 	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
 		pretraining.steps=10 --out .venv-$@/sweep
+
+.venv-oldest/torch .venv-newest/torch:
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --no-compile torch==$(TORCH)
+	touch $@
 
 # What is a warning elsewhere fails here, such as a link or an anchor that leads nowhere.
 docs: $(VENV)/installed-dev
