@@ -100,8 +100,8 @@ def check_found(
         CorpusError: there is not, or nothing is left.
     """
     lacking = [
-        f"{len(names)} {noun} have no {what}: {listing(names)}"
-        for what, names in {"gloss": silent, "feature file": absent}.items()
+        f"{len(names)} {noun} {what}: {listing(names)}"
+        for what, names in {"have no gloss": silent, "have no feature file": absent}.items()
         if names
     ]
     if lacking and not len(kept):
