@@ -1,8 +1,8 @@
 """Show that every benchmark runs: PYTHONPATH=benchmarks python -m suite.short
 
-Each runs with --short in a fork of this process, which has imported already what takes them seconds, and one more at a
-time than there are cores, since some of them wait; Ray's workers and the processes of pools are forked likewise. What a
-benchmark wrote is shown when it has ended.
+Each runs with --short in a fork of this process, which has imported already what takes them seconds, and as many at a
+time as there are cores; Ray's workers and the processes of pools are forked likewise. What a benchmark wrote is shown
+when it has ended.
 """
 
 import importlib
@@ -64,7 +64,7 @@ def _run_all() -> None:
     failed = []
     with ExitStack() as files:
         while waiting or running:
-            while waiting and len(running) <= (os.cpu_count() or 1):
+            while waiting and len(running) < (os.cpu_count() or 1):
                 script = waiting.pop(0)
                 run = Run(script.name, files.enter_context(TemporaryFile()), time.monotonic())
                 pid = os.fork()
