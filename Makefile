@@ -19,7 +19,7 @@ RIM := tests/models tests/spaces tests/trainables tests/results
 # Tests start many processes, each of which would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sweep test check lint types types-windows doc-tests docs bench oldest newest
+.PHONY: sweep test check lint types types-windows doc-tests docs bench oldest newest oldest-torch newest-torch
 .DELETE_ON_ERROR:
 
 sweep: $(VENV)/installed
@@ -47,19 +47,17 @@ doc-tests: $(VENV)/installed-dev
 # of the tests alone.
 oldest: PINS := -c constraints-oldest.txt
 newest: PINS :=
-oldest newest: %: .venv-%/torch $(VENV)/installed-dev
-	rm $<
+oldest newest: %: %-torch $(VENV)/installed-dev
 	$(BIN)/uv pip install --python .venv-$@/bin/python $(PINS) -e '.[demo,test]' \
 		|| .venv-$@/bin/python -m pip install $(PINS) -e '.[demo,test]'
 	.venv-$@/bin/python -m pytest -p no:cacheprovider -m "not slow" --hypothesis-profile=few --every=$(EVERY) $(RIM)
 	.venv-$@/bin/glosstune sweep model.width=0.25 corpus.sentences=24 search.samples=2 training.epochs=2 \
 		pretraining.steps=10 --out .venv-$@/sweep
 
-.venv-oldest/torch .venv-newest/torch:
-	rm -rf $(@D)
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --no-compile torch==$(TORCH)
-	touch $@
+oldest-torch newest-torch: %-torch:
+	rm -rf .venv-$*
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --no-compile torch==$(TORCH)
 
 # What is a warning elsewhere fails here, such as a link or an anchor that leads nowhere.
 docs: $(VENV)/installed-dev

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 BENCHMARKS = Path(__file__).parents[1]
 HELPERS = BENCHMARKS.parent / "tests" / "helpers"
-# Not Ray: its random numbers would be the same in all of them.
+# Not Ray, which reads its settings when it is imported: benchmarks set them before.
 PRELOADED = ["glosstune.search.driver.launching", "glosstune.trainables.training.session"]
 
 

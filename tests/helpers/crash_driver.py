@@ -7,9 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-os.environ["RAY_AUTH_MODE"] = "disabled"
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-
 import ray
 from faults import Faults
 from player import SlowPlayer, SteadyPlayer, play

@@ -18,9 +18,8 @@ RAYLET = Part(worker_fork.SERVICES, "start_raylet", "lets tests fork their worke
 
 @dataclass(frozen=True)
 class Forks:
-    """The process that forks, whose forks fork too, and where it is asked to."""
+    """Where processes are asked to fork."""
 
-    pid: int
     socket: Path
 
     @contextmanager
@@ -45,19 +44,8 @@ class Forks:
 
     def of(self, raylet: int) -> set[int]:
         """The living workers of a raylet, which are not its children."""
-        living = children(self.pid)
-        for pid in list(living):
-            living |= children(pid)
-        begun = {int(path.suffix[1:]) for path in self.socket.parent.glob(f"{raylet}.*")}
-        return begun & living
-
-
-def children(pid: int) -> set[int]:
-    """The processes that one has started and that live."""
-    try:
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:  # it has ended
-        return set()
+        begun = {int(path.suffix[1:]): path for path in self.socket.parent.glob(f"{raylet}.*")}
+        return {pid for pid, path in begun.items() if path.read_text() == worker_fork.began(pid) != ""}
 
 
 @contextmanager
@@ -68,5 +56,5 @@ def forked_workers(folder: Path) -> Iterator[Forks]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None and server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
-        yield Forks(server.pid, socket)
+        yield Forks(socket)
         server.stdin.close()

@@ -107,8 +107,12 @@ def start_drivers() -> ForkServerContext:
     with pytest.MonkeyPatch.context() as patch:
         for helpers in (Path(__file__).parent, Path(__file__).parent / "forking"):
             patch.setenv("PYTHONPATH", str(helpers), prepend=os.pathsep)
+        # What Ray reads when it is imported.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_AIR_NEW_OUTPUT", "0")
         # A Ray that runs here must not be taken for the driver's.
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.delenv("GLOSSTUNE_TESTS_FORKS", raising=False)  # nor have all drivers' own Rays forked workers
         forkserver.ensure_running()
     return context
 

@@ -104,10 +104,9 @@ def check_found(
         for what, names in {"have no gloss": silent, "have no feature file": absent}.items()
         if names
     ]
-    if lacking and not len(kept):
-        raise CorpusError(f"{where}: {', and '.join(lacking)}; none is left")
-    if lacking and missing == "error":
-        raise CorpusError(f"{where}: {lacking[0]}; corpus.missing=skip leaves them out")
+    if lacking and (missing == "error" or not len(kept)):
+        way_out = "corpus.missing=skip leaves them out" if len(kept) else f"none of the {noun} has both"
+        raise CorpusError(f"{where}: {', and '.join(lacking)}; {way_out}")
 
 
 def listing(names: Sequence[str]) -> str:

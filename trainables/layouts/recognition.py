@@ -127,15 +127,16 @@ def recognise_layout(samples: Sequence[Values], declared: FileLayout, *, behind:
 def _candidates(width: int, declared: FileLayout) -> Iterator[FileLayout]:
     """Other orders of the declared blocks, every order of MediaPipe's, and the named layouts, of one width."""
     tried: set[tuple[object, ...]] = {declared.blocks}
-    for layout in chain(_known(), _permuted(declared)):
+    for layout in chain(_named_orders(), _permuted(declared)):
         if layout.width == width and layout.blocks not in tried and points_twice(layout.layout):
             tried.add(layout.blocks)
             yield layout
 
 
 @cache
-def _known() -> tuple[FileLayout, ...]:
-    orders: list[str | Sequence[BlockSpec]] = [*LAYOUTS.values()]
+def _named_orders() -> tuple[FileLayout, ...]:
+    """The named layouts, and every order of MediaPipe's blocks."""
+    orders: list[Sequence[BlockSpec]] = [*LAYOUTS.values()]
     seen = "+visibility"
     for marked in ((), ("pose",), _PARTS):
         for order in permutations(_PARTS):
@@ -177,12 +178,13 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     landmarks = layout.layout.landmarks
     looked_at = {each.name: _some(each.span) for each in landmarks}
     both_ends = [shoulders.span.start + place for place in shoulders.skeleton.shoulders]
-    needed = np.unique([*both_ends, *chain(*pairs), *chain(*looked_at.values())])  # of a face few
+    # Few of a face, whose landmarks are most of all.
+    needed = np.unique([*both_ends, *chain(*pairs), *chain(*looked_at.values())])
     firsts, seconds = np.searchsorted(needed, np.transpose(pairs))
     ends = np.searchsorted(needed, both_ends)
     some = {name: np.searchsorted(needed, places) for name, places in looked_at.items()}
     spans = {each.name: slice(*np.searchsorted(needed, (each.span.start, each.span.stop))) for each in landmarks}
-    points = np.asarray(files[..., _places(layout)[needed]], np.float32)
+    points = np.asarray(files[..., xy_columns(layout)[needed]], np.float32)
     for each in landmarks:  # a block whose landmarks lie all at one place holds none
         block = points[:, :, some[each.name]]
         points[:, :, spans[each.name]][(block == block[:, :, :1]).all(axis=(2, 3))] = 0
@@ -215,7 +217,7 @@ def _fit(files: Values, layout: FileLayout, *, candidate: bool = False) -> _Fit:
     return _Fit(mean, len(places), len(pairs), together, _blocks_of([pairs[place] for place in places], layout.layout))
 
 
-def _places(layout: FileLayout) -> npt.NDArray[np.int64]:
+def xy_columns(layout: FileLayout) -> npt.NDArray[np.int64]:
     """Columns of a file where the first two coordinates of each landmark stand, (landmark, 2)."""
     ours = layout.layout
     columns = np.zeros(ours.landmark_count * ours.dims, np.int64)

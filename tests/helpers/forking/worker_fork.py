@@ -1,20 +1,24 @@
 """What Ray starts in the place of its ``setup_worker.py``: a program that asks for a fork to be the worker instead.
 
 With ``serve SOCKET`` it is the process that forks: with all that a worker imports but Ray, which reads its settings
-when it is imported. For each settings of Ray's one of its forks imports Ray too, and then forks for their workers.
+when it is imported, the raylet's number and the job's among them. For each raylet and job one of its forks imports Ray
+too, and then forks for their workers.
 """
 
+import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 SOCKET = "GLOSSTUNE_TESTS_FORKS"
 SERVICES = "ray._private.services"
@@ -31,8 +35,8 @@ PRELOADED = [
     "torch._dynamo",
 ]
 WITH_RAY = ["forkable_ray", "glosstune.trainables.trainable"]
-# With Ray at a time: each takes memory.
-MOST = 8
+# Processes with Ray at a time, which take memory; how long one stays that nobody asks, and how long one takes to start.
+MOST, IDLE_S, STARTS_S = 8, 30.0, 60.0
 
 
 def with_forks(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,6 +73,19 @@ def install() -> None:
     sys.meta_path.insert(0, Services)
 
 
+class Asked(NamedTuple):
+    """The worker that is to be, and its standard streams."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: str
+    streams: list[int]
+
+    def close(self) -> None:
+        for stream in self.streams:
+            os.close(stream)
+
+
 def of_settings(path: str, environment: Mapping[str, str]) -> str:
     """The socket of what has imported Ray with an environment's settings."""
     settings = sorted(each for each in environment.items() if each[0].startswith("RAY_"))
@@ -96,61 +113,84 @@ def ask(arguments: list[str]) -> None:
 
 def serve(path: str) -> None:
     """Fork for whoever asks, until standard input ends; a fork goes on as Ray's worker."""
-    import importlib
-    import random
-    import runpy
-    import signal
-
-    import torch
-
     for module in PRELOADED:
         importlib.import_module(module)
     assert "ray" not in sys.modules
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = _listen(path)
     print("ready", flush=True)
-    with_ray: dict[str, int] = {}
+    with_ray: dict[str, float] = {}
     while (asked := _accept(listener)) is not None:
-        wanted, streams = asked
-        settings = of_settings(path, wanted["environment"])
-        pid = os.fork()
-        if pid == 0:
+        settings, now = of_settings(path, asked.environment), time.monotonic()
+        with_ray = {each: at for each, at in with_ray.items() if os.path.exists(each) or now - at < STARTS_S}
+        another = settings not in with_ray and len(with_ray) < MOST
+        if os.fork() == 0:
             listener.close()
-            if settings in with_ray:
-                break
-            os.environ.clear()
-            os.environ.update(wanted["environment"])
-            for module in WITH_RAY:
-                importlib.import_module(module)
-            listener = _listen(settings)
-            with_ray = {settings: os.getpid()}
-            if os.fork() == 0:
-                listener.close()
-                break
-        for stream in streams:
-            os.close(stream)
-        with_ray.setdefault(settings, pid)
-        if len(with_ray) > MOST:
-            settings = next(iter(with_ray))
-            os.kill(with_ray.pop(settings), signal.SIGKILL)
-            Path(settings).unlink(missing_ok=True)
-    else:
-        return
+            _become_worker(_serve_with_ray(settings, asked) if another else asked, os.path.dirname(path))
+            return
+        asked.close()
+        if another:
+            with_ray[settings] = now
+
+
+def _serve_with_ray(path: str, asked: Asked) -> Asked:
+    """Import Ray as it is asked for, and fork for all that ask here; returns in each fork, with what it is to be."""
+    os.environ.clear()
+    os.environ.update(asked.environment)
+    try:
+        for module in WITH_RAY:
+            importlib.import_module(module)
+        if select.select([0], [], [], 0)[0]:
+            os._exit(0)
+        listener = _listen(path)
+    except Exception:
+        import traceback  # here, since this module is imported for each worker that is asked for
+
+        os.write(asked.streams[2], traceback.format_exc().encode())
+        return asked
+    patience_s = IDLE_S
+    while os.fork():
+        asked.close()
+        following = _accept(listener, patience_s)
+        if following is None and patience_s:
+            Path(path).unlink(missing_ok=True)
+            patience_s = 0.0  # for whoever has connected already
+            following = _accept(listener, patience_s)
+        if following is None:
+            os._exit(0)
+        asked = following
+    listener.close()
+    return asked
+
+
+def _become_worker(asked: Asked, folder: str) -> None:
+    """Go on as the worker, of which ``RAYLET.PID`` in the folder tells when it began."""
+    import random
+    import runpy
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # a raylet ends the whole group of a worker
     random.seed()
-    for number, stream in enumerate(streams):
+    for number, stream in enumerate(asked.streams):
         os.dup2(stream, number)
-        os.close(stream)
+    asked.close()
     os.environ.clear()
-    os.environ.update(wanted["environment"])
-    with open(os.path.join(os.path.dirname(path), f"{os.environ['RAY_RAYLET_PID']}.{os.getpid()}"), "x"):
-        pass
-    torch.set_num_threads(1)  # what Ray says of threads, torch reads when it is imported
-    os.chdir(wanted["folder"])
-    sys.argv = wanted["arguments"]
+    os.environ.update(asked.environment)
+    Path(folder, f"{os.environ['RAY_RAYLET_PID']}.{os.getpid()}").write_text(began(os.getpid()))
+    sys.modules["torch"].set_num_threads(1)  # what Ray says of threads, torch reads when it is imported
+    os.chdir(asked.folder)
+    sys.argv = asked.arguments
     sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def began(pid: int) -> str:
+    """When a process began, as the kernel counts; empty where it has ended."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else rest[18]
 
 
 def _listen(path: str) -> socket.socket:
@@ -160,15 +200,20 @@ def _listen(path: str) -> socket.socket:
     return listener
 
 
-def _accept(listener: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """What is asked for next, and the streams for it; nothing once standard input has ended."""
-    ready, _, _ = select.select([listener, 0], [], [])
-    if 0 in ready:
-        return None
-    connection, _ = listener.accept()
-    with connection, connection.makefile("rb") as told:
-        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-        return json.load(told), streams
+def _accept(listener: socket.socket, patience_s: float | None = None) -> Asked | None:
+    """What is asked for next; nothing once standard input has ended or nobody has asked for long."""
+    while True:
+        ready, _, _ = select.select([listener, 0], [], [], patience_s)
+        if 0 in ready or not ready:
+            return None
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as told:
+            _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+            try:
+                return Asked(**json.load(told), streams=streams)
+            except ValueError:  # whoever asked has been killed
+                for stream in streams:
+                    os.close(stream)
 
 
 if __name__ == "__main__":

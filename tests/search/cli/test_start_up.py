@@ -66,13 +66,19 @@ def test_keys_init_and_a_check_need_neither_torch_nor_ray_nor_pandas(tmp_path):
     }
 
 
-def test_sending_a_sweep_or_ending_a_trial_needs_neither_torch_nor_ray_nor_pandas(tmp_path):
+def test_writing_a_job_or_ending_a_trial_needs_neither_torch_nor_ray_nor_pandas(tmp_path, monkeypatch):
+    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
     sweep = SweepFolder(tmp_path / "demo")
     sweep.start(0, learning_rate=1e-3)
     slurm = ["--to", "slurm", "--time-limit-min", "60", "--cpus-per-node", "2", "--dry-run"]
-    ray = ["--to", "ray", "--address", "http://127.0.0.1:1"]  # where nobody answers
-    lines = ["submit", "student", *slurm], ["submit", "student", *ray], ["trial", str(sweep.path), "0", "--stop"]
-    assert slow_imports_of(*lines).isdisjoint({"torch", "ray", "pandas", "pyarrow"})
+    ray = ["--to", "ray", "--address", "http://127.0.0.1:1"]
+    lines = ["submit", "student", *slurm], ["trial", str(sweep.path), "0", "--stop"], ["submit", "student", *ray]
+    ran = subprocess.run([sys.executable, "-c", RUN, json.dumps(lines)], check=True, capture_output=True, text=True)
+    *said, modules = ran.stdout.splitlines()
+    assert any(line.startswith("#SBATCH") for line in said) and said[-1] == "trial 0: stopped"
+    assert "http://127.0.0.1:1: no Ray cluster answers" in ran.stderr
+    assert {"torch", "ray", "pandas", "pyarrow"}.isdisjoint(modules.split())
 
 
 def test_wrong_key_in_python_is_found_without_torch_ray_and_pandas():

@@ -56,12 +56,11 @@ for _ in range(2):
 """
 
 
-def test_the_processes_that_tests_fork_draw_numbers_of_their_own() -> None:
-    command = [sys.executable, "-c", FORKS, *victim.PRELOADED, *worker_fork.WITH_RAY]
+@pytest.mark.parametrize("modules", [victim.PRELOADED, worker_fork.PRELOADED + worker_fork.WITH_RAY])
+def test_the_processes_that_tests_fork_draw_numbers_of_their_own(modules: list[str]) -> None:
     helpers = [str(Path(module.__file__ or "").parent) for module in (victim, worker_fork)]
-    drawn = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(helpers)}, capture_output=True, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(helpers)}
+    drawn = subprocess.run([sys.executable, "-c", FORKS, *modules], env=environment, capture_output=True, text=True)
     assert len(set(drawn.stdout.split())) == 2, drawn.stderr
 
 

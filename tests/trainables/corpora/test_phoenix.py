@@ -162,6 +162,12 @@ def test_rows_without_a_gloss_are_an_error_or_left_out(root: Path) -> None:
     with pytest.raises(CorpusError, match=r"no gloss: train/four; corpus\.missing=skip leaves them out"):
         PhoenixCorpus(root, layout="base").utterances()
     assert len(PhoenixCorpus(root, layout="base", missing="skip").utterances()) == 3
+    for path in root.glob("*.corpus.csv"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        emptied = [lines[0], *(line.rpartition("|")[0] + "|" for line in lines[1:])]
+        path.write_text("\n".join(emptied), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"have no gloss: .*; none of the annotation rows has both$"):
+        PhoenixCorpus(root, layout="base", missing="skip").utterances()
 
 
 def test_npy_files_lie_in_a_folder_a_split_too(root: Path) -> None:

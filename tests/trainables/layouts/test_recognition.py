@@ -6,14 +6,16 @@ from itertools import permutations
 import numpy as np
 import pytest
 from feature_folder import Values, in_order, with_temporal
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from other_extractors import coco_wholebody, hands
+from random_layouts import block_lists
 
+from glosstune.spaces.errors import SettingError
 from glosstune.trainables.corpora import FingerspellingCorpus
 from glosstune.trainables.layouts.blocks import BlockSpec, names_of
 from glosstune.trainables.layouts.layout import FileLayout
-from glosstune.trainables.layouts.recognition import Recognition, never_moves, recognise_layout
+from glosstune.trainables.layouts.recognition import Recognition, never_moves, recognise_layout, xy_columns
 
 COCO: dict[str, BlockSpec] = {
     "pose": {"block": "pose", "points": 23, "dims": 2},
@@ -224,3 +226,15 @@ def test_landmarks_never_move_where_none_of_their_frames_differs(
             assert still == (len(seen) > 1)
         elif min(seen) < 0.1:
             assert not still
+
+
+@given(blocks=block_lists())
+def test_x_and_y_of_each_landmark_are_found_in_any_layout(blocks: list[BlockSpec]) -> None:
+    try:
+        files = FileLayout.of(blocks)
+    except SettingError:
+        assume(False)
+    assume(files.layout.landmark_count)
+    frame = np.arange(files.width, dtype=np.float32)[None]
+    positions = files.layout.positions(frame[:, files.columns[: files.layout.positions_width]])
+    assert np.array_equal(frame[:, xy_columns(files)], positions[..., :2])
