@@ -105,7 +105,7 @@ def check_found(
         if names
     ]
     if lacking and (missing == "error" or not len(kept)):
-        way_out = "corpus.missing=skip leaves them out" if len(kept) else f"none of the {noun} has both"
+        way_out = "corpus.missing=skip leaves them out" if len(kept) else f"none of the {noun} has a gloss and a file"
         raise CorpusError(f"{where}: {', and '.join(lacking)}; {way_out}")
 
 

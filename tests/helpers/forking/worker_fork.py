@@ -168,6 +168,8 @@ def _become_worker(asked: Asked, folder: str) -> None:
     import random
     import runpy
 
+    import torch
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # a raylet ends the whole group of a worker
     random.seed()
@@ -177,7 +179,7 @@ def _become_worker(asked: Asked, folder: str) -> None:
     os.environ.clear()
     os.environ.update(asked.environment)
     Path(folder, f"{os.environ['RAY_RAYLET_PID']}.{os.getpid()}").write_text(began(os.getpid()))
-    sys.modules["torch"].set_num_threads(1)  # what Ray says of threads, torch reads when it is imported
+    torch.set_num_threads(1)  # what Ray says of threads, torch reads when it is imported
     os.chdir(asked.folder)
     sys.argv = asked.arguments
     sys.path[0] = os.path.dirname(sys.argv[0])

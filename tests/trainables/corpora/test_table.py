@@ -134,13 +134,13 @@ def test_rows_without_files_or_glosses_are_counted_or_left_out(root: Path, tmp_p
     corpus = open_table(table, missing="skip")
     assert (len(corpus.utterances()), corpus.absent, corpus.unannotated) == (3, ["train/gone"], ["train/mute"])
     lacking = [{**rows[-1], "split": "dev"}, {**rows[-2], "id": "gone", "split": "train"}]
-    told = "1 rows have no gloss: dev/mute, and 1 rows have no feature file: train/gone; none of the rows has both"
+    told = "no gloss: dev/mute, and 1 rows have no feature file: train/gone; none of the rows has a gloss and a file"
     with pytest.raises(CorpusError, match=told):
         open_table(write_csv(root / "d.csv", lacking), missing="skip").utterances()
-    with pytest.raises(CorpusError, match="1 rows have no gloss: dev/mute; none of the rows has both"):
+    with pytest.raises(CorpusError, match="1 rows have no gloss: dev/mute; none of the rows has a gloss and a file"):
         open_table(write_csv(root / "e.csv", lacking[:1]), missing="skip").utterances()
     shutil.rmtree(root / "clips")
-    with pytest.raises(CorpusError, match=r"4 rows have no feature file: .*; none of the rows has both"):
+    with pytest.raises(CorpusError, match=r"4 rows have no feature file: .*; none of the rows has a gloss and a file"):
         open_table(table, missing="skip").utterances()
 
 

@@ -200,9 +200,8 @@ def test_a_corpus_too_short_for_its_glosses_is_reported_not_fatal(small_corpus: 
             return super().frames(row)[:4]
 
     squeezed = Squeezed(small_corpus.folder, small_corpus.key, small_corpus.width, small_corpus.layout, "plain")
-    session = TrainingSession(
-        trial_settings(corpus={"gains": {}}), squeezed
-    )  # estimated ones would read what is cut off here
+    # Gains are not estimated, which would read what is cut off here.
+    session = TrainingSession(trial_settings(corpus={"gains": {}}), squeezed)
     session.floor = 0.0
     metrics = session.run_epoch()
     assert metrics["infeasible_utterances"] == 24
